@@ -1,0 +1,1 @@
+"""A Braintrust that runs on this machine, for tests, demonstrations and benchmarks."""

@@ -1,0 +1,386 @@
+"""BTQL text, clause form and SQL form, into the JSON AST that `btql` compiles."""
+
+import re
+from typing import Any, NamedTuple, NoReturn
+
+Ast = dict[str, Any]
+
+
+class BtqlError(ValueError):
+    """Raised for a query that Braintrust would refuse with a 400."""
+
+
+class Token(NamedTuple):
+    kind: str  # string, quoted, number, word, op, end
+    value: str
+    newline: bool  # stands first on its line
+    at: int
+
+
+_SPACE = re.compile(r"(?:\s|--[^\n]*|/\*.*?\*/)+", re.DOTALL)
+_TOKEN = re.compile(
+    r"""(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)
+    | (?P<word>[A-Za-z_][A-Za-z0-9_]*)
+    | (?P<quoted>"(?:[^"]|"")*")
+    | (?P<op><=|>=|!=|<>|=>|[=<>()\[\],.*+|:;-])""",
+    re.VERBOSE,
+)
+_STRING = re.compile(r"'((?:[^']|'')*)'", re.DOTALL)
+_STRING_WITH_ESCAPES = re.compile(r"'((?:[^'\\]|''|\\.)*)'", re.DOTALL)
+_ESCAPE = re.compile(r"''|\\(.)", re.DOTALL)
+_ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
+
+_COMPARISONS = {"=": "eq", "!=": "ne", "<>": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
+_UNITS = frozenset({"second", "minute", "hour", "day", "week", "month", "year"})
+_RESERVED = frozenset(
+    "and or not is null includes contains in like ilike between as asc desc from where order limit offset".split()
+)
+
+
+def tokenize(text: str, *, escapes: bool) -> list[Token]:
+    """Cut a text into tokens. `escapes`: whether a backslash means anything inside a string literal."""
+    string = _STRING_WITH_ESCAPES if escapes else _STRING
+    tokens, at, newline = [], 0, True
+    while at < len(text):
+        if space := _SPACE.match(text, at):
+            newline, at = newline or "\n" in space.group(), space.end()
+            continue
+        if literal := string.match(text, at):
+            tokens.append(Token("string", _unquote(literal.group(1), escapes=escapes), newline, at))
+            at = literal.end()
+        elif found := _TOKEN.match(text, at):
+            tokens.append(Token(str(found.lastgroup), found.group(), newline, at))
+            at = found.end()
+        else:
+            raise BtqlError(f"Unexpected character {text[at]!r} at offset {at}")
+        newline = False
+    tokens.append(Token("end", "", newline=True, at=at))
+    return tokens
+
+
+def _unquote(body: str, *, escapes: bool) -> str:
+    if not escapes:
+        return body.replace("''", "'")
+    return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]) if found[1] else "'", body)
+
+
+def parse_query(text: str, *, escapes: bool = False) -> Ast:
+    """Parse a whole query in either text form."""
+    parser = Parser(tokenize(text, escapes=escapes))
+    if parser.peek_word() == "with":
+        raise BtqlError("WITH is not supported by the local server")
+    return parser.sql() if parser.peek_word() == "select" and not parser.is_clause() else parser.clauses()
+
+
+def parse_expression(text: str, *, escapes: bool = False) -> Ast:
+    """Parse one expression: what a raw snippet, {"btql": ...}, holds."""
+    parser = Parser(tokenize(text, escapes=escapes))
+    expression = parser.expression()
+    parser.end()
+    return expression
+
+
+class Parser:
+    """Recursive descent over the tokens of one text."""
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self._tokens = tokens
+        self._at = 0
+        self._sql = False
+
+    # Clause form
+
+    def clauses(self) -> Ast:
+        query: Ast = {}
+        while self._peek().kind != "end":
+            if self._accept("|"):
+                continue
+            name = self._clause_name()
+            if name in query:
+                raise BtqlError(f"Clause {name!r} is given twice")
+            query[name] = self._clause(name)
+            if not (self._peek().value == "|" or self._peek().newline):
+                self._unexpected()
+        return query
+
+    def is_clause(self) -> bool:
+        return self._peek(1).value == ":"
+
+    def _clause_name(self) -> str:
+        token = self._next()
+        if token.kind != "word" or not self._accept(":"):
+            raise BtqlError(f"Expected a clause such as 'select:' at offset {token.at}")
+        return token.value.lower()
+
+    def _clause(self, name: str) -> object:
+        match name:
+            case "select":
+                return self._select()
+            case "from":
+                return self._from()
+            case "filter":
+                return self.expression()
+            case "sort":
+                return self._sort()
+            case "limit":
+                return self._integer()
+            case "cursor":
+                return self._string()
+            case _:
+                raise BtqlError(f"Clause {name!r} is not supported by the local server")
+
+    # SQL form
+
+    def sql(self) -> Ast:
+        self._sql = True
+        self._next()
+        query: Ast = {"select": self._select()}
+        self._expect_word("from")
+        query["from"] = self._from()
+        if self._accept_word("where"):
+            query["filter"] = self.expression()
+        if self._accept_word("order"):
+            self._expect_word("by")
+            query["sort"] = self._sort()
+        if self._accept_word("limit"):
+            query["limit"] = self._integer()
+        if self._accept_word("offset"):
+            query["cursor"] = self._string()
+        self._accept(";")
+        self.end()
+        return query
+
+    # Parts of both
+
+    def _select(self) -> list[Ast]:
+        items = [self._select_item()]
+        while self._accept(","):
+            items.append(self._select_item())
+        return items
+
+    def _select_item(self) -> Ast:
+        if self._accept("*"):
+            return {"op": "star"}
+        item: Ast = {"expr": self.expression()}
+        if self._accept_word("as"):
+            item["alias"] = self._name()
+        return item
+
+    def _from(self) -> Ast:
+        source = self._primary()
+        if source.get("op") != "function":
+            raise BtqlError("from: expected project_logs('<project id>')")
+        if self._peek().kind == "word" and self._peek().value.lower() in {"spans", "traces", "summary"}:
+            source["shape"] = self._next().value.lower()
+        return source
+
+    def _sort(self) -> list[Ast]:
+        items = []
+        while not items or self._accept(","):
+            item: Ast = {"expr": self.expression(), "dir": "asc"}
+            if self._peek_in({"asc", "desc"}):
+                item["dir"] = self._next().value.lower()
+            items.append(item)
+        return items
+
+    def expression(self) -> Ast:
+        left = self._conjunction()
+        while self._accept_word("or"):
+            left = {"op": "or", "left": left, "right": self._conjunction()}
+        return left
+
+    def _conjunction(self) -> Ast:
+        left = self._negation()
+        while self._accept_word("and"):
+            left = {"op": "and", "left": left, "right": self._negation()}
+        return left
+
+    def _negation(self) -> Ast:
+        if self._accept_word("not"):
+            return {"op": "not", "expr": self._negation()}
+        return self._comparison()
+
+    def _comparison(self) -> Ast:
+        left = self._sum()
+        if self._peek().value in _COMPARISONS and self._peek().kind == "op":
+            return {"op": _COMPARISONS[self._next().value], "left": left, "right": self._sum()}
+        if self._accept_word("is"):
+            op = "isnotnull" if self._accept_word("not") else "isnull"
+            self._expect_word("null")
+            return {"op": op, "expr": left}
+        negated = self._accept_word("not")
+        compared = self._word_comparison(left)
+        if compared is None and negated:
+            self._unexpected()
+        return {"op": "not", "expr": compared} if negated else compared or left
+
+    def _word_comparison(self, left: Ast) -> Ast | None:
+        if self._peek_in({"includes", "contains"}):
+            if self._sql:
+                raise BtqlError("INCLUDES is not supported in SQL queries")
+            self._next()
+            return {"op": "includes", "haystack": left, "needle": self._sum()}
+        if self._peek_in({"like", "ilike", "in"}):
+            return {"op": self._next().value.lower(), "left": left, "right": self._sum()}
+        if self._accept_word("between"):
+            low = self._sum()
+            self._expect_word("and")
+            bounds = [
+                {"op": "ge", "left": left, "right": low},
+                {"op": "le", "left": left, "right": self._sum()},
+            ]
+            return {"op": "and", "left": bounds[0], "right": bounds[1]}
+        return None
+
+    def _sum(self) -> Ast:
+        left = self._primary()
+        while self._peek().value in {"+", "-"} and self._peek().kind == "op":
+            op = "add" if self._next().value == "+" else "sub"
+            left = {"op": op, "left": left, "right": self._primary()}
+        return left
+
+    def _primary(self) -> Ast:
+        token = self._next()
+        match token.kind, token.value.lower():
+            case "string", _:
+                return {"op": "literal", "value": token.value}
+            case "number", _:
+                return {"op": "literal", "value": _number(token.value)}
+            case "op", "-":
+                return {"op": "literal", "value": -_number(self._next("number").value)}
+            case "op", "(":
+                return self._parenthesis()
+            case "op", "[":
+                return {"op": "literal", "value": self._literals("]")}
+            case "word", "true" | "false":
+                return {"op": "literal", "value": token.value.lower() == "true"}
+            case "word", "null":
+                return {"op": "literal", "value": None}
+            case "word", "interval":
+                return self._interval()
+            case "word" | "quoted", _:
+                return self._path_or_call(token)
+        return self._unexpected(token)
+
+    def _parenthesis(self) -> Ast:
+        expression = self.expression()
+        if self._accept(","):
+            if expression.get("op") != "literal":
+                raise BtqlError("A list in parentheses holds literals only")
+            return {"op": "literal", "value": [expression["value"], *self._literals(")")]}
+        self._expect(")")
+        return expression
+
+    def _literals(self, closing: str) -> list[object]:
+        values: list[object] = []
+        while not self._accept(closing):
+            if values:
+                self._expect(",")
+            item = self._primary()
+            if item.get("op") != "literal":
+                raise BtqlError("An array holds literals only")
+            values.append(item["value"])
+            if self._accept(closing):
+                break
+        return values
+
+    def _interval(self) -> Ast:
+        token = self._next()
+        number, unit = token.value, ""
+        if token.kind == "string" and " " in number.strip():
+            number, unit = number.split(maxsplit=1)
+        unit = (unit or self._next("word").value).lower().removesuffix("s")
+        if not number.isdecimal() or unit not in _UNITS:
+            raise BtqlError(f"Invalid interval at offset {token.at}")
+        return {"op": "interval", "value": int(number), "unit": unit}
+
+    def _path_or_call(self, token: Token) -> Ast:
+        if token.kind == "word" and token.value.lower() in _RESERVED:
+            self._unexpected(token)
+        path = [_plain(token)]
+        while self._accept("."):
+            path.append(self._name())
+        name: Ast = {"op": "ident", "name": path}
+        if token.kind == "quoted" or not self._accept("("):
+            return name
+        return self._call(name)
+
+    def _call(self, name: Ast) -> Ast:
+        call: Ast = {"op": "function", "name": name, "args": []}
+        while not self._accept(")"):
+            if call["args"]:
+                self._expect(",")
+            if self._peek_in({"shape"}) and self._peek(1).value == "=>":
+                self._at += 2
+                call["shape"] = self._string()
+            else:
+                call["args"].append(self.expression())
+        return call
+
+    # Tokens
+
+    def end(self) -> None:
+        if self._peek().kind != "end":
+            self._unexpected()
+
+    def peek_word(self) -> str:
+        return self._peek().value.lower() if self._peek().kind == "word" else ""
+
+    def _peek(self, ahead: int = 0) -> Token:
+        return self._tokens[min(self._at + ahead, len(self._tokens) - 1)]
+
+    def _peek_in(self, words: set[str]) -> bool:
+        return self.peek_word() in words
+
+    def _next(self, kind: str | None = None) -> Token:
+        token = self._peek()
+        if kind is not None and token.kind != kind:
+            self._unexpected(token)
+        self._at += 1
+        return token
+
+    def _accept(self, op: str) -> bool:
+        if self._peek().kind == "op" and self._peek().value == op:
+            self._at += 1
+            return True
+        return False
+
+    def _accept_word(self, word: str) -> bool:
+        if self.peek_word() == word:
+            self._at += 1
+            return True
+        return False
+
+    def _expect(self, op: str) -> None:
+        if not self._accept(op):
+            self._unexpected()
+
+    def _expect_word(self, word: str) -> None:
+        if not self._accept_word(word):
+            self._unexpected()
+
+    def _name(self) -> str:
+        token = self._next()
+        return _plain(token) if token.kind in {"word", "quoted"} else self._unexpected(token)
+
+    def _string(self) -> str:
+        return self._next("string").value
+
+    def _integer(self) -> int:
+        value = self._next("number").value
+        if not value.isdecimal():
+            raise BtqlError(f"Expected an integer, got {value}")
+        return int(value)
+
+    def _unexpected(self, token: Token | None = None) -> NoReturn:
+        token = token or self._peek()
+        what = "end of query" if token.kind == "end" else repr(token.value)
+        raise BtqlError(f"Unexpected {what} at offset {token.at}")
+
+
+def _plain(token: Token) -> str:
+    return token.value[1:-1].replace('""', '"') if token.kind == "quoted" else token.value
+
+
+def _number(text: str) -> int | float:
+    return int(text) if text.isdecimal() else float(text)

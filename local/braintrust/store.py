@@ -1,0 +1,393 @@
+"""What the organisation holds: users, groups, projects and every version of every log row."""
+
+import copy
+import itertools
+import threading
+import uuid
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from local.braintrust.merge import (
+    DEFAULTS,
+    SET_BY_SERVER,
+    WRITABLE,
+    Row,
+    format_time,
+    merge_event,
+    parse_time,
+    reviewers,
+)
+
+XACT_TOP_BITS = (
+    0x0DE1 << 48
+)  # Braintrust's transaction ids: these bits, then seconds, then a counter of 16 bits
+
+
+class Version(NamedTuple):
+    """A row as it was written at a moment; `row` is None where it was deleted."""
+
+    at: datetime
+    row: Row | None
+
+    @property
+    def reviewers(self) -> tuple[str, ...]:
+        return reviewers(self.row)
+
+
+class Clock:
+    """The time as the server sees it: the real one, until a test sets or advances it."""
+
+    def __init__(self) -> None:
+        self._frozen: datetime | None = None
+        self._offset = timedelta()
+
+    def __call__(self) -> datetime:
+        return self._frozen or datetime.now(UTC) + self._offset
+
+    def set(self, moment: datetime) -> None:
+        """Stop the clock at a moment."""
+        self._frozen = moment.astimezone(UTC)
+
+    def advance(self, seconds: float) -> None:
+        """Move on, forwards or back; a running clock goes on running."""
+        if self._frozen is None:
+            self._offset += timedelta(seconds=seconds)
+        else:
+            self._frozen += timedelta(seconds=seconds)
+
+    def run(self) -> None:
+        """Go back to real time."""
+        self._frozen, self._offset = None, timedelta()
+
+
+class Log:
+    """The rows of one project, each with all its versions, in the order of their pagination keys."""
+
+    def __init__(self) -> None:
+        self.versions: dict[str, list[Version]] = {}
+        self._order: list[tuple[str, str]] = []
+        self._sorted = True
+
+    def append(self, version: Version, row_id: str, pagination_key: str) -> None:
+        if row_id not in self.versions:
+            entry = (pagination_key, row_id)
+            self._sorted = self._sorted and (not self._order or self._order[-1] <= entry)
+            self._order.append(entry)
+            self.versions[row_id] = []
+        self.versions[row_id].append(version)
+
+    def pagination_key(self, row_id: str) -> str | None:
+        """Return where a row stands in the order: a row that was deleted and is born again stands there again."""
+        rows = (version.row for version in self.versions.get(row_id, []))
+        return next((row["_pagination_key"] for row in rows if row is not None), None)
+
+    def current(self, row_id: str) -> Row | None:
+        known = self.versions.get(row_id)
+        return known[-1].row if known else None
+
+    def as_of(self, row_id: str, moment: datetime) -> Row | None:
+        return next(
+            (version.row for version in reversed(self.versions[row_id]) if version.at <= moment), None
+        )
+
+    def older(self, row_id: str) -> Row:
+        """Return an outdated version of a row: the one before, or else itself with a lower transaction id."""
+        *_, row = (version.row for version in self.versions[row_id][:-1] or self.versions[row_id])
+        current = self.versions[row_id][-1].row or {}
+        return (
+            row if row and row is not current else {**current, "_xact_id": str(int(current["_xact_id"]) - 1)}
+        )
+
+    def below(self, pagination_key: str | None, as_of: datetime | None = None) -> Iterator[Row]:
+        """Yield the rows before a pagination key, newest first; all of them without a key."""
+        self._sort()
+        start = len(self._order) if pagination_key is None else bisect_left(self._order, (pagination_key, ""))
+        for index in range(start - 1, -1, -1):
+            row_id = self._order[index][1]
+            row = self.versions[row_id][-1].row if as_of is None else self.as_of(row_id, as_of)
+            if row is not None:
+                yield row
+
+    def from_(self, pagination_key: str) -> Iterator[str]:
+        """Yield the ids of the rows at a pagination key and above it, in rising order."""
+        self._sort()
+        for index in range(bisect_left(self._order, (pagination_key, "")), len(self._order)):
+            yield self._order[index][1]
+
+    def _sort(self) -> None:
+        if not self._sorted:
+            self._order.sort()
+            self._sorted = True
+
+
+class Store:
+    """One organisation. Everything here is safe to call from any thread; rows are copied on the way out."""
+
+    def __init__(self, project_id: str, clock: Callable[[], datetime] | None = None) -> None:
+        self.clock: Callable[[], datetime] = clock or Clock()
+        self.lock = threading.RLock()
+        self.org_id = str(uuid.uuid4())
+        self.project_id = project_id
+        self.users: list[Row] = []
+        self.groups: list[Row] = []
+        self.projects: list[Row] = []
+        self.comments: list[Row] = []
+        self.logs: dict[str, Log] = {}
+        self.last_xact = 0
+        self._rows_born = 0
+        self.add_project("Product", project_id=project_id)
+
+    # The organisation
+
+    def add_user(self, email: str | None = None, *, user_id: str | None = None, **fields: object) -> str:
+        user = {
+            "id": user_id or str(uuid.uuid4()),
+            "given_name": None,
+            "family_name": None,
+            "email": email,
+            "avatar_url": None,
+            "created": format_time(self.clock()),
+            **fields,
+        }
+        with self.lock:
+            self.users.append(user)
+        return str(user["id"])
+
+    def add_group(
+        self,
+        name: str,
+        member_users: Iterable[str] | None = None,
+        member_groups: Iterable[str] | None = None,
+        *,
+        group_id: str | None = None,
+    ) -> str:
+        group = {
+            "id": group_id or str(uuid.uuid4()),
+            "org_id": self.org_id,
+            "user_id": None,
+            "created": format_time(self.clock()),
+            "name": name,
+            "description": None,
+            "deleted_at": None,
+            "member_users": None if member_users is None else list(member_users),
+            "member_groups": None if member_groups is None else list(member_groups),
+        }
+        with self.lock:
+            self.groups.append(group)
+        return str(group["id"])
+
+    def add_project(self, name: str, *, project_id: str | None = None) -> str:
+        project = {
+            "id": project_id or str(uuid.uuid4()),
+            "org_id": self.org_id,
+            "name": name,
+            "created": format_time(self.clock()),
+            "deleted_at": None,
+            "user_id": None,
+            "settings": None,
+        }
+        with self.lock:
+            self.projects.append(project)
+            self.logs[str(project["id"])] = Log()
+        return str(project["id"])
+
+    # Rows: the back door, which takes anything
+
+    def add_row(
+        self,
+        row_id: str | None = None,
+        *,
+        created: datetime | str | None = None,
+        project_id: str | None = None,
+        **fields: object,
+    ) -> str:
+        """Plant a row as if it had been logged at `created`; no field is checked.
+
+        A row that exists is replaced whole and keeps its `created`. `pagination_key`, if given, overrides the
+        order by `created`.
+        """
+        with self.lock:
+            now = self.clock()
+            at = parse_time(created) if isinstance(created, str) else created or now
+            key = fields.pop("pagination_key", None)
+            row_id = row_id or str(fields.pop("id", None) or uuid.uuid4())
+            log = self.logs[project_id or self.project_id]
+            base = log.current(row_id) or self._stub(
+                row_id, at, project_id or self.project_id, str(key) if key else None
+            )
+            kept = {field: base[field] for field in (*SET_BY_SERVER, "span_id", "root_span_id")}
+            row = {**DEFAULTS, **kept, **fields, "_xact_id": self._next_xact(at)}
+            row.setdefault("is_root", not row["span_parents"])
+            written = now if row_id in log.versions else min(at, now)
+            log.append(Version(written, row), row_id, row["_pagination_key"])
+        return row_id
+
+    def add_rows(self, count: int, *, tag: str = "review", span: timedelta = timedelta(days=5)) -> None:
+        """Plant `count` tagged rows, evenly spread over the time up to now: quick enough for 100,000."""
+        with self.lock:
+            start, step = self.clock() - span, span / max(count, 1)
+            for number in range(count):
+                self.add_row(
+                    created=start + number * step,
+                    tags=[tag],
+                    metadata={"number": number},
+                    input={"question": f"Question {number}"},
+                    output=f"Answer {number}",
+                )
+
+    # Rows: what the API does
+
+    def insert(self, events: Iterable[Row], project_id: str | None = None) -> list[str]:
+        """Apply checked events in order, under one transaction id; return the ids of their rows."""
+        with self.lock:
+            now = self.clock()
+            xact = self._next_xact(now)
+            return [self._apply(event, project_id or self.project_id, now, xact) for event in events]
+
+    def give_feedback(self, item: Row, project_id: str) -> None:
+        """Apply one feedback item: scores, expected and tags reach the row, its metadata does not."""
+        with self.lock:
+            event = {field: item[field] for field in ("scores", "expected", "tags") if field in item}
+            if event and self.logs[project_id].current(item["id"]) is not None:
+                self.insert([{**event, "id": item["id"], "_is_merge": True}], project_id)
+            if item.get("comment") is not None:
+                self.comments.append({"row_id": item["id"], "comment": item["comment"]})
+
+    # Rows: reading; what is returned is the store's own and must not be changed
+
+    def page(
+        self,
+        project_id: str,
+        matches: Callable[[Row], bool],
+        count: int | None,
+        below: str | None,
+        as_of: datetime | None = None,
+    ) -> list[Row]:
+        """Return up to `count` matching rows from below a pagination key, newest first."""
+        with self.lock:
+            rows = self.logs[project_id].below(below, as_of)
+            return list(itertools.islice((row for row in rows if matches(row)), count))
+
+    def page_before(self, project_id: str, matches: Callable[[Row], bool], count: int, key: str) -> list[Row]:
+        """Return up to `count` matching rows from just above a pagination key, as they were before."""
+        with self.lock:
+            log = self.logs[project_id]
+            ids = (row_id for row_id in log.from_(key) if (row := log.current(row_id)) and matches(row))
+            return [log.older(row_id) for row_id in itertools.islice(ids, count)]
+
+    def row_versions(self, project_id: str) -> list[Row]:
+        """Return all versions of all rows that exist, the latest write first."""
+        with self.lock:
+            log = self.logs[project_id]
+            versions = [
+                version.row
+                for row_id, written in log.versions.items()
+                if log.current(row_id) is not None
+                for version in written
+                if version.row is not None
+            ]
+        return sorted(versions, key=lambda row: int(row["_xact_id"]), reverse=True)
+
+    def _apply(self, event: Row, project_id: str, now: datetime, xact: str) -> str:
+        log = self.logs[project_id]
+        row_id = event.get("id") or str(uuid.uuid4())
+        old = log.current(row_id)
+        if event.get("_object_delete"):
+            if old is not None:
+                log.append(Version(now, None), row_id, old["_pagination_key"])
+            return str(row_id)
+        row = self._changed(old, event, row_id, project_id, now)
+        row["_xact_id"] = xact
+        row["is_root"] = not row["span_parents"]
+        log.append(Version(now, row), row_id, row["_pagination_key"])
+        return str(row_id)
+
+    def _changed(self, old: Row | None, event: Row, row_id: str, project_id: str, now: datetime) -> Row:
+        if old is not None and event.get("_is_merge"):
+            return merge_event(old, event)
+        created = parse_time(event["created"]) if event.get("created") else now
+        key = self.logs[project_id].pagination_key(row_id) or self._pagination_key(now)
+        base = old or self._stub(row_id, created, project_id, key)
+        span_id = event.get("span_id") or base["span_id"]
+        return {
+            **DEFAULTS,
+            **{field: base[field] for field in SET_BY_SERVER},
+            **{field: event[field] for field in event.keys() & WRITABLE - SET_BY_SERVER},
+            "span_id": span_id,
+            "root_span_id": event.get("root_span_id") or span_id,
+        }
+
+    def _stub(self, row_id: str, created: datetime, project_id: str, key: str | None) -> Row:
+        """Return a new row with nothing in it."""
+        span_id = str(uuid.uuid4())
+        return {
+            **DEFAULTS,
+            "id": row_id,
+            "span_id": span_id,
+            "root_span_id": span_id,
+            "created": format_time(created),
+            "_xact_id": "",
+            "_pagination_key": key or self._pagination_key(created),
+            "project_id": project_id,
+            "org_id": self.org_id,
+        }
+
+    def _next_xact(self, now: datetime) -> str:
+        base = XACT_TOP_BITS | (int(now.timestamp()) & 0xFFFFFFFF) << 16
+        self.last_xact = max(self.last_xact + 1, base)
+        return str(self.last_xact)
+
+    def _pagination_key(self, moment: datetime) -> str:
+        self._rows_born += 1
+        return f"p{int(moment.timestamp() * 1_000_000):017d}{self._rows_born:09d}"
+
+    # What tests look at
+
+    def row(self, row_id: str, project_id: str | None = None) -> Row | None:
+        with self.lock:
+            return copy.deepcopy(self.logs[project_id or self.project_id].current(row_id))
+
+    def rows(self, project_id: str | None = None) -> list[Row]:
+        """Return every row there is, newest first."""
+        with self.lock:
+            return copy.deepcopy(list(self.logs[project_id or self.project_id].below(None)))
+
+    def history(self, row_id: str, project_id: str | None = None) -> list[Version]:
+        """Return every version of a row, oldest first."""
+        with self.lock:
+            return copy.deepcopy(self.logs[project_id or self.project_id].versions.get(row_id, []))
+
+    def assignment_history(self, row_id: str, project_id: str | None = None) -> list[tuple[str, ...]]:
+        """Return the successive reviewers of a row, changes only: `[(), ("ana",)]` for one assigned once."""
+        with self.lock:
+            versions = self.logs[project_id or self.project_id].versions.get(row_id, [])
+            return _changes(version.reviewers for version in versions)
+
+    def assignments(self, project_id: str | None = None) -> dict[str, tuple[str, ...]]:
+        """Return the reviewers each row has now."""
+        with self.lock:
+            rows = self.logs[project_id or self.project_id].below(None)
+            return {row["id"]: reviewers(row) for row in rows}
+
+    def contested(self, project_id: str | None = None) -> dict[str, list[tuple[str, ...]]]:
+        """Return the assignment history of every row that ever had two different reviewers."""
+        with self.lock:
+            histories = {
+                row_id: _changes(version.reviewers for version in versions)
+                for row_id, versions in self.logs[project_id or self.project_id].versions.items()
+            }
+        return {
+            row_id: history
+            for row_id, history in histories.items()
+            if len({reviewer for held in history for reviewer in held}) > 1
+        }
+
+
+def _changes(successive: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    changes: list[tuple[str, ...]] = []
+    for held in successive:
+        if not changes or changes[-1] != held:
+            changes.append(held)
+    return changes
