@@ -1,0 +1,191 @@
+"""The audit in S3: plans that are never overwritten, the ledger that commits them, records of what was done."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from itertools import chain, count
+from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lib.assign import Assignments, Outcome
+from lib.errors import AuditError
+from lib.plan import Plan, json_array
+from lib.rows import iso
+from lib.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+LOST = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
+MISSING = frozenset({"NoSuchKey", "404"})
+IN_MEMORY = 2**20  # bytes of an object before it goes to a temporary file
+
+
+class Ledger(NamedTuple):
+    """The latest committed plan, and the version of the ledger object that named it."""
+
+    plan: Plan | None = None
+    etag: str | None = None
+
+
+class Audit:
+    """One run's objects under the bucket's prefix. Every write is create-only, but for the ledger's."""
+
+    def __init__(self, s3: "S3Client", settings: Settings, started: datetime, request_id: str) -> None:
+        self._s3 = s3
+        self._bucket = settings.audit_bucket
+        self._prefix = settings.audit_prefix
+        self._project = settings.project_id
+        self._date = f"{started:%Y-%m-%d}"
+        self._base = f"{started:%Y%m%dT%H%M%SZ}-{request_id}"
+        self.run_id = self._base
+        self.written: dict[str, str] = {}
+        """The result's `audit`: what was written, as s3:// addresses."""
+
+    def read_ledger(self) -> Ledger:
+        """The ledger and its plan. Raises AuditError if either is there and cannot be read."""
+        key = f"{self._prefix}ledger/project_id={self._project}.json"
+        found = self._get(key)
+        if found is None:
+            return Ledger()
+        body, etag = found
+        try:
+            plan_key = json.loads(body)["plan"]
+            stored = self._get(plan_key)
+            if stored is None:
+                raise ValueError(f"its plan {plan_key} is missing")  # noqa: TRY301 - one message for all of them
+            return Ledger(Plan.from_json(json.loads(stored[0])), etag)
+        except (KeyError, TypeError, ValueError) as error:
+            raise AuditError(
+                f"the ledger s3://{self._bucket}/{key} cannot be read ({error!r}); nothing was assigned. "
+                "Restore an earlier version of it (the bucket keeps them)"
+            ) from error
+
+    def commit(self, plan: Plan, ledger: Ledger) -> bool:
+        """Write the plan, then point the ledger at it; False if another run did so since `ledger` was read.
+
+        Raises AuditError if S3 refuses either write for another reason. Nothing may be assigned before True.
+        """
+        key = self._create("plans", plan.to_json)
+        entry = {"run_id": self.run_id, "plan": key, "committed_at": iso(plan.created_at)}
+        condition = {"IfMatch": ledger.etag} if ledger.etag else {"IfNoneMatch": "*"}
+        if not self._put(self._ledger_key, [json.dumps(entry) + "\n"], **condition):
+            now = self._get(self._ledger_key)  # a write repeated for want of an answer meets itself here
+            if now is None or json.loads(now[0]).get("run_id") != self.run_id:
+                return False
+        self.written["plan"] = self._address(key)
+        return True
+
+    def write_outcomes(self, assignments: Assignments, outcomes: list[Outcome]) -> None:
+        """One line a planned row, and the ids of those that were assigned. Raises AuditError after trying both."""
+        lines = (
+            json.dumps(
+                {"run_id": self.run_id, "row_id": row_id, "reviewer_id": reviewer, **outcome._asdict()}
+            )
+            + "\n"
+            for (row_id, reviewer), outcome in zip(assignments, outcomes, strict=True)
+        )
+        done = zip(assignments, outcomes, strict=True)
+        ids = json_array(row_id for (row_id, _), outcome in done if outcome.status == "assigned")
+        problems = []
+        for kind, suffix, pieces in (("assignments", "jsonl", lines), ("to_assign_ids", "json", ids)):
+            key = self._key(kind, suffix)
+            try:
+                self._put(key, pieces)
+                self.written[kind] = self._address(key)
+            except AuditError as error:
+                problems.append(str(error))
+        if problems:
+            raise AuditError("; ".join(problems))
+
+    def write_result(self, result: dict[str, Any], planned: Assignments | None = None) -> None:
+        """The run's own record, under `runs`; with `planned`, a dry run's, under `dry_runs`. Completes `result`."""
+        kind, name = ("runs", "run") if planned is None else ("dry_runs", "plan")
+
+        def pieces(run_id: str) -> Iterator[str]:
+            result["run_id"] = run_id
+            result["audit"] = self.written | {name: self._address(self._key(kind, "json"))}
+            if planned is None:
+                yield json.dumps(result)
+            else:  # the plan goes in as the last field
+                yield json.dumps(result)[:-1] + ', "assignments": '
+                yield from json_array(
+                    {"row_id": row_id, "reviewer_id": reviewer} for row_id, reviewer in planned
+                )
+                yield "}"
+            yield "\n"
+
+        self._create(kind, pieces)
+
+    def _create(self, kind: str, pieces: Callable[[str], Iterable[str]]) -> str:
+        """Write an object that is never overwritten; where the run id is taken, it gets a suffix. Returns the key."""
+        suffixed = (f"{self._base}-{number}" for number in count(2))
+        for run_id in chain([self.run_id], suffixed):
+            self.run_id = run_id
+            if kind == "plans" and self._exists(self._key("runs", "json")):
+                continue
+            key = self._key(kind, "json")
+            if self._put(key, pieces(self.run_id), IfNoneMatch="*"):
+                return key
+        raise AssertionError  # pragma: no cover - the suffixes never end
+
+    @property
+    def _ledger_key(self) -> str:
+        return f"{self._prefix}ledger/project_id={self._project}.json"
+
+    def _key(self, kind: str, suffix: str) -> str:
+        return f"{self._prefix}{kind}/project_id={self._project}/date={self._date}/{self.run_id}.{suffix}"
+
+    def _address(self, key: str) -> str:
+        return f"s3://{self._bucket}/{key}"
+
+    def _get(self, key: str) -> tuple[bytes, str] | None:
+        """An object and its ETag; None if there is none."""
+        try:
+            found = self._s3.get_object(Bucket=self._bucket, Key=key)
+            return found["Body"].read(), found["ETag"]
+        except (BotoCoreError, ClientError, OSError) as error:
+            if _code(error) in MISSING:
+                return None
+            raise self._error("read", key, error) from error
+
+    def _exists(self, key: str) -> bool:
+        try:
+            self._s3.head_object(Bucket=self._bucket, Key=key)
+        except (BotoCoreError, ClientError) as error:
+            if _code(error) in MISSING:
+                return False
+            raise self._error("read", key, error) from error
+        return True
+
+    def _put(self, key: str, pieces: Iterable[str], **conditions: str) -> bool:
+        """Write an object; False if it was written before us, as the conditions see it."""
+        with SpooledTemporaryFile(IN_MEMORY) as body:
+            for piece in pieces:
+                body.write(piece.encode())
+            body.seek(0)
+            try:
+                self._s3.put_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    Body=body,
+                    ContentType="application/json",
+                    **conditions,  # type: ignore[arg-type] # IfMatch or IfNoneMatch
+                )
+            except (BotoCoreError, ClientError) as error:
+                if conditions and _code(error) in LOST:
+                    return False
+                raise self._error("written", key, error) from error
+        return True
+
+    def _error(self, verb: str, key: str, error: Exception) -> AuditError:
+        return AuditError(
+            f"{self._address(key)} could not be {verb} ({_code(error) or type(error).__name__}): "
+            f"check that AUDIT_BUCKET {self._bucket} exists and that the function may read and write it"
+        )
+
+
+def _code(error: Exception) -> str:
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""

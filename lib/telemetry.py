@@ -1,0 +1,62 @@
+"""What a run says of itself: log lines and CloudWatch metrics, in Powertools' forms."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+NAMESPACE = "BraintrustReviewAssigner"
+METRICS = {
+    "RowsFetched": MetricUnit.Count,
+    "RowsUnassigned": MetricUnit.Count,
+    "RowsAssigned": MetricUnit.Count,
+    "RowsFailed": MetricUnit.Count,
+    "RowsDeferred": MetricUnit.Count,
+    "OldestWaitingAge": MetricUnit.Seconds,
+    "Spread": MetricUnit.Count,
+    "UnknownReviewers": MetricUnit.Count,
+    "PlanLanded": MetricUnit.Count,
+    "PlanReassigned": MetricUnit.Count,
+    "PlanLost": MetricUnit.Count,
+    "Queries": MetricUnit.Count,
+    "Retries": MetricUnit.Count,
+    "Throttles": MetricUnit.Count,
+    "RunDuration": MetricUnit.Milliseconds,
+    "RunSucceeded": MetricUnit.Count,
+}
+"""Every metric, with its unit. The dimension is Powertools' own: `service`, from POWERTOOLS_SERVICE_NAME."""
+
+logger = Logger(use_rfc3339=True)
+metrics = Metrics(namespace=NAMESPACE)
+
+
+def emit(values: Mapping[str, float]) -> None:
+    """Add the metrics of one run; the handler's decorator writes them out when it ends."""
+    for name, value in values.items():
+        metrics.add_metric(name=name, unit=METRICS[name], value=value)
+
+
+def run_metrics(result: Mapping[str, Any], counts: Mapping[str, int]) -> dict[str, float]:
+    """The metrics of a finished run, from its result and the client's request counts."""
+    values: dict[str, float] = {
+        "RowsFetched": result["fetched"],
+        "RowsUnassigned": result["unassigned"],
+        "RowsAssigned": result["assigned"],
+        "RowsFailed": result["failed"],
+        "RowsDeferred": result["deferred"],
+        "OldestWaitingAge": result["oldest_waiting_seconds"],
+        "Spread": result["spread"],
+        "UnknownReviewers": result["unknown_reviewers"],
+        "Queries": counts.get("query", 0),
+        "Retries": counts.get("retries", 0),
+        "Throttles": counts.get("throttles", 0),
+        "RunDuration": result["duration_ms"],
+    }
+    if became := result["previous_plan"]:
+        values["PlanLanded"] = became["landed"]
+        values["PlanReassigned"] = became["reassigned"]
+        values["PlanLost"] = became["unassigned"]
+    if not result["dry_run"] and result["status"] != "failed":
+        values["RunSucceeded"] = 1
+    return values
