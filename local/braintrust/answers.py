@@ -124,7 +124,7 @@ class Dribbled(Response):
         self._whole = whole
         self._seconds = seconds
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI has it
         gone = asyncio.ensure_future(_gone(receive))
         headers = self._whole.raw_headers
         await send({"type": "http.response.start", "status": self._whole.status_code, "headers": headers})

@@ -7,7 +7,8 @@ import gzip
 import json
 import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from local.braintrust.answers import Dribbled, Dropped, Hanging, Refusal, Transports, Truncated, retry_after
 from local.braintrust.btql import Query, compile_query
@@ -115,20 +116,19 @@ class BraintrustApp:
 
     # From a request to its answer
 
-    def _endpoint(self, kind: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-        async def endpoint(request: Request) -> Response:
-            with self.requests.watch(self._record(kind, request)) as record:
-                exchange = self._exchange(kind, request, await request.body(), record)
-                effects = exchange.effects
-                if effects.latency:
-                    await asyncio.sleep(effects.latency)
-                response = self._respond(exchange, handler)
-                record.status = 0 if isinstance(response, Dropped | Hanging) else response.status_code
-                # Sent from here, so that a request counts as in flight until its answer is out
-                await response(request.scope, request.receive, request._send)  # noqa: SLF001 - see above
-                return _Sent()
+    def _endpoint(self, kind: str, handler: Handler) -> ASGIApp:
+        return _Endpoint(self, kind, handler)
 
-        return endpoint
+    async def answer(self, kind: str, handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; it counts as in flight until its answer is out."""
+        request = Request(scope, receive)
+        with self.requests.watch(self._record(kind, request)) as record:
+            exchange = self._exchange(kind, request, await request.body(), record)
+            if exchange.effects.latency:
+                await asyncio.sleep(exchange.effects.latency)
+            response = self._respond(exchange, handler)
+            record.status = 0 if isinstance(response, Dropped | Hanging) else response.status_code
+            await response(scope, receive, send)
 
     def _record(self, kind: str, request: Request) -> Record:
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -151,7 +151,7 @@ class BraintrustApp:
             record.limit = (compiled.limit or PAGE) if isinstance(compiled, Query) else None
         if kind == "fetch":
             limit = parsed.get("limit") if isinstance(parsed, dict) else request.query_params.get("limit")
-            record.limit = int(limit) if str(limit).isdecimal() else None
+            record.limit = int(str(limit)) if str(limit).isdecimal() else None
         events = parsed.get("events") if kind == "insert" and isinstance(parsed, dict) else None
         row_ids = [str(event.get("id")) for event in _list(events) if isinstance(event, dict)]
         record.events, record.bytes = len(_list(events)), len(body)
@@ -173,6 +173,7 @@ class BraintrustApp:
         if not effects.applied and (strike := self._strike(effects, path)):
             return strike
         try:
+            self._check_url(exchange.request)
             response = handler(exchange)
         except Refusal as refusal:
             response = refusal.response(path)
@@ -181,6 +182,10 @@ class BraintrustApp:
         if effects.applied and (strike := self._strike(effects, path)):
             return strike
         return self._disturbed(response, effects)
+
+    def _check_url(self, request: Request) -> None:
+        if len(str(request.url)) > self.options.url_max_bytes:
+            raise Refusal(414, "URI Too Long", "text")
 
     def _strike(self, effects: Fault, path: str) -> Response | None:
         """Return what a fault answers in place of the server, if it does."""
@@ -202,7 +207,7 @@ class BraintrustApp:
             return RedirectResponse(effects.redirect, 303)
         if effects.body is not None:
             response = Response(effects.body, response.status_code, media_type="application/json")
-        if effects.hostile is not None and response.status_code == 200:  # noqa: PLR2004 - OK
+        if effects.hostile is not None and response.status_code == 200:
             body, media_type = hostile_answer(effects.hostile, bytes(response.body), effects.size)
             response = Response(body, media_type=media_type)
         if effects.truncate:
@@ -351,7 +356,7 @@ class BraintrustApp:
     def _elsewhere(self, exchange: Exchange) -> Response:
         raise Refusal(404, f"Nothing at {exchange.call.path}", "text")
 
-    # POST /v1/project_logs/{project_id}/...
+    # What happens to one project's log
 
     def _insert(self, exchange: Exchange) -> Response:
         self._authenticate(exchange)
@@ -455,11 +460,16 @@ class BraintrustApp:
         return _json({"objects": page})
 
 
-class _Sent(Response):
-    """Stands for an answer that is already out."""
+@dataclass(frozen=True)
+class _Endpoint:
+    """A route's end as an ASGI application of its own: it sees the answer out."""
+
+    app: BraintrustApp
+    kind: str
+    handler: Handler
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        pass
+        await self.app.answer(self.kind, self.handler, scope, receive, send)
 
 
 def _json(payload: object, headers: dict[str, str] | None = None) -> Response:

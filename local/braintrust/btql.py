@@ -16,6 +16,7 @@ from local.braintrust.parser import Ast, BtqlError, parse_expression, parse_quer
 Getter = Callable[[Row], object]
 
 _QUERY_KEYS = {"select", "from", "filter", "sort", "limit", "cursor"}
+_TWO_SIDED = ("and", "or", "eq", "ne", "lt", "le", "gt", "ge", "like", "ilike", "in", "add", "sub")
 _KEYS = {
     "literal": {"value"},
     "ident": {"name"},
@@ -26,10 +27,7 @@ _KEYS = {
     "not": {"expr"},
     "isnull": {"expr"},
     "isnotnull": {"expr"},
-    **dict.fromkeys(
-        ("and", "or", "eq", "ne", "lt", "le", "gt", "ge", "like", "ilike", "in", "add", "sub"),
-        {"left", "right"},
-    ),
+    **{op: {"left", "right"} for op in _TWO_SIDED},
 }
 _DAYS = {
     "second": 1 / 86400,
@@ -134,8 +132,7 @@ class _Compiler:
         node = self._node(source)
         match node["op"]:
             case "literal":
-                value = node["value"]
-                return lambda _: value
+                return partial(_constant, node["value"])
             case "ident":
                 return _path(self._names(node))
             case "function":
@@ -144,15 +141,19 @@ class _Compiler:
                 return self._interval(node)
             case "star":
                 raise BtqlError("* stands in select only")
+        return self._operation(node)
+
+    def _operation(self, node: Ast) -> Getter:
+        match node["op"]:
             case "not" | "isnull" | "isnotnull":
                 return partial(_UNARY[node["op"]], self.expression(node["expr"]))
+            case "and" | "or":
+                return partial(
+                    _LOGIC[node["op"]], self.expression(node["left"]), self.expression(node["right"])
+                )
             case "includes":
                 haystack, needle = self.expression(node["haystack"]), self.expression(node["needle"])
                 return lambda row: _includes(haystack(row), needle(row))
-            case "and" | "or":
-                return partial(
-                    _BINARY[node["op"]], self.expression(node["left"]), self.expression(node["right"])
-                )
         return self._comparison(node)
 
     def _comparison(self, node: Ast) -> Getter:
@@ -178,19 +179,18 @@ class _Compiler:
 
     def _call(self, node: Ast) -> Getter:
         if _function_name(node) in {"now", "current_timestamp"} and node["args"] == []:
-            return lambda _: self._now
+            return partial(_constant, self._now)
         raise BtqlError(f"Unknown function: {_function_name(node)}")
 
     def _interval(self, node: Ast) -> Getter:
         value, unit = node["value"], node["unit"]
         if not isinstance(value, int) or unit not in _DAYS:
             raise BtqlError("interval: expected an integer and a unit")
-        length = timedelta(days=value * _DAYS[unit])
-        return lambda _: length
+        return partial(_constant, timedelta(days=value * _DAYS[unit]))
 
     def _is_created(self, source: object) -> bool:
         node = self._node(source)
-        return node["op"] == "ident" and node["name"] == ["created"]
+        return bool(node["op"] == "ident" and node["name"] == ["created"])
 
     def bounds_created(self, source: object) -> bool:
         """Tell whether a filter bounds `created`, at its top or in a conjunction."""
@@ -281,6 +281,10 @@ def _as_moment(getter: Getter) -> Getter:
     return moment
 
 
+def _constant(value: object, _: Row) -> object:
+    return value
+
+
 def _not(inner: Getter, row: Row) -> object:
     value = inner(row)
     return None if value is None else value is not True
@@ -322,7 +326,9 @@ def _same(left: object, right: object) -> bool:
 def _includes(haystack: object, needle: object) -> object:
     if haystack is None or needle is None:
         return None
-    return isinstance(haystack, list) and any(_same(item, needle) for item in haystack)
+    if not isinstance(haystack, list):
+        return False
+    return needle in haystack if isinstance(needle, str) else any(_same(item, needle) for item in haystack)
 
 
 def _equal(left: object, right: object) -> object:
@@ -362,7 +368,7 @@ def _arithmetic(sign: int, left: object, right: object) -> object:
 
 
 _UNARY = {"not": _not, "isnull": _is_null, "isnotnull": _is_not_null}
-_BINARY = {"and": _and, "or": _or}
+_LOGIC = {"and": _and, "or": _or}
 _COMPARE: dict[str, Callable[[object, object], object]] = {
     "eq": _equal,
     "ne": _unequal,

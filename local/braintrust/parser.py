@@ -32,9 +32,10 @@ _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
 
 _COMPARISONS = {"=": "eq", "!=": "ne", "<>": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
 _UNITS = frozenset({"second", "minute", "hour", "day", "week", "month", "year"})
+_CONSTANTS = {"true": True, "false": False, "null": None}
 _RESERVED = frozenset(
-    "and or not is null includes contains in like ilike between as asc desc from where order limit offset".split()
-)
+    {"and", "or", "not", "is", "null", "includes", "contains", "in", "like", "ilike", "between"}
+) | {"as", "asc", "desc", "from", "where", "order", "limit", "offset"}
 
 
 def tokenize(text: str, *, escapes: bool) -> list[Token]:
@@ -175,7 +176,7 @@ class Parser:
         return source
 
     def _sort(self) -> list[Ast]:
-        items = []
+        items: list[Ast] = []
         while not items or self._accept(","):
             item: Ast = {"expr": self.expression(), "dir": "asc"}
             if self._peek_in({"asc", "desc"}):
@@ -241,25 +242,27 @@ class Parser:
 
     def _primary(self) -> Ast:
         token = self._next()
-        match token.kind, token.value.lower():
-            case "string", _:
+        match token.kind:
+            case "string":
                 return {"op": "literal", "value": token.value}
-            case "number", _:
+            case "number":
                 return {"op": "literal", "value": _number(token.value)}
-            case "op", "-":
-                return {"op": "literal", "value": -_number(self._next("number").value)}
-            case "op", "(":
-                return self._parenthesis()
-            case "op", "[":
-                return {"op": "literal", "value": self._literals("]")}
-            case "word", "true" | "false":
-                return {"op": "literal", "value": token.value.lower() == "true"}
-            case "word", "null":
-                return {"op": "literal", "value": None}
-            case "word", "interval":
+            case "word" if token.value.lower() in _CONSTANTS:
+                return {"op": "literal", "value": _CONSTANTS[token.value.lower()]}
+            case "word" if token.value.lower() == "interval":
                 return self._interval()
-            case "word" | "quoted", _:
+            case "word" | "quoted":
                 return self._path_or_call(token)
+        return self._punctuated(token)
+
+    def _punctuated(self, token: Token) -> Ast:
+        match token.value:
+            case "-":
+                return {"op": "literal", "value": -_number(self._next("number").value)}
+            case "(":
+                return self._parenthesis()
+            case "[":
+                return {"op": "literal", "value": self._literals("]")}
         return self._unexpected(token)
 
     def _parenthesis(self) -> Ast:

@@ -201,27 +201,31 @@ class Store:
         *,
         created: datetime | str | None = None,
         project_id: str | None = None,
+        pagination_key: str | None = None,
         **fields: object,
     ) -> str:
         """Plant a row as if it had been logged at `created`; no field is checked.
 
-        A row that exists is replaced whole and keeps its `created`. `pagination_key`, if given, overrides the
-        order by `created`.
+        A row that exists is replaced whole and keeps its `created`. Rows stand in the order of `created`,
+        unless a `pagination_key` says otherwise.
         """
         with self.lock:
             now = self.clock()
             at = parse_time(created) if isinstance(created, str) else created or now
-            key = fields.pop("pagination_key", None)
-            row_id = row_id or str(fields.pop("id", None) or uuid.uuid4())
+            row_id = row_id or str(uuid.uuid4())
             log = self.logs[project_id or self.project_id]
-            base = log.current(row_id) or self._stub(
-                row_id, at, project_id or self.project_id, str(key) if key else None
+            row = log.current(row_id)
+            if row is None:
+                key = pagination_key or log.pagination_key(row_id) or self._pagination_key(at)
+                row = self._stub(row_id, at, project_id or self.project_id, key)
+            else:
+                row = {**row, **DEFAULTS}
+            row.update(fields)
+            row["_xact_id"] = self._next_xact(at)
+            row["is_root"] = fields.get("is_root", not row["span_parents"])
+            log.append(
+                Version(now if row_id in log.versions else min(at, now), row), row_id, row["_pagination_key"]
             )
-            kept = {field: base[field] for field in (*SET_BY_SERVER, "span_id", "root_span_id")}
-            row = {**DEFAULTS, **kept, **fields, "_xact_id": self._next_xact(at)}
-            row.setdefault("is_root", not row["span_parents"])
-            written = now if row_id in log.versions else min(at, now)
-            log.append(Version(written, row), row_id, row["_pagination_key"])
         return row_id
 
     def add_rows(self, count: int, *, tag: str = "review", span: timedelta = timedelta(days=5)) -> None:
@@ -249,7 +253,7 @@ class Store:
     def give_feedback(self, item: Row, project_id: str) -> None:
         """Apply one feedback item: scores, expected and tags reach the row, its metadata does not."""
         with self.lock:
-            event = {field: item[field] for field in ("scores", "expected", "tags") if field in item}
+            event: Row = {field: item[field] for field in ("scores", "expected", "tags") if field in item}
             if event and self.logs[project_id].current(item["id"]) is not None:
                 self.insert([{**event, "id": item["id"], "_is_merge": True}], project_id)
             if item.get("comment") is not None:
@@ -319,7 +323,7 @@ class Store:
             "root_span_id": event.get("root_span_id") or span_id,
         }
 
-    def _stub(self, row_id: str, created: datetime, project_id: str, key: str | None) -> Row:
+    def _stub(self, row_id: str, created: datetime, project_id: str, pagination_key: str) -> Row:
         """Return a new row with nothing in it."""
         span_id = str(uuid.uuid4())
         return {
@@ -329,7 +333,7 @@ class Store:
             "root_span_id": span_id,
             "created": format_time(created),
             "_xact_id": "",
-            "_pagination_key": key or self._pagination_key(created),
+            "_pagination_key": pagination_key,
             "project_id": project_id,
             "org_id": self.org_id,
         }
