@@ -124,9 +124,11 @@ class BraintrustApp:
         request = Request(scope, receive)
         with self.requests.watch(self._record(kind, request)) as record:
             exchange = self._exchange(kind, request, await request.body(), record)
+            store = self.store
             if exchange.effects.latency:
                 await asyncio.sleep(exchange.effects.latency)
-            response = self._respond(exchange, handler)
+            # A straggler from before a reset must not write into what came after it
+            response = self._respond(exchange, handler) if store is self.store else Dropped(self.transports)
             record.status = 0 if isinstance(response, Dropped | Hanging) else response.status_code
             await response(scope, receive, send)
 

@@ -143,9 +143,10 @@ def merge_event(row: Row, event: Row) -> Row:
 
 
 def _union(old: object, new: object) -> object:
-    if not isinstance(old, list) or not isinstance(new, list):
+    if not isinstance(new, list):
         return new
-    return old + [tag for tag in dict.fromkeys(new) if tag not in old]
+    kept = old if isinstance(old, list) else []
+    return kept + [tag for tag in dict.fromkeys(new) if tag not in kept]
 
 
 def _merge(old: object, new: object, path: tuple[str, ...], whole: frozenset[tuple[str, ...]]) -> object:

@@ -58,18 +58,20 @@ class RequestLog:
     def clear(self) -> None:
         with self._lock:
             self._records.clear()
+            self._in_flight = Counter()  # requests still under way go on counting in the old one
             self.max_in_flight.clear()
 
     @contextmanager
     def watch(self, record: Record) -> Iterator[Record]:
         """Keep a record, and count its request as in flight until the block ends."""
         with self._lock:
+            in_flight = self._in_flight
             self._records.append(record)
-            self._in_flight[record.kind] += 1
-            record.in_flight = self._in_flight[record.kind]
+            in_flight[record.kind] += 1
+            record.in_flight = in_flight[record.kind]
             self.max_in_flight[record.kind] = max(self.max_in_flight[record.kind], record.in_flight)
         try:
             yield record
         finally:
             with self._lock:
-                self._in_flight[record.kind] -= 1
+                in_flight[record.kind] -= 1

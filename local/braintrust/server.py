@@ -176,7 +176,8 @@ def _protocol(transports: Transports) -> type[H11Protocol]:
 
 
 def _listener(host: str, port: int) -> socket.socket:
-    listener = socket.socket()
+    # Named as TCP, so that asyncio sets TCP_NODELAY: without it small answers take 40 ms
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))
     listener.listen(128)

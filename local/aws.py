@@ -1,0 +1,88 @@
+"""An AWS on this machine: moto's server over HTTP, with the bucket, the secret and the parameter that a run needs."""
+
+import os
+from pathlib import Path
+from typing import Any, Self
+
+import boto3
+from moto.server import ThreadedMotoServer
+
+HOST = "127.0.0.1"
+BUCKET = "review-assigner-audit"
+SECRET = "review-assigner/braintrust-api-key"  # noqa: S105 - its name
+REVIEWERS = "/review-assigner/reviewers"
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+
+
+def forget_real_aws() -> None:
+    """Take every trace of a real AWS account, and of a proxy for this machine, out of the environment."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ |= CREDENTIALS | {
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), HOST, "localhost"]))
+
+
+class LocalAws:
+    """The server in a thread of this process. Call `forget_real_aws` first."""
+
+    def __init__(self, host: str = HOST, port: int = 0) -> None:
+        self._server = ThreadedMotoServer(host, port, verbose=False)
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        self.url = f"http://{HOST}:{self._server.get_host_and_port()[1]}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop()
+
+    def client(self, service: str) -> Any:  # noqa: ANN401 - boto3's clients share no type
+        return boto3.client(service, endpoint_url=self.url)  # type: ignore[call-overload] # one name of many
+
+    def prepare(self, api_key: str, reviewers: str) -> None:
+        """Make what a deployed function finds in its account."""
+        self.client("s3").create_bucket(Bucket=BUCKET)
+        self.client("secretsmanager").create_secret(Name=SECRET, SecretString=api_key)
+        self.set_reviewers(reviewers)
+
+    def set_reviewers(self, reviewers: str) -> None:
+        self.client("ssm").put_parameter(Name=REVIEWERS, Value=reviewers, Type="String", Overwrite=True)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The function's variables that point here."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AUDIT_BUCKET": BUCKET,
+            "BRAINTRUST_API_KEY_SECRET_ID": SECRET,
+            "REVIEWERS_PARAMETER": REVIEWERS,
+        }
+
+    def keys(self) -> list[str]:
+        """Every object's key in the bucket."""
+        pages = self.client("s3").get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+        return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+    def copy_bucket(self, folder: Path) -> None:
+        """Write every object of the bucket to a file, for people to look at."""
+        s3 = self.client("s3")
+        for key in self.keys():
+            path = folder / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+
+    def fill_bucket(self, folder: Path) -> None:
+        """Put back what `copy_bucket` wrote."""
+        s3 = self.client("s3")
+        for path in sorted(folder.rglob("*.json*")):
+            s3.put_object(Bucket=BUCKET, Key=path.relative_to(folder).as_posix(), Body=path.read_bytes())

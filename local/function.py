@@ -1,0 +1,69 @@
+"""The function in this process, called as Lambda calls it, with its log lines in a file."""
+
+import importlib
+import logging
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+LAMBDA_SECONDS = 900.0
+
+
+class Function:
+    """Lambda's part: an environment, an import by name, a context for each invocation."""
+
+    def __init__(self, variables: Mapping[str, str], log: Path) -> None:
+        self.log = log
+        self._variables = {"POWERTOOLS_SERVICE_NAME": "review-assigner", **variables}
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("", "utf-8")
+
+    def invoke(self, event: object) -> dict[str, Any]:
+        """`handler.lambda_handler`, now. Raises what it raises."""
+        with self._environment(), self._output():
+            handler = importlib.import_module("handler")
+            context = SimpleNamespace(
+                aws_request_id=str(uuid.uuid4()),
+                get_remaining_time_in_millis=lambda: LAMBDA_SECONDS * 1000,
+            )
+            result: dict[str, Any] = handler.lambda_handler(event, context)
+            return result
+
+    def run_at(self, moment: datetime) -> dict[str, Any]:
+        """The same run without the handler's frame, as if it were `moment`."""
+        with self._environment(), self._output():
+            run = importlib.import_module("lib.run").run
+            deadline = importlib.import_module("lib.deadline").Deadline(lambda: LAMBDA_SECONDS * 1000)
+            result: dict[str, Any] = run({}, os.environ, deadline, str(uuid.uuid4()), lambda: moment)
+            return result
+
+    @contextmanager
+    def _environment(self) -> Iterator[None]:
+        """This function's variables and nobody else's settings: a FILTER of the user's shell is not meant for us."""
+        before = dict(os.environ)
+        for name in importlib.import_module("lib.settings").VARIABLES:
+            os.environ.pop(name, None)
+        os.environ |= self._variables
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ |= before
+
+    @contextmanager
+    def _output(self) -> Iterator[None]:
+        """Log lines and metrics, which Lambda would send to CloudWatch, go to the file."""
+        with self.log.open("a", encoding="utf-8") as file, redirect_stdout(file):
+            handler = importlib.import_module("lib.telemetry").logger.registered_handler
+            if not isinstance(handler, logging.StreamHandler):
+                raise TypeError(handler)
+            before = handler.setStream(file)
+            try:
+                yield
+            finally:
+                handler.setStream(before or file)
