@@ -1,8 +1,8 @@
 """The roster: who may be given rows, how many, and when. Parsing is pure; resolving asks a directory."""
 
 import json
-import math
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -108,7 +108,8 @@ def parse_reviewers(value: object, source: str) -> tuple[Entry, ...]:
         else:
             found = [entry] if (entry := _parse_object(item, problems)) else []
         for entry in found:
-            entries.setdefault((entry.kind, entry.name.casefold()), entry)
+            name = entry.name if entry.kind == "group" else entry.name.casefold()
+            entries.setdefault((entry.kind, name), entry)
     if problems:
         raise ConfigurationError("; ".join(f"{source}: {problem}" for problem in problems))
     return tuple(entries.values())
@@ -127,7 +128,7 @@ def _parse_object(item: object, problems: list[str]) -> Entry | None:
     if len(named) != 1 or not isinstance(item[named[0]], str) or not item[named[0]].strip():
         problems.append(f"{shown} needs exactly one of id, email, group, as text")
     weight, max_open = item.get("weight", 1), item.get("max_open")
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight <= sys.float_info.max:
         problems.append(f"weight in {shown} must be a number > 0")
     if max_open is not None and (type(max_open) is not int or max_open < 0):
         problems.append(f"max_open in {shown} must be an integer >= 0")
