@@ -1,0 +1,59 @@
+"""Servers that the whole test session shares, and a fresh world for each test."""
+
+import logging
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from local.braintrust.server import LocalBraintrust
+from tests.local_aws import LocalAws
+from tests.world import BUCKET, SECRET, World, aws_client
+
+os.environ |= {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "POWERTOOLS_SERVICE_NAME": "review-assigner-tests",
+}
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
+settings.register_profile(
+    "product", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("product")
+
+
+@pytest.fixture(scope="session")
+def shared_braintrust() -> Iterator[LocalBraintrust]:
+    with LocalBraintrust() as braintrust:
+        yield braintrust
+
+
+@pytest.fixture(scope="session")
+def shared_aws(shared_braintrust: LocalBraintrust) -> Iterator[LocalAws]:
+    aws = LocalAws()
+    aws.start()
+    aws_client("s3", aws.url).create_bucket(Bucket=BUCKET)
+    aws_client("secretsmanager", aws.url).create_secret(Name=SECRET, SecretString=shared_braintrust.api_key)
+    yield aws
+    aws.stop()
+
+
+@pytest.fixture(scope="session")
+def aws_url(shared_aws: LocalAws) -> str:
+    return shared_aws.url
+
+
+@pytest.fixture
+def aws(shared_aws: LocalAws) -> Iterator[LocalAws]:
+    """The local AWS, for tests that watch it or make it refuse something."""
+    yield shared_aws
+    shared_aws.reset()
+
+
+@pytest.fixture
+def world(shared_braintrust: LocalBraintrust, aws_url: str) -> World:
+    shared_braintrust.reset()
+    return World(shared_braintrust, aws_url)
