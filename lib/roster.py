@@ -128,7 +128,11 @@ def _parse_object(item: object, problems: list[str]) -> Entry | None:
     if len(named) != 1 or not isinstance(item[named[0]], str) or not item[named[0]].strip():
         problems.append(f"{shown} needs exactly one of id, email, group, as text")
     weight, max_open = item.get("weight", 1), item.get("max_open")
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight <= sys.float_info.max:
+    if (
+        isinstance(weight, bool)
+        or not isinstance(weight, int | float)
+        or not 0 < weight <= sys.float_info.max
+    ):
         problems.append(f"weight in {shown} must be a number > 0")
     if max_open is not None and (type(max_open) is not int or max_open < 0):
         problems.append(f"max_open in {shown} must be an integer >= 0")
