@@ -1,0 +1,128 @@
+# Everything a person or CI does here. `make` alone lists it.
+
+STACK ?= braintrust-review-assigner
+ARCH ?= arm64
+FUNCTION := ReviewAssignerFunction
+ARGS ?=
+
+PY := .venv/bin/python
+TOOLS := .venv-tools/bin
+# One process a core; `make test WORKERS=0` runs in one process, for a debugger.
+WORKERS ?= auto
+export SAM_CLI_TELEMETRY := 0
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+##@ Try it here
+
+.PHONY: help run local
+help: ## list these targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	    /^[a-zA-Z_-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '\nA deployed stack is named with STACK=..., by default %s; its region comes from AWS_REGION or the profile.\n' '$(STACK)'
+
+run: .venv/.stamp ## watch some hours of work against a Braintrust and an AWS on this machine; with your own key: a dry run
+	$(PY) -m local.demo $(ARGS)
+
+local: .venv/.stamp ## keep both local servers up and write env.json, for `sam local invoke --env-vars env.json`
+	$(PY) -m local.serve $(ARGS)
+
+##@ Change it
+
+.PHONY: test lint types template audit format lock hooks bench soak clean
+test: .venv/.stamp .local/aws-lambda-rie ## every test; some of them: make test ARGS="tests/template -k alarms"
+	$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+lint: types template ## style, types, and the template: syntax, rules and security
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+types: .venv/.stamp
+	$(PY) -m mypy
+
+template: .venv/.stamp .venv-tools/.stamp .venv-checkov/.stamp
+	.venv/bin/cfn-lint template.yaml
+	$(TOOLS)/sam validate --lint --region us-east-1
+	.venv-checkov/bin/checkov --file template.yaml --framework cloudformation --quiet --compact --skip-download
+
+audit: .venv-tools/.stamp ## known vulnerabilities in what runs in Lambda; AUDIT_STRICT=1 fails if they cannot be looked up
+	$(TOOLS)/python scripts/audit.py requirements.txt
+
+format: .venv/.stamp ## put the code into shape
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+# The versions that are locked stay unless `make lock ARGS=--upgrade`. No address of a package index is written down.
+COMPILE = $(TOOLS)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-emit-find-links $(ARGS)
+lock: .venv-tools/.stamp ## bring the lock files in line with the *.in files; ARGS=--upgrade takes newer versions
+	$(COMPILE) --python-version 3.13 --python-platform aarch64-manylinux2014 requirements.in -o requirements.txt
+	$(COMPILE) --universal --python-version 3.11 requirements-dev.in -o requirements-dev.txt
+	$(COMPILE) --universal --python-version 3.11 requirements-tools.in -o requirements-tools.txt
+	$(COMPILE) --universal --python-version 3.11 requirements-checkov.in -o requirements-checkov.txt
+
+hooks: .venv/.stamp .venv-tools/.stamp ## run the quick checks before every commit
+	$(TOOLS)/pre-commit install
+
+bench: .venv/.stamp ## time it beside the published script
+	$(PY) -m benchmarks $(ARGS)
+
+soak: .venv/.stamp ## thousands of random fault scenarios: make soak SCENARIOS=5000
+	SCENARIOS=$(or $(SCENARIOS),2000) $(PY) -m pytest -n $(WORKERS) tests/faults $(ARGS)
+
+clean: ## remove what was built and installed here
+	rm -rf .aws-sam .local .venv .venv-tools .venv-checkov .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+##@ Deploy and operate it
+
+.PHONY: build deploy status logs invoke dry-run undo report
+build: .venv-tools/.stamp ## make the artifact in .aws-sam/build; ARCH=x86_64 for `sam local` on such a machine
+	$(TOOLS)/sam build --parameter-overrides Architecture=$(ARCH)
+
+# Guided as long as samconfig.toml has no parameters of yours; the questions' answers are kept there.
+deploy: build ## create or update the stack; asks for the parameters the first time
+	$(TOOLS)/sam deploy $(if $(shell grep -s '^parameter_overrides' samconfig.toml),,--guided) --stack-name $(STACK) $(ARGS)
+
+status: .venv/.stamp ## the last runs of a stack, from its audit
+	$(PY) scripts/stack.py status $(STACK) $(ARGS)
+
+logs: .venv-tools/.stamp ## follow the log
+	$(TOOLS)/sam logs --stack-name $(STACK) --name $(FUNCTION) --tail $(ARGS)
+
+invoke: .venv/.stamp ## one run now; other settings for it: make invoke EVENT=events/overrides.json
+	$(PY) scripts/stack.py invoke $(STACK) $(or $(EVENT),events/empty.json)
+
+dry-run: .venv/.stamp ## what a run would do now, without writing to Braintrust
+	$(PY) scripts/stack.py invoke $(STACK) events/dry-run.json
+
+undo: .venv/.stamp ## take back what one run assigned: make undo RUN_ID=... (DRY_RUN=true only says what it would do)
+	$(PY) scripts/stack.py undo $(STACK) $(RUN_ID) $(if $(filter true,$(DRY_RUN)),--dry-run)
+
+report: .venv/.stamp ## one HTML page from the audit: make report ARGS="s3://bucket/audit/ -o report.html"
+	$(PY) -m local.report $(ARGS)
+
+# ---------------------------------------------------------------------------------------------------------------------
+
+# `sam build` calls this one (Metadata.BuildMethod: makefile). What it packs, and why, is in the script.
+.PHONY: build-$(FUNCTION)
+build-$(FUNCTION):
+	scripts/build_artifact.sh "$(ARTIFACTS_DIR)"
+
+# The environments follow their lock files. Three, because the tools pin conflicting libraries.
+.venv/.stamp: requirements-dev.txt scripts/make_venv.sh
+	@scripts/make_venv.sh .venv requirements-dev.txt
+	@touch $@
+
+.venv-tools/.stamp: requirements-tools.txt scripts/make_venv.sh
+	@scripts/make_venv.sh .venv-tools requirements-tools.txt
+	@touch $@
+
+.venv-checkov/.stamp: requirements-checkov.txt scripts/make_venv.sh
+	@scripts/make_venv.sh .venv-checkov requirements-checkov.txt
+	@touch $@
+
+# Lambda's own emulator, for the tests of the artifact. It comes in the wheel of the SAM CLI; all of the SAM CLI's
+# dependencies are not needed for it.
+.local/aws-lambda-rie: requirements-tools.txt scripts/get_emulator.sh .venv/.stamp
+	@scripts/get_emulator.sh $@
