@@ -6,6 +6,7 @@ from datetime import datetime
 from itertools import chain, count
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -72,9 +73,7 @@ class Audit:
         entry = {"run_id": self.run_id, "plan": key, "committed_at": iso(plan.created_at)}
         condition = {"IfMatch": ledger.etag} if ledger.etag else {"IfNoneMatch": "*"}
         if not self._put(self._ledger_key, [json.dumps(entry) + "\n"], **condition):
-            now = self._get(self._ledger_key)  # a write repeated for want of an answer meets itself here
-            if now is None or json.loads(now[0]).get("run_id") != self.run_id:
-                return False
+            return False
         self.written["plan"] = self._address(key)
         return True
 
@@ -124,7 +123,7 @@ class Audit:
         suffixed = (f"{self._base}-{number}" for number in count(2))
         for run_id in chain([self.run_id], suffixed):
             self.run_id = run_id
-            if kind == "plans" and self._exists(self._key("runs", "json")):
+            if kind == "plans" and self._mark(self._key("runs", "json")) is not None:
                 continue
             key = self._key(kind, "json")
             if self._put(key, pieces(self.run_id), IfNoneMatch="*"):
@@ -151,17 +150,18 @@ class Audit:
                 return None
             raise self._error("read", key, error) from error
 
-    def _exists(self, key: str) -> bool:
+    def _mark(self, key: str) -> str | None:
+        """The mark that the writer of an object left on it; None if there is no object."""
         try:
-            self._s3.head_object(Bucket=self._bucket, Key=key)
+            return self._s3.head_object(Bucket=self._bucket, Key=key)["Metadata"].get("write", "")
         except (BotoCoreError, ClientError) as error:
             if _code(error) in MISSING:
-                return False
+                return None
             raise self._error("read", key, error) from error
-        return True
 
     def _put(self, key: str, pieces: Iterable[str], **conditions: str) -> bool:
-        """Write an object; False if it was written before us, as the conditions see it."""
+        """Write an object; False if somebody else's write stands in the way of the conditions."""
+        mark = uuid4().hex  # the SDK repeats a write whose answer was lost, and then meets its own object
         with SpooledTemporaryFile(IN_MEMORY) as body:
             for piece in pieces:
                 body.write(piece.encode())
@@ -172,11 +172,12 @@ class Audit:
                     Key=key,
                     Body=body,
                     ContentType="application/json",
+                    Metadata={"write": mark},
                     **conditions,  # type: ignore[arg-type] # IfMatch or IfNoneMatch
                 )
             except (BotoCoreError, ClientError) as error:
                 if conditions and _code(error) in LOST:
-                    return False
+                    return self._mark(key) == mark
                 raise self._error("written", key, error) from error
         return True
 

@@ -22,6 +22,7 @@ class Carried(NamedTuple):
     row_id: str
     reviewer_id: str
     planned_at: datetime
+    tag: str
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,10 @@ class Plan:
 
     def carry(self, now: datetime) -> dict[str, Carried]:
         """What a plan made at `now` has to carry along: the rows planned in the two hours before."""
-        made = (Carried(row_id, reviewer_id, self.created_at) for row_id, reviewer_id in self.assignments)
+        made = (
+            Carried(row_id, reviewer_id, self.created_at, self.tag)
+            for row_id, reviewer_id in self.assignments
+        )
         return {entry.row_id: entry for entry in (*self.carried, *made) if now - entry.planned_at <= CARRY}
 
     def to_json(self, run_id: str) -> Iterator[str]:
@@ -65,6 +69,7 @@ class Plan:
         yield ', "carried": '
         yield from json_array(
             {"row_id": entry.row_id, "reviewer_id": entry.reviewer_id, "planned_at": iso(entry.planned_at)}
+            | ({} if entry.tag == self.tag else {"tag": entry.tag})
             for entry in self.carried
         )
         yield "}\n"
@@ -80,7 +85,12 @@ class Plan:
             assignments=[(item["row_id"], item["reviewer_id"]) for item in stored["assignments"]],
             repeated=stored.get("repeated", 0),
             carried=[
-                Carried(item["row_id"], item["reviewer_id"], datetime.fromisoformat(item["planned_at"]))
+                Carried(
+                    item["row_id"],
+                    item["reviewer_id"],
+                    datetime.fromisoformat(item["planned_at"]),
+                    item.get("tag", stored["tag"]),
+                )
                 for item in stored["carried"]
             ],
             reviewers=stored.get("reviewers", []),
@@ -114,7 +124,11 @@ def make_plan(draft: Plan, rows: Sequence[Row], roster: Roster, previous: Plan |
         elif carried[row.id].reviewer_id in known:
             again.append((row.id, carried[row.id].reviewer_id))
         # else its reviewer left the list: the row waits until the entry is two hours old
-    received, open_now = _load(rows, again)
+    seen = {row.id for row in rows}
+    unseen = [
+        entry.reviewer_id for entry in carried.values() if entry.tag == draft.tag and entry.row_id not in seen
+    ]
+    received, open_now = _load(rows, [reviewer for _, reviewer in again] + unseen)
     served = previous.served if previous else []
     seats = _seats(roster, received, open_now, _last_served(rows, served), now)
     dealt = deal(new[: max(0, most - len(again))] if most else new, seats)
@@ -133,9 +147,12 @@ def make_plan(draft: Plan, rows: Sequence[Row], roster: Roster, previous: Plan |
     )
 
 
-def _load(rows: Sequence[Row], again: list[tuple[str, str]]) -> tuple[Counter[str], Counter[str]]:
-    """Rows of the window each person has, and those of them that are not reviewed; people's own doing included."""
-    received: Counter[str] = Counter(reviewer for _, reviewer in again)
+def _load(rows: Sequence[Row], planned: list[str]) -> tuple[Counter[str], Counter[str]]:
+    """Rows of the window each person has, and those of them that are not reviewed; people's own doing included.
+
+    `planned`: whom the last plans gave the rows that this read does not show as assigned, or not at all.
+    """
+    received = Counter(planned)
     open_now = received.copy()
     for row in rows:
         for reviewer in row.reviewers:

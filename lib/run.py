@@ -185,22 +185,22 @@ def report(
     if problems:
         raise AuditError(
             f"{result['assigned']} rows were assigned, but what happened could not be recorded: "
-            + "; ".join([*problems, *failure])
+            + "; ".join(filter(None, [*problems, failure]))
         )
     if failure:
-        raise AssignmentError(failure[0])
+        raise AssignmentError(failure)
     return result
 
 
-def failed_rows(result: Result, outcomes: list[Outcome]) -> list[str]:
-    """The sentence about rows that could not be written, if there are any."""
+def failed_rows(result: Result, outcomes: list[Outcome]) -> str:
+    """The sentence about rows that could not be written; empty if there are none."""
     errors = [outcome.error for outcome in outcomes if outcome.status in {"failed", "unknown"}]
     if not errors:
-        return []
-    return [
+        return ""
+    return (
         f"{len(errors)} of {len(outcomes)} planned rows could not be written, the first because: {errors[0]}. "
         f"See {result['audit'].get('assignments')}; the next run sends them to the same reviewers again"
-    ]
+    )
 
 
 def compose(

@@ -1,0 +1,91 @@
+"""Runs in processes of their own, which can be killed at any of their requests."""
+
+import multiprocessing
+import os
+import signal
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any
+
+import urllib3
+
+from lib import braintrust
+from lib.deadline import Deadline
+from lib.errors import AssignerError
+from lib.run import run
+
+forkserver = multiprocessing.get_context("forkserver")
+forkserver.set_forkserver_preload(["__main__", "tests.processes"])
+
+
+@dataclass
+class Death:
+    """SIGKILL at the nth request, just before it is sent or just after it is answered."""
+
+    at_request: int
+    answered: bool = False
+
+
+@dataclass
+class Running:
+    """A run in its own process."""
+
+    process: Any
+    pipe: Connection
+    result: dict[str, Any] | None = field(default=None)
+    error: str | None = field(default=None)
+    requests: int = 0
+
+    def join(self) -> "Running":
+        """Wait for the end; the result, or the error's name and message, or neither if it was killed."""
+        try:
+            self.result, self.error, self.requests = self.pipe.recv()
+        except EOFError:
+            pass
+        self.process.join(60)
+        return self
+
+
+def start(
+    environ: dict[str, str], event: object = None, death: Death | None = None, seconds: float = 20
+) -> Running:
+    """Begin a run in a process of its own."""
+    here, there = forkserver.Pipe(duplex=False)
+    process = forkserver.Process(target=_child, args=(there, environ, event, death, seconds), daemon=True)
+    process.start()
+    there.close()
+    return Running(process, here)
+
+
+def _child(
+    pipe: Connection, environ: dict[str, str], event: object, death: Death | None, seconds: float
+) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.environ |= environ
+    braintrust.FIRST_PAUSE, braintrust.FIRST_PAUSE_THROTTLED_QUERY, braintrust.LONGEST_PAUSE = 0.02, 0.05, 0.1
+    requests = _count_requests(death)
+    result = error = None
+    try:
+        result = run(event, environ, Deadline(lambda: seconds * 1000), f"request-{os.getpid()}")
+    except AssignerError as problem:
+        error = f"{type(problem).__name__}: {problem}"
+    pipe.send((result, error, len(requests)))
+
+
+def _count_requests(death: Death | None) -> list[str]:
+    """Every request, to AWS and to Braintrust, goes through urllib3."""
+    seen: list[str] = []
+    send = urllib3.HTTPConnectionPool.urlopen
+
+    def counted(self: Any, method: str, url: str, *args: Any, **more: Any) -> Any:
+        seen.append(f"{method} {url}")
+        mine = len(seen)
+        if death and mine == death.at_request and not death.answered:
+            os.kill(os.getpid(), signal.SIGKILL)
+        answer = send(self, method, url, *args, **more)
+        if death and mine == death.at_request:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+    urllib3.HTTPConnectionPool.urlopen = counted  # type: ignore[method-assign]
+    return seen

@@ -1,0 +1,263 @@
+"""Random trouble, and what must be true after it: `python -m tests.soak --scenarios 2000`.
+
+A scenario is drawn from its seed alone: rows and reviewers, faults of the API and of S3, reads that lag, runs side
+by side, runs that are killed. Then everything is quiet, one more run goes through, and the promises are checked.
+"""
+
+import argparse
+import json
+import logging
+import os
+import random
+import re
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from local.braintrust.server import LocalBraintrust
+from tests.local_aws import LocalAws
+from tests.processes import Death, Running, start
+from tests.world import BUCKET, SECRET, TAG, World, aws_client
+
+API_FAULTS: dict[str, list[dict[str, Any]]] = {
+    "429 on queries": [{"kind": "query", "status": 429, "retry_after": 0, "times": 2}],
+    "429 on inserts, no Retry-After": [{"kind": "insert", "status": 429, "probability": 0.4, "times": 6}],
+    "5xx on queries": [{"kind": "query", "status": 503, "probability": 0.5, "times": 3}],
+    "5xx on inserts": [{"kind": "insert", "status": 502, "probability": 0.5, "times": 5}],
+    "5xx after an insert was applied": [{"kind": "insert", "status": 504, "applied": True, "times": 3}],
+    "connection dropped before a write": [{"kind": "insert", "drop": True, "probability": 0.5, "times": 4}],
+    "connection dropped after a write": [{"kind": "insert", "drop": True, "applied": True, "times": 3}],
+    "insert answer lost for good": [
+        {"kind": "insert", "drop": True, "applied": True, "times": None, "probability": 0.7}
+    ],
+    "large pages 504": [{"kind": "query", "status": 504, "limit_over": 25, "times": None}],
+    "inserts over 3 events 413": [{"kind": "insert", "status": 413, "events_over": 3, "times": None}],
+    "query answers cut short": [{"kind": "query", "truncate": True, "times": 2}],
+    "insert answers cut short": [{"kind": "insert", "truncate": True, "times": 2}],
+    "overflowing pages": [{"kind": "query", "overflow": True, "overflow_gzip": True, "times": None}],
+    "cursor in the header only": [{"kind": "query", "no_cursor_in_body": True, "times": None}],
+    "duplicates across pages": [{"kind": "query", "duplicates": 2, "times": None}],
+    "short pages": [{"kind": "query", "short_page": 3, "times": None}],
+    "wrong row_ids": [{"kind": "insert", "hostile": "wrong_row_ids", "times": 1}],
+    "inserts refused 403": [{"kind": "insert", "status": 403, "after": 1, "times": 2}],
+    "hostile query answer": [{"kind": "query", "hostile": "html", "after": 1, "times": 1}],
+}
+S3_FAULTS = {
+    f"S3 {what} the {kind} write": (kind, applied)
+    for what, applied in (("refuses", False), ("applies but fails", True))
+    for kind in ("plans/", "ledger/", "assignments/", "to_assign_ids/", "runs/")
+}
+OTHERS = ("reads lag", "runs side by side", "killed", "roster changes", "two tags", "time runs out")
+EVERY_FAULT = (*API_FAULTS, *S3_FAULTS, *OTHERS)
+
+
+@dataclass
+class Verdict:
+    """What a scenario did and what it broke."""
+
+    seed: int
+    faults: tuple[str, ...] = ()
+    runs: int = 0
+    kills: int = 0
+    lost: list[str] = field(default_factory=list)
+    contested: dict[str, Any] = field(default_factory=dict)
+    lies: list[str] = field(default_factory=list)
+    uneven: str = ""
+
+    @property
+    def broken(self) -> bool:
+        return bool(self.lost or self.contested or self.lies or self.uneven)
+
+
+def scenario(
+    seed: int, braintrust: LocalBraintrust, aws: LocalAws, faults: tuple[str, ...] | None = None
+) -> Verdict:
+    """Play one scenario and judge it; with `faults`, those and no others."""
+    chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
+    braintrust.reset()
+    aws.reset()
+    if faults is None:
+        faults = tuple(chance.sample(EVERY_FAULT, chance.randint(0, 4)))
+    verdict = Verdict(seed, faults)
+    world = World(braintrust, aws.url)
+    world.settings = {"LIMIT": "30", "BATCH_SIZE": str(chance.randint(2, 6)), "INSERT_CONCURRENCY": "3"}
+    world.add_users(chance.randint(2, 5))
+    _arrive(world, chance, verdict)
+    for _ in range(chance.randint(1, 2)):
+        _arm(world, aws, chance, faults)
+        count = chance.randint(2, 3) if "runs side by side" in faults else 1
+        before = {row["id"]: row["_xact_id"] for row in braintrust.store.rows()}
+        runs = [_start(world, chance, faults, verdict) for _ in range(count)]
+        ended = [run.join() for run in runs]
+        if count == 1 and ended[0].result:
+            _check_refusals(world, ended[0].result, before, verdict)
+        if "reads lag" not in faults or chance.random() < 0.5:  # noqa: PLR2004 - half the time
+            _arrive(world, chance, verdict)
+    braintrust.faults.clear()
+    aws.reset()
+    braintrust.options.read_lag = 0.0
+    for tag in (TAG, "other"):
+        quiet = start(world.environ, {"tag": tag}).join()
+        verdict.runs += 1
+        if quiet.error or not quiet.result or quiet.result["status"] not in {"assigned", "nothing_to_assign"}:
+            verdict.lies.append(f"the quiet run ended in {quiet.error or quiet.result}")
+    _judge(world, verdict)
+    return verdict
+
+
+def _arrive(world: World, chance: random.Random, verdict: Verdict) -> None:
+    """New rows, some of them with a person's own assignment."""
+    world.add_rows(chance.randint(3, 14))
+    if "two tags" in verdict.faults:
+        world.add_rows(chance.randint(1, 5), tags=[TAG, "other"])
+    world.add_rows(1, metadata={"~__bt_assignments": [chance.choice(world.users)], "model": "m"})
+
+
+def _arm(world: World, aws: LocalAws, chance: random.Random, faults: tuple[str, ...]) -> None:
+    world.braintrust.faults.clear()
+    aws.reset()
+    for name in faults:
+        for how in API_FAULTS.get(name, []):
+            world.braintrust.faults.add(**how, seed=chance.randint(0, 10**6))
+        if name in S3_FAULTS:
+            kind, applied = S3_FAULTS[name]
+            aws.refuse("PUT", f"/{kind}", times=1, applied=applied)
+    if "reads lag" in faults:
+        world.braintrust.options.read_lag = chance.choice([0.2, 1.0, 30.0])
+    if "roster changes" in faults:
+        world.set_reviewers(chance.sample(world.users, chance.randint(1, len(world.users))))
+
+
+def _start(world: World, chance: random.Random, faults: tuple[str, ...], verdict: Verdict) -> Running:
+    death = None
+    if "killed" in faults:
+        death = Death(chance.randint(1, 24), answered=chance.random() < 0.5)  # noqa: PLR2004 - half the time
+        verdict.kills += 1
+    verdict.runs += 1
+    tag = chance.choice([TAG, "other"]) if "two tags" in faults else TAG
+    short = "time runs out" in faults or "insert answer lost for good" in faults
+    return start(world.environ, {"tag": tag}, death, seconds=chance.choice([1.5, 2.0, 3.0]) if short else 20)
+
+
+def _check_refusals(world: World, result: dict[str, Any], before: dict[str, str], verdict: Verdict) -> None:
+    """A row that one lone run reports as refused or not attempted was not written by it."""
+    if "assignments" not in result["audit"]:
+        return
+    now = {row["id"]: row["_xact_id"] for row in world.braintrust.store.rows()}
+    for line in world.lines(result):
+        if line["status"] in {"failed", "not_attempted"} and now[line["row_id"]] != before[line["row_id"]]:
+            verdict.lies.append(f"{line} but it was written")
+
+
+def _judge(world: World, verdict: Verdict) -> None:
+    store = world.braintrust.store
+    needy = {row["id"] for row in store.rows() if row["tags"]}
+    verdict.lost = sorted(needy - {row for row, who in world.assignments().items() if len(who) == 1})
+    verdict.contested = store.contested()
+    planned = Counter(
+        (assignment["row_id"], assignment["reviewer_id"])
+        for plan in world.records("plans")
+        for assignment in plan["assignments"]
+    )
+    by_hand = {row for row in needy if store.assignment_history(row)[0]}
+    for row, who in world.assignments().items():
+        if row not in by_hand and (row, who[0]) not in planned:
+            verdict.lies.append(f"{row} has {who} but stands in no plan")
+    _check_lines(world, verdict)
+    if not {"roster changes", "two tags"} & {*verdict.faults}:
+        counts = Counter(who[0] for who in world.assignments().values())
+        totals = [counts[user] for user in world.users]
+        if max(totals) - min(totals) > 1 and not _explained_by_hand(world, by_hand, totals):
+            verdict.uneven = f"{totals}"
+
+
+def _explained_by_hand(world: World, by_hand: set[str], totals: list[int]) -> bool:
+    """People's own assignments may put somebody ahead; nobody else is then ahead of anyone by more than one."""
+    own = Counter(who[0] for row, who in world.assignments().items() if row in by_hand)
+    ahead = max(own.values())
+    return max(totals) - min(totals) <= max(1, ahead)
+
+
+def _check_lines(world: World, verdict: Verdict) -> None:
+    """What the assignments lines state against the rows' histories and against the other objects of the run."""
+    store = world.braintrust.store
+    ids = {_run_of(key): json.loads(text) for key, text in world.objects("to_assign_ids/").items()}
+    records = {record["run_id"]: record for record in world.records("runs")}
+    for key, text in world.objects("assignments/").items():
+        lines = [json.loads(line) for line in text.splitlines()]
+        assigned = [line["row_id"] for line in lines if line["status"] == "assigned"]
+        for line in lines:
+            if line["status"] == "assigned" and (line["reviewer_id"],) not in store.assignment_history(
+                line["row_id"]
+            ):
+                verdict.lies.append(f"{line} but it never was")
+        run_id = _run_of(key)
+        if ids.get(run_id, assigned) != assigned:
+            verdict.lies.append(f"to_assign_ids of {run_id} differ from its assignments")
+        record = records.get(run_id)
+        statuses = Counter(line["status"] for line in lines)
+        if record and (record["assigned"], record["failed"]) != (
+            statuses["assigned"],
+            statuses["failed"] + statuses["unknown"],
+        ):
+            verdict.lies.append(f"{record} differs from its lines {statuses}")
+    for record in records.values():
+        if record["unassigned"] != record["assigned"] + record["failed"] + record["deferred"]:
+            verdict.lies.append(f"{record} does not add up")
+
+
+def _run_of(key: str) -> str:
+    return re.sub(r"^.*/|\.jsonl?$", "", key)
+
+
+def main() -> None:
+    """Play many scenarios and print what every fault did."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenarios", type=int, default=2000)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    arguments = parser.parse_args()
+    table: dict[str, Counter[str]] = {name: Counter() for name in ("(no fault)", *EVERY_FAULT)}
+    began = time.monotonic()
+    broken = []
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": "soak",
+        "AWS_SECRET_ACCESS_KEY": "soak",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    aws = LocalAws()
+    with LocalBraintrust() as braintrust:
+        aws.start()
+        aws_client("s3", aws.url).create_bucket(Bucket=BUCKET)
+        aws_client("secretsmanager", aws.url).create_secret(Name=SECRET, SecretString=braintrust.api_key)
+        for seed in range(arguments.first, arguments.first + arguments.scenarios):
+            verdict = scenario(seed, braintrust, aws)
+            broken += [verdict] if verdict.broken else []
+            for name in verdict.faults or ("(no fault)",):
+                table[name].update(
+                    scenarios=1,
+                    runs=verdict.runs,
+                    lost=len(verdict.lost),
+                    contested=len(verdict.contested),
+                    lies=len(verdict.lies),
+                    uneven=bool(verdict.uneven),
+                )
+            if verdict.broken:
+                print(verdict, flush=True)
+    print(
+        f"{'fault':<40}{'scenarios':>10}{'runs':>8}{'rows lost':>11}{'two reviewers':>15}{'lies':>6}{'uneven':>8}"
+    )
+    for name, row in table.items():
+        numbers = [row[column] for column in ("scenarios", "runs", "lost", "contested", "lies", "uneven")]
+        print(
+            f"{name:<40}" + "".join(f"{n:>{w}}" for n, w in zip(numbers, (10, 8, 11, 15, 6, 8), strict=True))
+        )
+    print(
+        f"{arguments.scenarios} scenarios in {time.monotonic() - began:.0f} s, {len(broken)} broken a promise"
+    )
+    raise SystemExit(bool(broken))
+
+
+if __name__ == "__main__":
+    main()
