@@ -216,7 +216,7 @@ def _read_row(row: Json) -> Row:
         created = datetime.fromisoformat(row["created"])
         created = created if created.tzinfo else created.replace(tzinfo=UTC)
         version = int(version)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise QueryError(
             f"BTQL query failed: a row without a usable id, created or _xact_id ({str(row_id)[:60]!r}); nothing was written"
         ) from error

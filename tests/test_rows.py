@@ -268,8 +268,8 @@ def test_the_newest_version_counts_also_when_it_comes_second(world):
     older = row | {"_xact_id": "9", "metadata": None}
     newer = row | {"_xact_id": "10", "metadata": {ASSIGNMENTS: ["ana"]}}
     answers = [{"data": [older], "cursor": "+++/cDA="}, {"data": [newer]}]
-    for answer in answers:
-        world.braintrust.faults.add("query", body=json.dumps(answer))
+    for place, answer in enumerate(answers):
+        world.braintrust.faults.add("query", body=json.dumps(answer), after=place)
     (row,) = world.fetch().rows
     assert (row.id, row.reviewers, row.version) == ("r", ("ana",), 10)
 
