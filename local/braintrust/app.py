@@ -292,10 +292,11 @@ class BraintrustApp:
         below = _decode_cursor(query.cursor)
         rows = self.store.page(query.project_id, query.matches, limit + 1, below, as_of)
         more, rows = len(rows) > limit, rows[:limit]
-        if effects.duplicates and below is not None:
-            repeated = self.store.page_before(query.project_id, query.matches, effects.duplicates, below)
+        if effects.duplicates and rows and below is not None:
+            count = min(effects.duplicates, limit - 1)  # one new row at least, or the pages would never end
+            repeated = self.store.page_before(query.project_id, query.matches, count, below)
+            more = more or len(repeated) + len(rows) > limit
             rows = [*repeated, *rows][:limit]
-            more = True
         if not rows or (self.options.end_of_results == "no_cursor" and not more):
             return rows, None
         if effects.stuck_cursor and query.cursor is not None:

@@ -26,7 +26,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Fault:
-    """The next `times` requests that fit get what is asked for here. Fields of several faults add up."""
+    """The next `times` requests that fit get what is asked for here.
+
+    Faults of different effects add up on one request (a latency and a status); of two that collide (two statuses,
+    a status and a drop) the one added first strikes, and the other waits for the next request.
+    """
 
     # Which requests: all of these must hold
     kind: str = "*"
@@ -79,6 +83,12 @@ class Fault:
         if self.hostile is not None and self.hostile not in HOSTILE:
             raise ValueError(f"hostile: expected one of {', '.join(sorted(HOSTILE))}, got {self.hostile!r}")
 
+    @property
+    def effects(self) -> frozenset[str]:
+        """The names of what it does; all that take the answer's place are one."""
+        changed = {name for name in _EFFECTS if getattr(self, name) != _DEFAULTS[name]}
+        return frozenset("outcome" if name in {"status", "drop", "hang"} else name for name in changed)
+
     def fits(self, call: Call) -> bool:
         return (
             self.kind in {"*", call.kind}
@@ -96,6 +106,7 @@ def _over(value: int | None, bound: int | None) -> bool:
 
 
 _DEFAULTS = {field.name: field.default for field in fields(Fault)}
+_EFFECTS = tuple(_DEFAULTS)[tuple(_DEFAULTS).index("latency") :]
 
 
 @dataclass
@@ -129,18 +140,18 @@ class Faults:
             return sum(armed.fired for armed in self._armed if armed.fault is fault)
 
     def strike(self, call: Call) -> Fault:
-        """Return what befalls a request: every fault that fits, in one; of two that collide, the first."""
+        """Return what befalls a request: every fault that fits and strikes, in one."""
         effects = Fault()
         with self._lock:
             for armed in self._armed:
-                if armed.fault.fits(call) and self._fires(armed):
+                if armed.fault.fits(call) and self._fires(armed, effects):
                     effects = _combine(effects, armed.fault)
         return effects
 
     @staticmethod
-    def _fires(armed: _Armed) -> bool:
+    def _fires(armed: _Armed, effects: Fault) -> bool:
         armed.met += 1
-        if armed.met <= armed.fault.after:
+        if armed.fault.effects & effects.effects or armed.met <= armed.fault.after:
             return False
         if armed.fault.times is not None and armed.fired >= armed.fault.times:
             return False

@@ -231,15 +231,23 @@ class Store:
     def add_rows(self, count: int, *, tag: str = "review", span: timedelta = timedelta(days=5)) -> None:
         """Plant `count` tagged rows, evenly spread over the time up to now: quick enough for 100,000."""
         with self.lock:
-            start, step = self.clock() - span, span / max(count, 1)
+            log, start, step = self.logs[self.project_id], self.clock() - span, span / max(count, 1)
+            template = self._stub("", start, self.project_id, "") | {"tags": [tag]}
             for number in range(count):
-                self.add_row(
-                    created=start + number * step,
-                    tags=[tag],
-                    metadata={"number": number},
-                    input={"question": f"Question {number}"},
-                    output=f"Answer {number}",
-                )
+                moment = start + number * step
+                row = {
+                    **template,
+                    "id": str(uuid.uuid4()),
+                    "span_id": f"span-{number}",
+                    "root_span_id": f"span-{number}",
+                    "created": format_time(moment),
+                    "_xact_id": self._next_xact(moment),
+                    "_pagination_key": self._pagination_key(moment),
+                    "metadata": {"number": number},
+                    "input": {"question": f"Question {number}"},
+                    "output": f"Answer {number}",
+                }
+                log.append(Version(moment, row), row["id"], row["_pagination_key"])
 
     # Rows: what the API does
 

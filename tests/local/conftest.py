@@ -74,6 +74,7 @@ class Client:
             page = self.ask(self.ast(**clauses, **({"cursor": cursor} if cursor else {})))
             pages.append([row["id"] for row in page["data"]])
             cursor = page.get("cursor")
+            assert len(pages) < 100, "the pages do not end"
         return pages
 
     def insert(self, *events: Any, **how: Any) -> requests.Response:

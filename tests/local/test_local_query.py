@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - queries put together from text are what is tested here
 """Queries in their three forms, over the wire."""
 
 from datetime import UTC, datetime, timedelta
@@ -254,7 +255,7 @@ def test_wrong_asts_are_refused_with_a_plain_message(client):
         ({"limit": "10"}, "limit: expected a non-negative integer"),
         ({"limit": -1}, "limit: expected a non-negative integer"),
         ({"cursor": 5}, "cursor: expected a string"),
-        ({"where": literal(True)}, "Unknown key in query: where"),
+        ({"where": literal("x")}, "Unknown key in query: where"),
         ({"select": []}, "select: expected a non-empty array"),
         ({"select": [ident("id")]}, "select: an item is {alias, expr} or a star"),
         ({"cursor": "bm8="}, "Invalid cursor"),
@@ -282,7 +283,7 @@ def test_pages_go_newest_first_and_end_with_an_empty_page_without_cursor(client,
 
 
 def test_rows_written_meanwhile_do_not_shift_the_pages(client, braintrust):
-    first, second, third = [braintrust.store.add_row(created=NOW - timedelta(minutes=m)) for m in range(3)]
+    _, second, third = [braintrust.store.add_row(created=NOW - timedelta(minutes=m)) for m in range(3)]
     cursor = client.ask(client.ast(limit=1))["cursor"]
     client.merge(third, output=1)
     braintrust.store.add_row()
@@ -290,7 +291,7 @@ def test_rows_written_meanwhile_do_not_shift_the_pages(client, braintrust):
 
 
 def test_the_cursor_travels_in_every_form_and_in_the_header(client, braintrust):
-    first, second = [braintrust.store.add_row(created=NOW - timedelta(minutes=m)) for m in range(2)]
+    _, second = [braintrust.store.add_row(created=NOW - timedelta(minutes=m)) for m in range(2)]
     answer = client.query(client.ast(limit=1))
     cursor = answer.json()["cursor"]
     assert answer.headers["x-bt-cursor"] == cursor
@@ -354,7 +355,7 @@ def test_a_deleted_row_is_still_read_while_reads_lag(client, braintrust):
     assert client.ids(client.ast()) == [row_id]
 
 
-def test_other_projects_are_forbidden_with_a_message_that_names_somebody(client, braintrust):
+def test_other_projects_are_forbidden_with_a_message_that_names_somebody(client):
     other = client.ast() | {
         "from": {"op": "function", "name": ident("project_logs"), "args": [literal("other")]}
     }
