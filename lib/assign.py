@@ -17,13 +17,14 @@ HOPELESS = 25  # rows refused one by one and none taken yet: it is not the rows
 LEAST_TIME = 1.0  # seconds an insert must have to be worth starting
 
 Assignments = Sequence[tuple[str, str]]
+Event = dict[str, Any]
 
 
 class Outcome(NamedTuple):
     """What became of one planned row."""
 
     status: str
-    """`assigned`, `failed` (refused), `unknown` (sent, not clearly answered) or `not_attempted`."""
+    """`assigned` (of an undo: `undone`), `failed` (refused), `unknown` (sent, no clear answer), `not_attempted`."""
     assigned_at: str | None = None
     error: str | None = None
 
@@ -33,7 +34,7 @@ NO_ANSWER = Outcome("unknown", error="sent, but no answer came in time")
 NOT_NAMED = Outcome("unknown", error="the answer does not name this row")
 
 
-def build_event(row_id: str, user_id: str) -> dict[str, Any]:
+def build_event(row_id: str, user_id: str) -> Event:
     """The merge that Braintrust documents for an assignment: it replaces the reviewer list and nothing else."""
     return {
         "id": row_id,
@@ -43,16 +44,30 @@ def build_event(row_id: str, user_id: str) -> dict[str, Any]:
     }
 
 
-def assign_batch(client: Braintrust, batch: Assignments, now: Callable[[], datetime]) -> list[Outcome]:
+def build_undo_event(row_id: str, user_id: str) -> Event:
+    """The merge that takes one reviewer off a row, and nothing else."""
+    return {
+        "id": row_id,
+        "_is_merge": True,
+        "_array_delete": [{"path": ["metadata", ASSIGNMENTS], "delete": [user_id]}],
+    }
+
+
+def assign_batch(
+    client: Braintrust,
+    batch: Assignments,
+    now: Callable[[], datetime],
+    build: Callable[[str, str], Event] = build_event,
+) -> list[Outcome]:
     """Send one insert request and check its answer, row by row. Raises RequestFailed if it was not taken."""
-    payload = json.dumps({"events": [build_event(*assignment) for assignment in batch]}).encode()
+    payload = json.dumps({"events": [build(*assignment) for assignment in batch]}).encode()
     if len(payload) > MAX_BODY:
         raise RequestFailed(f"{len(batch)} rows make {len(payload)} bytes, more than the API takes", 413)
     answer = client.insert(payload)
     named = answer.get("row_ids") if isinstance(answer, dict) else None
     if not isinstance(named, list) or len(named) != len(batch):
         return [NOT_NAMED] * len(batch)
-    done = Outcome("assigned", iso(now()))
+    done = Outcome("assigned" if build is build_event else "undone", iso(now()))
     return [done if row_id == name else NOT_NAMED for (row_id, _), name in zip(batch, named, strict=True)]
 
 
@@ -62,12 +77,13 @@ def assign_all(
     batch_size: int,
     concurrency: int,
     now: Callable[[], datetime],
+    build: Callable[[str, str], Event] = build_event,
 ) -> list[Outcome]:
     """Send every batch in order, `concurrency` at a time, until the client's deadline; one outcome an assignment.
 
     Never raises for what the API does: refusals, silence and lack of time are outcomes.
     """
-    sender = _Sender(client, assignments, now)
+    sender = _Sender(client, assignments, lambda batch: assign_batch(client, batch, now, build))
     pool = ThreadPoolExecutor(concurrency)
     starts = range(0, len(assignments), batch_size)
     batches = [pool.submit(sender.send, start, min(start + batch_size, len(assignments))) for start in starts]
@@ -83,12 +99,14 @@ def assign_all(
 class _Sender:
     """Sends slices of the plan from several threads; each writes its rows' outcomes in place."""
 
-    def __init__(self, client: Braintrust, assignments: Assignments, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, client: Braintrust, assignments: Assignments, assign: Callable[[Assignments], list[Outcome]]
+    ) -> None:
         self.stopped = threading.Event()
         self.outcomes = [NOT_ATTEMPTED] * len(assignments)
         self._client = client
         self._assignments = assignments
-        self._now = now
+        self._assign = assign
         self._slowest = LEAST_TIME
         self._taken = self._refused = 0
 
@@ -103,7 +121,7 @@ class _Sender:
         self.outcomes[start:end] = [NO_ANSWER] * (end - start)
         began = time.monotonic()
         try:
-            self.outcomes[start:end] = assign_batch(self._client, self._assignments[start:end], self._now)
+            self.outcomes[start:end] = self._assign(self._assignments[start:end])
             self._taken += 1
             self._slowest = max(self._slowest, time.monotonic() - began)
         except NotStarted:

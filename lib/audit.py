@@ -39,7 +39,6 @@ class Audit:
         self._bucket = settings.audit_bucket
         self._prefix = settings.audit_prefix
         self._project = settings.project_id
-        self._date = f"{started:%Y-%m-%d}"
         self._base = f"{started:%Y%m%dT%H%M%SZ}-{request_id}"
         self.run_id = self._base
         self.written: dict[str, str] = {}
@@ -63,6 +62,15 @@ class Audit:
                 f"the ledger s3://{self._bucket}/{key} cannot be read ({error!r}); nothing was assigned. "
                 "Restore an earlier version of it (the bucket keeps them)"
             ) from error
+
+    def read_plan(self, run_id: str) -> Plan | None:
+        """The plan of an earlier run of this project; None if that run made none."""
+        found = self._get(self._key_of(run_id, "plans", "json"))
+        return Plan.from_json(json.loads(found[0])) if found else None
+
+    def has_record(self, run_id: str) -> bool:
+        """Whether that run came to its end."""
+        return self._mark(self._key_of(run_id, "runs", "json")) is not None
 
     def commit(self, plan: Plan, ledger: Ledger) -> bool:
         """Write the plan, then point the ledger at it; False if another run did so since `ledger` was read.
@@ -99,7 +107,7 @@ class Audit:
         if problems:
             raise AuditError("; ".join(problems))
 
-    def write_result(self, result: dict[str, Any], planned: Assignments | None = None) -> None:
+    def write_result(self, result: dict[str, Any], planned: Assignments | None) -> None:
         """The run's own record, under `runs`; with `planned`, a dry run's, under `dry_runs`. Completes `result`."""
         kind, name = ("runs", "run") if planned is None else ("dry_runs", "plan")
 
@@ -123,7 +131,7 @@ class Audit:
         suffixed = (f"{self._base}-{number}" for number in count(2))
         for run_id in chain([self.run_id], suffixed):
             self.run_id = run_id
-            if kind == "plans" and self._mark(self._key("runs", "json")) is not None:
+            if kind == "plans" and self.has_record(run_id):
                 continue
             key = self._key(kind, "json")
             if self._put(key, pieces(self.run_id), IfNoneMatch="*"):
@@ -135,7 +143,11 @@ class Audit:
         return f"{self._prefix}ledger/project_id={self._project}.json"
 
     def _key(self, kind: str, suffix: str) -> str:
-        return f"{self._prefix}{kind}/project_id={self._project}/date={self._date}/{self.run_id}.{suffix}"
+        return self._key_of(self.run_id, kind, suffix)
+
+    def _key_of(self, run_id: str, kind: str, suffix: str) -> str:
+        date = f"{run_id[:4]}-{run_id[4:6]}-{run_id[6:8]}"
+        return f"{self._prefix}{kind}/project_id={self._project}/date={date}/{run_id}.{suffix}"
 
     def _address(self, key: str) -> str:
         return f"s3://{self._bucket}/{key}"

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -42,6 +42,10 @@ class Plan:
     """One object a reviewer: why they got what they got. Documented in docs/design.md."""
     served: list[str] = field(default_factory=list)
     """Reviewer ids, whoever was served longest ago first."""
+    undoes: str = ""
+    """The run that this one takes back; empty for an ordinary run, which frees nothing."""
+    freed: list[tuple[str, str]] = field(default_factory=list)
+    """(row id, reviewer id) to be taken back, no longer carried."""
     run_id: str = ""
 
     def carry(self, now: datetime) -> dict[str, Carried]:
@@ -64,6 +68,9 @@ class Plan:
             "reviewers": self.reviewers,
             "served": self.served,
         }
+        if self.undoes:
+            head["undoes"] = self.undoes
+            head["freed"] = [{"row_id": row, "reviewer_id": reviewer} for row, reviewer in self.freed]
         yield json.dumps(head)[:-1] + ', "assignments": '
         yield from json_array({"row_id": row, "reviewer_id": reviewer} for row, reviewer in self.assignments)
         yield ', "carried": '
@@ -230,6 +237,27 @@ def spread(plan: Plan, given: Mapping[str, int]) -> float:
         if "weight" in why and not why["reason"].startswith(("away", "full"))
     ]
     return max(shares, default=0.0) - min(shares, default=0.0)
+
+
+def make_undo(draft: Plan, target: Plan, rows: Mapping[str, Row], previous: Plan | None) -> Plan:
+    """Take back what `target` gave, where the row still has exactly that reviewer and is not reviewed.
+
+    What is freed is not carried any more, so that the next run may give it to anyone.
+    """
+    freed = [
+        (row_id, reviewer)
+        for row_id, reviewer in target.assignments
+        if row_id in rows and rows[row_id].reviewers == (reviewer,) and not rows[row_id].reviewed
+    ]
+    gone = {row_id for row_id, _ in freed}
+    carried = previous.carry(draft.created_at).values() if previous else ()
+    return replace(
+        draft,
+        carried=[entry for entry in carried if entry.row_id not in gone],
+        served=previous.served if previous else [],
+        undoes=target.run_id,
+        freed=freed,
+    )
 
 
 def what_became(previous: Plan, rows: Mapping[str, Row]) -> dict[str, Any]:

@@ -2,21 +2,21 @@
 
 import random
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from lib.assign import Outcome, assign_all
+from lib.assign import Outcome, assign_all, build_event, build_undo_event
 from lib.audit import Audit
 from lib.aws import Aws
 from lib.braintrust import Braintrust
 from lib.deadline import Deadline
 from lib.errors import AssignerError, AssignmentError, AuditError, ConfigurationError
-from lib.plan import Plan, make_plan, spread, what_became
+from lib.plan import Plan, make_plan, make_undo
+from lib.report import Outlook, describe, describe_undo, unwritten
 from lib.roster import Entry, Roster, parse_reviewers, resolve
-from lib.rows import Fetched, Row, Window, fetch_all_logs
+from lib.rows import Window, fetch_all_logs
 from lib.settings import Settings, load_settings
 from lib.telemetry import emit, logger, run_metrics
 
@@ -26,8 +26,7 @@ AUDIT_SHARE, AUDIT_RESERVE = (
     30.0,
 )  # kept back for the audit: this share of the time, at most so many seconds
 INSERT_SHARE = 0.25  # of the time, kept back from fetching for the inserts
-
-Result = dict[str, Any]
+LONGEST_RUN = timedelta(minutes=15)  # Lambda's own limit
 
 
 def utc_now() -> datetime:
@@ -49,33 +48,23 @@ class Job:
     now: Callable[[], datetime]
 
 
-@dataclass
-class Outlook:
-    """What the run saw and decided, before anything is written to Braintrust."""
-
-    fetched: Fetched
-    roster: Roster
-    previous: Plan | None
-    plan: Plan
-    committed: bool = False
-    warnings: list[str] = field(default_factory=list)
-
-
 def run(
     event: object,
     environ: Mapping[str, str],
     deadline: Deadline,
     request_id: str,
     now: Callable[[], datetime] = utc_now,
-) -> Result:
+) -> dict[str, Any]:
     """Hand out the rows and return the contract's section 5 object. Raises an AssignerError."""
-    began, started = time.monotonic(), now()
+    began = time.monotonic()
     try:
         job = load(event, environ, deadline, request_id, now)
-        logger.info("run started", run_id=job.audit.run_id, tag=job.settings.tag, window=job.window.to_json())
-        outlook = decide(job)
+        logger.info(
+            "run started", tag=job.settings.tag, window=job.window.to_json(), dry_run=job.settings.dry_run
+        )
+        outlook = decide(job, undo_run(job) if job.settings.undo else plan_run(job))
         outcomes = assign(job, outlook)
-        return report(job, outlook, outcomes, started, round((time.monotonic() - began) * 1000))
+        return record(job, outlook, outcomes, began)
     except AssignerError as error:
         logger.error("run failed", error=type(error).__name__, reason=str(error))
         raise
@@ -110,17 +99,12 @@ def load(
     )
 
 
-def decide(job: Job) -> Outlook:
-    """Read the ledger, then the rows; plan; commit the plan. Whoever loses the race starts again from the ledger."""
-    roster = None
+def decide(job: Job, look: Callable[[Plan | None], Outlook]) -> Outlook:
+    """Read the ledger, then the rows; plan; commit. Whoever loses the race starts again from the ledger."""
     for race in range(RACES):
         ledger = job.audit.read_ledger()
-        fetched = fetch_all_logs(job.client, job.settings, job.window, job.fetching)
-        roster = roster or find_reviewers(job)
-        draft = Plan(job.settings.project_id, job.settings.tag, job.window.to_json(), job.now())
-        plan = make_plan(draft, fetched.rows, roster, ledger.plan, job.settings.max_assignments)
-        outlook = Outlook(fetched, roster, ledger.plan, plan)
-        nothing_to_say = not any(row.needs_reviewer for row in fetched.rows)
+        outlook = look(ledger.plan)
+        nothing_to_say = not outlook.changes and not any(row.needs_reviewer for row in outlook.fetched.rows)
         if job.settings.dry_run or nothing_to_say:
             return outlook
         if job.client.deadline.left() <= 0:
@@ -128,7 +112,7 @@ def decide(job: Job) -> Outlook:
                 "time ran out before the plan was written: every row waits for the next run"
             )
             return outlook
-        if job.audit.commit(plan, ledger):
+        if job.audit.commit(outlook.plan, ledger):
             outlook.committed = True
             return outlook
         logger.info("another run committed its plan first, starting again", attempt=race + 1)
@@ -137,6 +121,43 @@ def decide(job: Job) -> Outlook:
         f"other runs committed their plans first {RACES} times: every row waits for the next run"
     )
     return outlook
+
+
+def plan_run(job: Job) -> Callable[[Plan | None], Outlook]:
+    """How an ordinary run looks at the rows, given the previous plan."""
+    rosters: list[Roster] = []
+
+    def look(previous: Plan | None) -> Outlook:
+        fetched = fetch_all_logs(job.client, job.settings, job.window, job.fetching)
+        if not rosters:
+            rosters.append(find_reviewers(job))
+        draft = Plan(job.settings.project_id, job.settings.tag, job.window.to_json(), job.now())
+        plan = make_plan(draft, fetched.rows, rosters[0], previous, job.settings.max_assignments)
+        return Outlook(fetched, plan, previous, rosters[0])
+
+    return look
+
+
+def undo_run(job: Job) -> Callable[[Plan | None], Outlook]:
+    """How an undo looks at the rows: with the query of the run that it takes back, and without FILTER."""
+    run_id = job.settings.undo
+    target = job.audit.read_plan(run_id)
+    if target is None:
+        raise ConfigurationError(f"undo: project {job.settings.project_id} has no plan of a run {run_id}")
+    if not job.audit.has_record(run_id) and job.now() - target.created_at < LONGEST_RUN:
+        raise ConfigurationError(
+            f"undo: run {run_id} may still be going on; try again 15 minutes after its start"
+        )
+    settings = replace(job.settings, tag=target.tag, filter="")
+    window = Window(*(datetime.fromisoformat(target.window[bound]) for bound in ("from", "to")))
+
+    def look(previous: Plan | None) -> Outlook:
+        fetched = fetch_all_logs(job.client, settings, window, job.fetching)
+        draft = Plan(settings.project_id, target.tag, target.window, job.now())
+        plan = make_undo(draft, target, {row.id: row for row in fetched.rows}, previous)
+        return Outlook(fetched, plan, previous, target=target)
+
+    return look
 
 
 def find_reviewers(job: Job) -> Roster:
@@ -150,138 +171,51 @@ def find_reviewers(job: Job) -> Roster:
     return roster
 
 
-def assign(job: Job, outlook: Outlook) -> list[Outcome]:
-    """Send the committed plan; one outcome a planned row."""
-    if not outlook.committed:
-        return []
-    settings = job.settings
-    outcomes = assign_all(
-        job.client, outlook.plan.assignments, settings.batch_size, settings.insert_concurrency, job.now
-    )
-    logger.info("assigned", outcomes=dict(Counter(outcome.status for outcome in outcomes)))
-    return outcomes
-
-
-def report(
-    job: Job, outlook: Outlook, outcomes: list[Outcome], started: datetime, duration_ms: int
-) -> Result:
-    """Write down what was done and return it. Raises AuditError or AssignmentError once that is tried."""
-    planned = outlook.plan.assignments if outlook.committed else []
-    result = compose(job, outlook, planned, outcomes, started)
-    result["duration_ms"] = duration_ms
-    problems = []
-    try:
-        if planned:
-            job.audit.write_outcomes(planned, outcomes)
-    except AuditError as error:
-        problems.append(str(error))
-    try:
-        job.audit.write_result(result, outlook.plan.assignments if job.settings.dry_run else None)
-    except AuditError as error:
-        problems.append(str(error))
-    emit(run_metrics(result, job.client.counts))
-    logger.info("run finished", result=result)
-    failure = failed_rows(result, outcomes)
-    if problems:
-        raise AuditError(
-            f"{result['assigned']} rows were assigned, but what happened could not be recorded: "
-            + "; ".join(filter(None, [*problems, failure]))
-        )
-    if failure:
-        raise AssignmentError(failure)
-    return result
-
-
-def failed_rows(result: Result, outcomes: list[Outcome]) -> str:
-    """The sentence about rows that could not be written; empty if there are none."""
-    errors = [outcome.error for outcome in outcomes if outcome.status in {"failed", "unknown"}]
-    if not errors:
-        return ""
-    return (
-        f"{len(errors)} of {len(outcomes)} planned rows could not be written, the first because: {errors[0]}. "
-        f"See {result['audit'].get('assignments')}; the next run sends them to the same reviewers again"
-    )
-
-
-def compose(
-    job: Job, outlook: Outlook, planned: list[tuple[str, str]], outcomes: list[Outcome], started: datetime
-) -> Result:
-    """The contract's section 5 object, with what waits, why, and what became of the previous plan."""
-    settings, fetched = job.settings, outlook.fetched
-    needy = [row for row in fetched.rows if row.needs_reviewer]
-    statuses = Counter(outcome.status for outcome in outcomes)
-    failed = statuses["failed"] + statuses["unknown"]
-    given = Counter(
-        reviewer
-        for (_, reviewer), outcome in zip(planned, outcomes, strict=True)
-        if outcome.status == "assigned"
-    )
-    if settings.dry_run:
-        given = Counter(reviewer for _, reviewer in outlook.plan.assignments)
-    done = {
-        row_id for (row_id, _), outcome in zip(planned, outcomes, strict=True) if outcome.status == "assigned"
-    }
-    waiting = [row for row in needy if row.id not in done]
-    deferred = len(needy) - statuses["assigned"] - failed
-    reviewed = sum(row.reviewed and not row.reviewers for row in fetched.rows)
-    if settings.dry_run:
-        status = "dry_run"
-    elif failed:
-        status = "failed"
-    elif deferred or not fetched.complete:
-        status = "incomplete"
-    else:
-        status = "assigned" if needy else "nothing_to_assign"
-    return {
-        "run_id": job.audit.run_id,
-        "status": status,
-        "dry_run": settings.dry_run,
-        "project_id": settings.project_id,
-        "tag": settings.tag,
-        "window": job.window.to_json(),
-        "fetched": len(fetched.rows),
-        "already_assigned": len(fetched.rows) - len(needy) - reviewed,
-        "already_reviewed": reviewed,
-        "unassigned": len(needy),
-        "assigned": statuses["assigned"],
-        "failed": failed,
-        "deferred": deferred,
-        "per_reviewer": {person.id: given[person.id] for person in outlook.roster.reviewers},
-        "complete": fetched.complete,
-        "audit": {},
-        "warnings": [
-            *outlook.roster.warnings,
-            *fetched.warnings,
-            *outlook.warnings,
-            *leaving(waiting, job.window, settings.days),
-        ],
-        "duration_ms": 0,
-        "oldest_waiting_seconds": round(
-            started.timestamp() - min((row.created for row in waiting), default=started.timestamp())
-        ),
-        "spread": spread(outlook.plan, given),
-        "unknown_reviewers": len(outlook.roster.unknown),
-        "previous_plan": outlook.previous
-        and what_became(outlook.previous, {row.id: row for row in fetched.rows}),
-    }
-
-
-def leaving(waiting: list[Row], window: Window, days: int) -> list[str]:
-    """A warning about rows that the window is about to leave behind without a reviewer."""
-    margin = timedelta(days=min(1.0, days / 7))
-    count = sum(row.created < (window.start + margin).timestamp() for row in waiting)
-    if not count:
-        return []
-    hours = margin.total_seconds() / 3600
-    return [
-        f"{count} rows without a reviewer leave the window within {hours:.0f} hours: raise DAYS or add reviewers"
-    ]
-
-
 def reviewers_source(settings: Settings) -> str:
     """Where the reviewers list stands, in words for a message."""
     return (
         f"SSM parameter {settings.reviewers_parameter}"
         if settings.reviewers is None
-        else "the event field reviewers"
+        else "event field reviewers"
     )
+
+
+def assign(job: Job, outlook: Outlook) -> list[Outcome]:
+    """Send the committed plan; one outcome a planned row."""
+    if not outlook.committed:
+        return []
+    build = build_undo_event if outlook.target else build_event
+    settings = job.settings
+    return assign_all(
+        job.client, outlook.changes, settings.batch_size, settings.insert_concurrency, job.now, build
+    )
+
+
+def record(job: Job, outlook: Outlook, outcomes: list[Outcome], began: float) -> dict[str, Any]:
+    """Write down what was done and return it. Raises AuditError or AssignmentError once everything was tried."""
+    compose = describe_undo if outlook.target else describe
+    result = compose(job.settings, job.window, outlook, outcomes)
+    result["duration_ms"] = round((time.monotonic() - began) * 1000)
+    problems = []
+    try:
+        if outcomes:
+            job.audit.write_outcomes(outlook.changes, outcomes)
+    except AuditError as error:
+        problems.append(str(error))
+    try:
+        job.audit.write_result(result, outlook.changes if job.settings.dry_run else None)
+    except AuditError as error:
+        problems.append(str(error))
+    emit(run_metrics(result, job.client.counts))
+    logger.info("run finished", result=result)
+    failure = unwritten(outcomes)
+    if problems:
+        done = sum(outcome.assigned_at is not None for outcome in outcomes)
+        problems += [failure] if failure else []
+        raise AuditError(
+            f"{done} rows were written, but what happened could not be recorded: {'; '.join(problems)}"
+        )
+    if failure:
+        where = result["audit"].get("assignments")
+        raise AssignmentError(f"{failure}. See {where}; the next run sends them to the same reviewers again")
+    return result

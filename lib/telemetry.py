@@ -40,18 +40,22 @@ def emit(values: Mapping[str, float]) -> None:
 def run_metrics(result: Mapping[str, Any], counts: Mapping[str, int]) -> dict[str, float]:
     """The metrics of a finished run, from its result and the client's request counts."""
     values: dict[str, float] = {
-        "RowsFetched": result["fetched"],
-        "RowsUnassigned": result["unassigned"],
-        "RowsAssigned": result["assigned"],
         "RowsFailed": result["failed"],
-        "RowsDeferred": result["deferred"],
-        "OldestWaitingAge": result["oldest_waiting_seconds"],
-        "Spread": result["spread"],
-        "UnknownReviewers": result["unknown_reviewers"],
         "Queries": counts.get("query", 0),
         "Retries": counts.get("retries", 0),
         "Throttles": counts.get("throttles", 0),
         "RunDuration": result["duration_ms"],
+    }
+    if "undoes" in result:
+        return values
+    values |= {
+        "RowsFetched": result["fetched"],
+        "RowsUnassigned": result["unassigned"],
+        "RowsAssigned": result["assigned"],
+        "RowsDeferred": result["deferred"],
+        "OldestWaitingAge": result["oldest_waiting_seconds"],
+        "Spread": result["spread"],
+        "UnknownReviewers": result["unknown_reviewers"],
     }
     if became := result["previous_plan"]:
         values["PlanLanded"] = became["landed"]
