@@ -1,5 +1,6 @@
 """An AWS on this machine: moto's server over HTTP, with the bucket, the secret and the parameter that a run needs."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Any, Self
@@ -35,7 +36,9 @@ class LocalAws:
     """The server in a thread of this process. Call `forget_real_aws` first."""
 
     def __init__(self, host: str = HOST, port: int = 0) -> None:
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else a line a request
         self._server = ThreadedMotoServer(host, port, verbose=False)
+        self._clients: dict[str, Any] = {}
         self.url = ""
 
     def __enter__(self) -> Self:
@@ -47,7 +50,9 @@ class LocalAws:
         self._server.stop()
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3's clients share no type
-        return boto3.client(service, endpoint_url=self.url)  # type: ignore[call-overload] # one name of many
+        if service not in self._clients:
+            self._clients[service] = boto3.client(service, endpoint_url=self.url)  # type: ignore[call-overload] # one name of many
+        return self._clients[service]
 
     def prepare(self, api_key: str, reviewers: str) -> None:
         """Make what a deployed function finds in its account."""
@@ -74,10 +79,12 @@ class LocalAws:
         return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
     def copy_bucket(self, folder: Path) -> None:
-        """Write every object of the bucket to a file, for people to look at."""
+        """Write every object of the bucket to a file, for people to look at; only the ledger ever changes."""
         s3 = self.client("s3")
         for key in self.keys():
             path = folder / key
+            if path.exists() and "/ledger/" not in key:
+                continue
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
 

@@ -3,9 +3,10 @@
 import importlib
 import logging
 import os
+import sys
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,7 +45,7 @@ class Function:
 
     @contextmanager
     def _environment(self) -> Iterator[None]:
-        """This function's variables and nobody else's settings: a FILTER of the user's shell is not meant for us."""
+        """The variables given, and no other settings: a FILTER in the user's shell is not meant for this."""
         before = dict(os.environ)
         for name in importlib.import_module("lib.settings").VARIABLES:
             os.environ.pop(name, None)
@@ -57,13 +58,13 @@ class Function:
 
     @contextmanager
     def _output(self) -> Iterator[None]:
-        """Log lines and metrics, which Lambda would send to CloudWatch, go to the file."""
-        with self.log.open("a", encoding="utf-8") as file, redirect_stdout(file):
-            handler = importlib.import_module("lib.telemetry").logger.registered_handler
-            if not isinstance(handler, logging.StreamHandler):
-                raise TypeError(handler)
-            before = handler.setStream(file)
+        """What is printed, log lines and metrics first of all, goes to the file: Lambda sends it to CloudWatch."""
+        handler = importlib.import_module("lib.telemetry").logger.registered_handler
+        if not isinstance(handler, logging.StreamHandler):
+            raise TypeError(handler)
+        with self.log.open("a", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
+            handler.setStream(file)
             try:
                 yield
             finally:
-                handler.setStream(before or file)
+                handler.setStream(sys.__stdout__)

@@ -1,0 +1,112 @@
+"""`make run` as a person sees it: a process of its own, its output, its exit code, the files it leaves."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.world import TAG, World
+
+ROOT = Path(__file__).parents[1]
+
+
+def demo(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run it in an empty folder, where it puts its .local/."""
+    clean = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, "-m", "local.demo"],
+        env=clean | {"PYTHONPATH": str(ROOT)} | environ,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+
+
+@pytest.fixture
+def trial(world: World) -> dict[str, str]:
+    """The environment of a trial against a Braintrust with three rows and two reviewers."""
+    world.add_users(2)
+    world.add_rows(3, hours_ago=2)
+    return {
+        "BRAINTRUST_API_KEY": world.braintrust.api_key,
+        "PROJECT_ID": world.braintrust.project_id,
+        "TAG": TAG,
+        "REVIEWERS": "user0@example.com, user1@example.com",
+        "BRAINTRUST_API_URL": world.braintrust.url,
+    }
+
+
+def test_everything_runs_on_one_machine_and_every_check_holds(tmp_path):
+    ran = demo(tmp_path, FILTER="this is no filter", DAYS="none", AWS_PROFILE="production")
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "FAILED" not in ran.stdout
+    assert ran.stdout.count("\nok ") == 7
+    kinds = {path.name for path in (tmp_path / ".local/audit/audit").iterdir()}
+    assert kinds == {"plans", "assignments", "to_assign_ids", "runs", "dry_runs", "ledger"}
+    for log in ("hours", "week"):
+        lines = (tmp_path / f".local/logs/{log}.jsonl").read_text("utf-8").splitlines()
+        assert "run finished" in {json.loads(line).get("message") for line in lines}
+
+
+def test_with_a_key_a_project_a_tag_and_reviewers_it_is_a_dry_run_there(tmp_path, world, trial):
+    ran = demo(tmp_path, **trial)
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    said = [line.split() for line in ran.stdout.splitlines()]
+    assert ["user0@example.com", "2"] in said
+    assert ["user1@example.com", "1"] in said
+    assert not world.assignments()
+    assert world.braintrust.requests.count("insert") == 0
+    (record,) = (tmp_path / ".local/audit-trial/audit/dry_runs").rglob("*.json")
+    assert len(json.loads(record.read_text("utf-8"))["assignments"]) == 3
+
+
+def test_dry_run_false_means_it(tmp_path, world, trial):
+    ran = demo(tmp_path, **trial, DRY_RUN="false")
+
+    assert ran.returncode == 0
+    assert "rows ARE assigned" in ran.stdout
+    assert Counter(world.assignments().values()) == {(world.users[0],): 2, (world.users[1],): 1}
+
+
+def test_a_second_trial_that_reads_stale_rows_knows_what_the_first_one_planned(tmp_path, world, trial):
+    demo(tmp_path, **(trial | {"REVIEWERS": "user0@example.com"}), DRY_RUN="false")
+    world.braintrust.faults.add("query", stale=3600, times=None)
+    demo(tmp_path, **trial, DRY_RUN="false")
+
+    assert set(world.assignments().values()) == {(world.users[0],)}
+    assert not world.braintrust.store.contested()
+
+
+def test_what_is_missing_is_named(tmp_path):
+    ran = demo(tmp_path, BRAINTRUST_API_KEY="sk-x", TAG=TAG)
+
+    assert ran.returncode == 1
+    assert ran.stdout.startswith("error: PROJECT_ID and REVIEWERS must be set too")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (
+            {"BRAINTRUST_API_KEY": "sk-wrong"},
+            "error: BTQL query failed (401): check that the API key is correct",
+        ),
+        ({"BRAINTRUST_API_URL": "http://127.0.0.1:1"}, "error: http://127.0.0.1:1 does not answer"),
+        ({"BRAINTRUST_API_URL": "http://example.com", "DAYS": "x"}, "error: 2 wrong settings:"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence(tmp_path, trial, wrong, says):
+    ran = demo(tmp_path, **(trial | wrong))
+
+    assert ran.returncode == 1
+    assert says in ran.stdout
+    assert "Traceback" not in ran.stdout + ran.stderr
+    assert trial["BRAINTRUST_API_KEY"] not in ran.stdout + ran.stderr
