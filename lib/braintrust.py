@@ -97,7 +97,7 @@ class Braintrust:
         self._key = api_key
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._not_before = 0.0
+        self._not_before: dict[str, float] = {}
         self._closed = False
         self._session = self._new_session(settings.insert_concurrency)
         self._session.auth = _Bearer(api_key)
@@ -189,7 +189,7 @@ class Braintrust:
         failure: RequestFailed = NotStarted("there was no time left to send it")
         tries, pause = 0, 0.0
         while True:
-            pause = max(pause, self._not_before - time.monotonic())
+            pause = max(pause, self._not_before.get(kind, 0.0) - time.monotonic())
             if self._closed or deadline.left() <= pause:
                 failure.out_of_time = True
                 raise failure
@@ -225,7 +225,7 @@ class Braintrust:
             pause = self._pause(kind, failure.status, tries, retry_after)
 
     def _pause(self, kind: str, status: int | None, tries: int, retry_after: str | None) -> float:
-        """Seconds until the next try. A throttled client waits as a whole, not thread by thread."""
+        """Seconds until the next try. When one request is throttled, all of its kind wait: its allowance is shared."""
         throttled = status == 429
         first = FIRST_PAUSE_THROTTLED_QUERY if throttled and kind == "query" else FIRST_PAUSE
         pause = min(LONGEST_PAUSE, first * 2.0 ** min(tries - 1, 10)) * (1 + random.random()) / 2  # noqa: S311 - jitter
@@ -233,7 +233,7 @@ class Braintrust:
             pause = asked
         if throttled:
             self._count("throttles")
-            self._not_before = max(self._not_before, time.monotonic() + pause)
+            self._not_before[kind] = max(self._not_before.get(kind, 0.0), time.monotonic() + pause)
         return pause
 
     def _count(self, *names: str) -> None:

@@ -193,8 +193,10 @@ def assign(job: Job, outlook: Outlook) -> list[Outcome]:
 
 def record(job: Job, outlook: Outlook, outcomes: list[Outcome], began: float) -> dict[str, Any]:
     """Write down what was done and return it. Raises AuditError or AssignmentError once everything was tried."""
-    compose = describe_undo if outlook.target else describe
-    result = compose(job.settings, job.window, outlook, outcomes)
+    if outlook.target:
+        result = describe_undo(job.settings, outlook, outcomes)
+    else:
+        result = describe(job.settings, job.window, outlook, outcomes)
     result["duration_ms"] = round((time.monotonic() - began) * 1000)
     problems = []
     try:
@@ -211,10 +213,9 @@ def record(job: Job, outlook: Outlook, outcomes: list[Outcome], began: float) ->
     failure = unwritten(outcomes)
     if problems:
         done = sum(outcome.assigned_at is not None for outcome in outcomes)
-        problems += [failure] if failure else []
-        raise AuditError(
-            f"{done} rows were written, but what happened could not be recorded: {'; '.join(problems)}"
-        )
+        verb = "taken back" if outlook.target else "assigned"
+        told = "; ".join(filter(None, [*problems, failure]))
+        raise AuditError(f"{done} rows were {verb}, but what happened could not be recorded: {told}")
     if failure:
         where = result["audit"].get("assignments")
         raise AssignmentError(f"{failure}. See {where}; the next run sends them to the same reviewers again")
