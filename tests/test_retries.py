@@ -1,5 +1,7 @@
 """The one retry policy, over the wire, with sleep injected; and answers that nobody should trust."""
 
+from datetime import timedelta
+
 import pytest
 
 from lib import build_query
@@ -174,6 +176,33 @@ def test_without_time_left_nothing_is_sent(world):
     with pytest.raises(NotStarted):
         world.connect(deadline=Deadline(lambda: 0)).insert(b'{"events": []}')
     assert world.braintrust.requests.count("insert") == 0
+
+
+def test_a_throttled_insert_holds_back_the_other_inserts_too(world):
+    world.settings |= {"INSERT_CONCURRENCY": "4", "BATCH_SIZE": "1"}
+    world.braintrust.faults.add("insert", status=429, retry_after=1)
+    world.braintrust.faults.add("insert", latency=0.05, times=None)
+    world.add_users(1)
+    world.add_rows(12)
+    world.run()
+    answered = world.braintrust.requests.of("insert")
+    resumed = answered[0].at + timedelta(seconds=1)
+    assert [record.status for record in answered].count(429) == 1
+    assert sum(record.at < resumed for record in answered) <= 4
+    assert len(answered) == 13
+
+
+@pytest.mark.parametrize("kind", ["user", "insert"])
+def test_a_throttled_query_does_not_hold_back_other_requests(world, kind):
+    world.braintrust.faults.add("query", status=429, retry_after=900)
+    world.add_rows(1)
+    client = world.connect()
+    with pytest.raises(RequestFailed):
+        client.query(dict, lambda: False, client.deadline)
+    assert {"user": client.users, "insert": lambda: client.insert(b'{"events": []}')}[kind]() in (
+        [],
+        {"row_ids": []},
+    )
 
 
 def test_requests_retries_and_throttles_are_counted(world):
