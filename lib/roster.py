@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, NamedTuple, Protocol
 
-from lib.errors import ConfigurationError
+from lib.errors import LOOKS_SECRET, ConfigurationError, masked
 
 KEYS = ("id", "email", "group")
 FIELDS = {*KEYS, "weight", "max_open", "away"}
@@ -110,20 +110,24 @@ def parse_reviewers(value: object, source: str) -> tuple[Entry, ...]:
         for entry in found:
             name = entry.name if entry.kind == "group" else entry.name.casefold()
             entries.setdefault((entry.kind, name), entry)
+            if entry.kind == "id" and LOOKS_SECRET.match(entry.name):
+                problems.append("an entry looks like an API key: give user ids, e-mail addresses or groups")
     if problems:
         raise ConfigurationError("; ".join(f"{source}: {problem}" for problem in problems))
     return tuple(entries.values())
 
 
 def _parse_object(item: object, problems: list[str]) -> Entry | None:
-    shown = json.dumps(item, default=str)[:100]
+    shown = masked(json.dumps(item, default=str)[:100])
     if not isinstance(item, dict):
         problems.append(f"{shown} must be a string or an object")
         return None
     before = len(problems)
     unknown = sorted(item.keys() - FIELDS)
     if unknown:
-        problems.append(f"unknown field {', '.join(unknown)} in {shown}; known: {', '.join(sorted(FIELDS))}")
+        problems.append(
+            f"unknown field {masked(', '.join(unknown))} in {shown}; known: {', '.join(sorted(FIELDS))}"
+        )
     named = [key for key in KEYS if key in item]
     if len(named) != 1 or not isinstance(item[named[0]], str) or not item[named[0]].strip():
         problems.append(f"{shown} needs exactly one of id, email, group, as text")

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from lib.errors import ConfigurationError
+from lib.errors import LOOKS_SECRET, ConfigurationError, masked
 from lib.roster import Entry, parse_reviewers
 
 REQUIRED: Any = object()
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1", "host.docker.internal"})
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-LOOKS_SECRET = re.compile(r"\b(sk|bt-st)-\S+|//[^/\s]*@")
 TRUTH = {"true": True, "false": False}
 
 
@@ -185,5 +184,5 @@ def _check_key_source(values: dict[str, Any], problems: list[str]) -> None:
 
 
 def _shown(value: object) -> str:
-    text = LOOKS_SECRET.sub("***", repr(value))
+    text = masked(repr(value))
     return text if len(text) <= 100 else f"{text[:100]}..."

@@ -76,6 +76,21 @@ def test_the_plan_says_who_is_to_get_which_row(morning):
     }
 
 
+def test_the_next_plan_carries_what_this_one_gave_out(morning):
+    ana, bo = morning.users
+    run(morning)
+    later = NOW.replace(hour=8)
+    morning.braintrust.store.clock.set(later)
+    morning.braintrust.store.add_row("row3", created="2026-11-23T08:00:00Z", tags=[TAG])
+    morning.run(now=lambda: later, request_id="later")
+    plan = parsed(morning, "plans", "20261123T081530Z-later")
+    assert plan["carried"] == [
+        {"row_id": row, "reviewer_id": reviewer, "planned_at": "2026-11-23T07:15:30.250Z"}
+        for row, reviewer in [("row0", ana), ("row1", bo), ("row2", ana)]
+    ]
+    assert plan["assignments"] == [{"row_id": "row3", "reviewer_id": bo}]
+
+
 def test_the_ledger_names_the_plan(morning):
     run(morning)
     assert parsed_ledger(morning) == {

@@ -153,6 +153,22 @@ def test_a_weight_too_large_for_any_number_is_refused():
     assert refusal(f'[{{"id": "a", "weight": 1{"0" * 400}}}]').endswith("must be a number > 0")
 
 
+@pytest.mark.parametrize("key", ["sk-0123456789abcdef", "bt-st-0123456789abcdef"])
+@pytest.mark.parametrize("form", ["ana, {}", '["{}"]', '[{{"id": "{}"}}]'])
+def test_a_key_that_landed_in_the_list_is_refused_without_being_shown(form, key):
+    assert refusal(form.format(key)) == (
+        "SSM parameter /reviewers: an entry looks like an API key: give user ids, e-mail addresses or groups"
+    )
+
+
+@pytest.mark.parametrize(
+    "item",
+    ["sk-0123456789abcdef", {"sk-0123456789abcdef": 1}, {"group": "x", "weight": "sk-0123456789abcdef"}],
+)
+def test_a_key_anywhere_in_the_list_is_not_shown(item):
+    assert "0123456789abcdef" not in refusal([item])
+
+
 def test_every_bad_item_is_named():
     assert refusal([{"id": "a", "weight": 0, "max_open": -1}, "fine", 7]) == (
         'SSM parameter /reviewers: weight in {"id": "a", "weight": 0, "max_open": -1} must be a number > 0; '

@@ -537,7 +537,7 @@ def test_the_key_is_in_no_log_line_error_metric_or_audit_object(world):
     """A process of its own, with debug logging, through success and every kind of failure that quotes the server."""
     faults, key = world.braintrust.faults, world.braintrust.api_key
     world.add_users(2)
-    world.add_rows(6)
+    world.add_rows(6, input="what the customer said", metadata={"customer": "what the customer said"})
     quoting = {"message": "Key {api_key} may not do this", "retry_after": 0}
     faults.add("query", status=503, times=2, **quoting)
     faults.add("query", status=400, contains="provoke-query", times=None, **quoting)
@@ -547,6 +547,7 @@ def test_the_key_is_in_no_log_line_error_metric_or_audit_object(world):
     events = [
         {"tag": "provoke-query"},
         {"days": key, key: key},
+        {"reviewers": f"{key} ana"},
         {},
         {"dry_run": True},
         {},
@@ -568,11 +569,19 @@ def test_the_key_is_in_no_log_line_error_metric_or_audit_object(world):
     )
     said = done.stdout + done.stderr
     raised = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("RAISED")]
-    assert raised == ["QueryError", "ConfigurationError", "AssignmentError", "QueryError"]
+    assert raised == [
+        "QueryError",
+        "ConfigurationError",
+        "ConfigurationError",
+        "AssignmentError",
+        "QueryError",
+    ]
     assert done.stdout.count("RETURNED") == 2
     assert '"CloudWatchMetrics"' in said
     assert "Key *** may not do this" in said
-    audit = "".join(key + text for key, text in world.objects().items())
+    assert "what the customer said" not in said
+    assert "@example.com" not in said
+    audit = "".join(name + text for name, text in world.objects().items())
     assert "Key *** may not do this" in audit
     for secret in (key, key.removeprefix("sk-"), key[-12:]):
         assert secret not in said
