@@ -20,7 +20,7 @@ export SAM_CLI_TELEMETRY := 0
 help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 	    /^[a-zA-Z_-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nA deployed stack is named with STACK=..., by default %s; its region comes from AWS_REGION or the profile.\n' '$(STACK)'
+	@printf '\nA deployed stack is named with STACK=..., by default %s; its region comes from AWS_DEFAULT_REGION or the profile.\n' '$(STACK)'
 
 run: .venv/.stamp ## watch some hours of work against a Braintrust and an AWS on this machine; with your own key: a dry run
 	$(PY) -m local.demo $(ARGS)
@@ -31,7 +31,7 @@ local: .venv/.stamp ## keep both local servers up and write env.json, for `sam l
 ##@ Change it
 
 .PHONY: test lint types template audit format lock hooks bench soak clean
-test: .venv/.stamp .local/aws-lambda-rie ## every test; some of them: make test ARGS="tests/template -k alarms"
+test: .venv/.stamp .venv/bin/aws-lambda-rie ## every test; some of them: make test ARGS="tests/template -k alarms"
 	$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 lint: types template ## style, types, and the template: syntax, rules and security
@@ -68,7 +68,7 @@ bench: .venv/.stamp ## time it beside the published script
 	$(PY) -m benchmarks $(ARGS)
 
 soak: .venv/.stamp ## thousands of random fault scenarios: make soak SCENARIOS=5000
-	SCENARIOS=$(or $(SCENARIOS),2000) $(PY) -m pytest -n $(WORKERS) tests/faults $(ARGS)
+	$(PY) -m tests.soak --scenarios $(or $(SCENARIOS),2000) $(ARGS)
 
 clean: ## remove what was built and installed here
 	rm -rf .aws-sam .local .venv .venv-tools .venv-checkov .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -124,5 +124,5 @@ build-$(FUNCTION):
 
 # Lambda's own emulator, for the tests of the artifact. It comes in the wheel of the SAM CLI; all of the SAM CLI's
 # dependencies are not needed for it.
-.local/aws-lambda-rie: requirements-tools.txt scripts/get_emulator.sh .venv/.stamp
+.venv/bin/aws-lambda-rie: requirements-tools.txt scripts/get_emulator.sh | .venv/.stamp
 	@scripts/get_emulator.sh $@

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Take the Lambda runtime interface emulator for this machine out of the locked wheel of the SAM CLI:
-# scripts/get_emulator.sh .local/aws-lambda-rie
+# scripts/get_emulator.sh .venv/bin/aws-lambda-rie
 set -eu
 target=$1
 case $(uname -m) in

@@ -1,0 +1,211 @@
+"""What is packed, and that it does the whole job under Lambda's emulator."""
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from local.braintrust.server import LocalBraintrust
+from tests.artifact.emulator import RIE, ROOT, Emulator
+from tests.local_aws import LocalAws
+from tests.world import ASSIGNMENTS, BUCKET, REVIEW_LISTS, SECRET, TAG, World, aws_client
+
+KEY = "sk-RECOGNISE-me-5d1f7e0c3b9a"
+PENDING = {"__bt_default_review_list": {"status": "PENDING"}}
+APPROVED = {"__bt_default_review_list": {"status": "APPROVED"}}
+
+pytestmark = pytest.mark.xdist_group("artifact")  # one build for all of them
+
+
+def locked():
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    return {line.split(" ")[0] for line in lines if "==" in line}
+
+
+def test_holds_the_code_and_the_locked_requirements_and_nothing_else(artifact):
+    ours = {"handler.py", "lib"}
+    modules = {"six.py", "typing_extensions.py"}
+    packages = {path.name for path in artifact.iterdir()} - ours - modules - {"__pycache__"}
+    infos = {name for name in packages if name.endswith(".dist-info")}
+    assert {tuple(name.removesuffix(".dist-info").replace("_", "-").rsplit("-", 1)) for name in infos} == {
+        tuple(requirement.split("==")) for requirement in locked()
+    }
+    assert packages - infos == {
+        *("aws_lambda_powertools", "boto3", "botocore", "certifi", "charset_normalizer", "dateutil"),
+        *("idna", "jmespath", "requests", "s3transfer", "urllib3"),
+    }
+    code = {path.relative_to(artifact / "lib") for path in (artifact / "lib").rglob("*.py")}
+    assert code == {path.relative_to(ROOT / "lib") for path in (ROOT / "lib").rglob("*.py")}
+
+
+def test_runs_on_any_processor_and_knows_no_service_that_is_not_used(artifact):
+    assert not [*artifact.rglob("*.so")]
+    described = {path.name for path in (artifact / "botocore" / "data").iterdir() if path.is_dir()}
+    assert described == {"s3", "ssm", "secretsmanager"}
+
+
+def test_is_small(artifact, tmp_path):
+    packed = shutil.make_archive(str(tmp_path / "artifact"), "zip", artifact)
+    # 3.1 MB, with bytecode 5.9; Lambda takes 50, botocore whole is 19
+    assert Path(packed).stat().st_size < 7_000_000
+
+
+def test_is_refused_a_folder_that_holds_something(artifact):
+    again = subprocess.run(
+        ["make", "build-ReviewAssignerFunction", f"ARTIFACTS_DIR={artifact}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert again.returncode != 0
+    assert "is not empty" in again.stderr
+
+
+@pytest.fixture(scope="module")
+def aws():
+    aws = LocalAws()
+    aws.start()
+    aws_client("s3", aws.url).create_bucket(Bucket=BUCKET)
+    aws_client("secretsmanager", aws.url).create_secret(Name=SECRET, SecretString=KEY)
+    yield aws
+    aws.stop()
+
+
+@pytest.fixture
+def busy_world(aws):
+    """2,103 rows to hand out among a thousand that are none of the product's business."""
+    with LocalBraintrust(api_key=KEY) as braintrust:
+        world = World(braintrust, aws.url, settings={"LIMIT": "500", "BATCH_SIZE": "300"})
+        world.add_users(7)
+        now = datetime.now(UTC)
+        kinds = [
+            (2103, {}),
+            (300, {"metadata": {ASSIGNMENTS: ["somebody"], "model": "large"}}),
+            (200, {"metadata": {REVIEW_LISTS: APPROVED}}),
+            (300, {"tags": ["something else"]}),
+            (100, {"tags": None}),
+            (100, {"days_ago": 8}),
+        ]
+        planted = [fields for count, fields in kinds for _ in range(count)]
+        random.Random(2).shuffle(planted)  # noqa: S311 - a mixture that is the same every time
+        for number, special in enumerate(planted):
+            fields = {
+                "tags": [TAG],
+                "metadata": {"number": number, "nested": {"as": ["it", "was"]}},
+            } | special
+            created = now - timedelta(days=fields.pop("days_ago", 0), seconds=60 + number)
+            braintrust.store.add_row(
+                created=created, input=f"question {number}", scores={"Factuality": 0.5}, **fields
+            )
+        yield world
+
+
+def content(world):
+    """Every row by id, without the stamp that each write leaves."""
+    return {
+        row["id"]: {k: v for k, v in row.items() if k != "_xact_id"} for row in world.braintrust.store.rows()
+    }
+
+
+def test_hands_out_two_thousand_rows_evenly_and_touches_nothing_else(artifact, busy_world, tmp_path):
+    if not RIE.exists():
+        pytest.fail("there is no emulator: make .venv/bin/aws-lambda-rie")
+    world, before = busy_world, content(busy_world)
+    due = {
+        row["id"]
+        for row in before.values()
+        if TAG in (row["tags"] or [])
+        and not {ASSIGNMENTS, REVIEW_LISTS} & (row["metadata"] or {}).keys()
+        and datetime.fromisoformat(row["created"]) > datetime.now(UTC) - timedelta(days=7)
+    }
+    assert len(due) == 2103
+
+    with Emulator(artifact, world.environ, tmp_path) as emulator:
+        schedule = json.loads((ROOT / "events" / "schedule.json").read_text())
+        result = emulator.invoke(schedule)
+        second = emulator.invoke({})
+        refused = emulator.invoke({"limit": 5000})
+
+    assert result["status"] == "assigned", result
+    counts = {
+        name: result[name]
+        for name in ("fetched", "already_assigned", "already_reviewed", "unassigned", "assigned")
+    }
+    assert counts == {
+        "fetched": 2603,
+        "already_assigned": 300,
+        "already_reviewed": 200,
+        "unassigned": 2103,
+        "assigned": 2103,
+    }
+
+    given = {row_id: who for row_id, who in world.assignments().items() if row_id in due}
+    assert given.keys() == due
+    per_reviewer = Counter(who for (who,) in given.values())
+    assert sorted(per_reviewer.values()) == [300] * 4 + [301] * 3
+    assert result["per_reviewer"] == per_reviewer
+
+    expected = before | {
+        row_id: before[row_id]
+        | {"metadata": before[row_id]["metadata"] | {ASSIGNMENTS: [*given[row_id]], REVIEW_LISTS: PENDING}}
+        for row_id in due
+    }
+    assert content(world) == expected
+    assert all(len(world.braintrust.store.assignment_history(row_id)) == 2 for row_id in due)
+
+    lines = {
+        line["row_id"]: (line["reviewer_id"],) for line in world.lines(result) if line["status"] == "assigned"
+    }
+    planned = {item["row_id"]: (item["reviewer_id"],) for item in world.records("plans")[0]["assignments"]}
+    assert lines == planned == given
+    assert sorted(world.records("to_assign_ids")[0]) == sorted(due)
+    assert world.records("runs")[0] == result
+
+    assert second["status"] == "nothing_to_assign"
+    assert refused["errorType"] == "ConfigurationError"
+    assert "event field limit is 5000: an integer from 1 to 1000" in refused["errorMessage"]
+
+    log = emulator.log.read_text()
+    assert '"run finished"' in log
+    assert '"RowsAssigned":[2103' in log.replace(" ", "")
+    told = [log, json.dumps([result, second, refused]), *world.objects().values()]
+    assert not [text for text in told if KEY in text or "RECOGNISE" in text]
+
+
+def test_a_wrong_key_is_said_without_the_key(artifact, busy_world, tmp_path):
+    busy_world.braintrust.app.api_key = "sk-another"
+    with Emulator(artifact, busy_world.environ, tmp_path) as emulator:
+        error = emulator.invoke(None)
+    assert error["errorType"] == "QueryError"
+    assert (
+        "BTQL query failed (401): check that the API key is correct and has not expired"
+        in error["errorMessage"]
+    )
+    assert KEY not in emulator.log.read_text() + json.dumps(error)
+
+
+def test_the_emulator_sees_only_what_was_packed(artifact, tmp_path):
+    """Else a requirement that is missing in the artifact would come from this machine."""
+    emulator = Emulator(artifact, {}, tmp_path)
+    found = subprocess.run(
+        [
+            *emulator.python,
+            "-c",
+            "import boto3, requests, urllib3, sys; print(boto3.__file__, requests.__file__, urllib3.__file__)\nimport pytest",
+        ],
+        env=emulator.environ,
+        cwd=artifact,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert [path.startswith(str(artifact)) for path in found.stdout.split()] == [True] * 3
+    assert "No module named 'pytest'" in found.stderr
+    assert sys.prefix not in found.stdout
