@@ -2,11 +2,13 @@
 
 import logging
 import os
+import threading
 from pathlib import Path
 from typing import Any, Self
 
 import boto3
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
 
 HOST = "127.0.0.1"
 BUCKET = "review-assigner-audit"
@@ -33,21 +35,24 @@ def forget_real_aws() -> None:
 
 
 class LocalAws:
-    """The server in a thread of this process. Call `forget_real_aws` first."""
+    """The server in a thread of this process. Call `forget_real_aws` first. SystemExit if the port is taken."""
 
     def __init__(self, host: str = HOST, port: int = 0) -> None:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else a line a request
-        self._server = ThreadedMotoServer(host, port, verbose=False)
+        self._server = make_server(host, port, DomainDispatcherApplication(create_backend_app), threaded=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, name="local-aws", daemon=True)
         self._clients: dict[str, Any] = {}
-        self.url = ""
+        self.port = self._server.server_port
+        self.url = f"http://{HOST}:{self.port}"
 
     def __enter__(self) -> Self:
-        self._server.start()
-        self.url = f"http://{HOST}:{self._server.get_host_and_port()[1]}"
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.stop()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3's clients share no type
         if service not in self._clients:

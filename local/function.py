@@ -6,7 +6,7 @@ import os
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,11 +18,13 @@ LAMBDA_SECONDS = 900.0
 class Function:
     """Lambda's part: an environment, an import by name, a context for each invocation."""
 
-    def __init__(self, variables: Mapping[str, str], log: Path) -> None:
-        self.log = log
+    def __init__(self, variables: Mapping[str, str], log: Path | None) -> None:
+        """`log`: a file that is begun anew; None: standard error."""
+        self._log = log
         self._variables = {"POWERTOOLS_SERVICE_NAME": "review-assigner", **variables}
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("", "utf-8")
+        if log is not None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text("", "utf-8")
 
     def invoke(self, event: object) -> dict[str, Any]:
         """`handler.lambda_handler`, now. Raises what it raises."""
@@ -62,7 +64,8 @@ class Function:
         handler = importlib.import_module("lib.telemetry").logger.registered_handler
         if not isinstance(handler, logging.StreamHandler):
             raise TypeError(handler)
-        with self.log.open("a", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
+        log = nullcontext(sys.stderr) if self._log is None else self._log.open("a", encoding="utf-8")
+        with log as file, redirect_stdout(file), redirect_stderr(file):
             handler.setStream(file)
             try:
                 yield

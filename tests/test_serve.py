@@ -1,0 +1,115 @@
+"""`make local` as a person uses it: a process that stays up, its env.json, the commands it prints, Ctrl-C."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+ROOT = Path(__file__).parents[1]
+ENVIRON = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": "/nonexistent"}
+SERVE = (sys.executable, "-u", "-m", "local.serve", "--host", "127.0.0.1", "--rows", "100")
+
+
+class Served:
+    """The process in a folder of its own, from the moment it has said everything."""
+
+    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
+        self.process = process
+        self.folder = folder
+        lines = iter(process.stdout.readline, "")
+        self.said = ""
+        while "list-type" not in self.said:
+            self.said += next(lines)
+        self.variables = json.loads((folder / "env.json").read_text("utf-8"))["ReviewAssignerFunction"]
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, env=ENVIRON, cwd=self.folder, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def invoke(self, event: str) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "-m", "local.invoke", event)
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Served]:
+    with subprocess.Popen(
+        [*SERVE, "--braintrust-port", "0", "--aws-port", "0"],
+        env=ENVIRON,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield Served(process, folder)
+        process.kill()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("served")) as served:
+        yield served
+
+
+def test_the_function_runs_against_it_by_the_env_file_alone(served):
+    tried, ran = served.invoke('{"dry_run": true}'), served.invoke("{}")
+
+    result = json.loads(ran.stdout)
+    assert json.loads(tried.stdout)["deferred"] == result["assigned"] == result["unassigned"] > 0
+    url = served.variables["BRAINTRUST_API_URL"].replace("host.docker.internal", "127.0.0.1")
+    held = requests.get(f"{url}/_local/assignments", timeout=10).json().values()
+    holders = Counter(reviewer for reviewers in held for reviewer in reviewers)
+    assert all(holders[reviewer] >= count > 0 for reviewer, count in result["per_reviewer"].items())
+
+
+def test_a_run_that_is_refused_says_why_and_ends_with_1(served):
+    refused = served.invoke('{"days": "two"}')
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "event field days is 'two': an integer >= 1" in refused.stderr.splitlines()[-1]
+
+
+def test_the_env_file_sends_containers_to_the_host_and_sets_only_what_the_template_declares(served):
+    template = (ROOT / "template.yaml").read_text("utf-8")
+
+    assert [name for name in served.variables if f"\n          {name}: " not in template] == []
+    for name in ("BRAINTRUST_API_URL", "AWS_ENDPOINT_URL"):
+        assert served.variables[name].startswith("http://host.docker.internal:")
+
+
+def test_the_curl_commands_it_prints_work(served):
+    commands = re.findall(r"^  (curl .*)$", served.said, re.MULTILINE)
+    answers = [served.run(*shlex.split(command), "--fail") for command in commands]
+
+    assert [answer.returncode for answer in answers] == [0, 0, 0, 0]
+    rows, events, assignments, bucket = (answer.stdout for answer in answers)
+    assert len(json.loads(rows)["data"]) == 2
+    assert len(json.loads(events)["events"]) == 1
+    assert len(json.loads(assignments)) > 100
+    assert "ListBucketResult" in bucket
+
+
+def test_a_port_that_is_taken_is_said(served):
+    port = re.search(r"127\.0\.0\.1:(\d+)", served.said)[1]
+    second = served.run(*SERVE, "--braintrust-port", port)
+
+    assert (second.returncode, second.stderr) == (1, "")
+    assert second.stdout == f"error: 127.0.0.1:{port}: Address already in use; see --braintrust-port\n"
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_cleanly_when_told_to(tmp_path, sent):
+    with serving(tmp_path) as served:
+        served.process.send_signal(sent)
+
+        assert served.process.wait(10) == 0
+        assert "Both servers have ended" in served.process.stdout.read()
