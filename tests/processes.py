@@ -1,5 +1,6 @@
 """Runs in processes of their own, which can be killed at any of their requests."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -7,12 +8,16 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
+import boto3
 import urllib3
 
 from lib import braintrust
 from lib.deadline import Deadline
 from lib.errors import AssignerError
 from lib.run import run
+
+for service in ("s3", "ssm", "secretsmanager"):  # so that a forked run need not read the service models again
+    boto3.client(service, region_name="us-east-1", endpoint_url="http://127.0.0.1:1")
 
 forkserver = multiprocessing.get_context("forkserver")
 forkserver.set_forkserver_preload(["__main__", "tests.processes"])
@@ -38,10 +43,8 @@ class Running:
 
     def join(self) -> "Running":
         """Wait for the end; the result, or the error's name and message, or neither if it was killed."""
-        try:
+        with contextlib.suppress(EOFError):
             self.result, self.error, self.requests = self.pipe.recv()
-        except EOFError:
-            pass
         self.process.join(60)
         return self
 

@@ -92,12 +92,12 @@ def scenario(
         ended = [run.join() for run in runs]
         if count == 1 and ended[0].result:
             _check_refusals(world, ended[0].result, before, verdict)
-        if "reads lag" not in faults or chance.random() < 0.5:  # noqa: PLR2004 - half the time
+        if "reads lag" not in faults or chance.random() < 0.5:
             _arrive(world, chance, verdict)
     braintrust.faults.clear()
     aws.reset()
     braintrust.options.read_lag = 0.0
-    for tag in (TAG, "other"):
+    for tag in (TAG, "other") if "two tags" in faults else (TAG,):
         quiet = start(world.environ, {"tag": tag}).join()
         verdict.runs += 1
         if quiet.error or not quiet.result or quiet.result["status"] not in {"assigned", "nothing_to_assign"}:
@@ -132,7 +132,7 @@ def _arm(world: World, aws: LocalAws, chance: random.Random, faults: tuple[str, 
 def _start(world: World, chance: random.Random, faults: tuple[str, ...], verdict: Verdict) -> Running:
     death = None
     if "killed" in faults:
-        death = Death(chance.randint(1, 24), answered=chance.random() < 0.5)  # noqa: PLR2004 - half the time
+        death = Death(chance.randint(1, 24), answered=chance.random() < 0.5)
         verdict.kills += 1
     verdict.runs += 1
     tag = chance.choice([TAG, "other"]) if "two tags" in faults else TAG
