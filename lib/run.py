@@ -80,13 +80,7 @@ def load(
     """Read everything a run depends on, and refuse what is wrong with it."""
     settings = load_settings(environ, event)
     aws, started = Aws(environ), now()
-    entries = settings.reviewers
-    if entries is None:
-        entries = parse_reviewers(aws.reviewers(settings), reviewers_source(settings))
-    if not entries:
-        raise ConfigurationError(
-            f"no reviewers: add at least one reviewer id to {reviewers_source(settings)}"
-        )
+    entries = () if settings.undo else find_entries(settings, aws)
     working = deadline.sooner(min(AUDIT_RESERVE, AUDIT_SHARE * deadline.left()))
     return Job(
         settings,
@@ -97,6 +91,18 @@ def load(
         working.sooner(INSERT_SHARE * deadline.left()),
         now,
     )
+
+
+def find_entries(settings: Settings, aws: Aws) -> tuple[Entry, ...]:
+    """The reviewers list, of the event or else of the SSM parameter. Raises ConfigurationError if it is empty."""
+    entries = settings.reviewers
+    if entries is None:
+        entries = parse_reviewers(aws.reviewers(settings), reviewers_source(settings))
+    if not entries:
+        raise ConfigurationError(
+            f"no reviewers: add at least one reviewer id to {reviewers_source(settings)}"
+        )
+    return entries
 
 
 def decide(job: Job, look: Callable[[Plan | None], Outlook]) -> Outlook:
