@@ -346,4 +346,5 @@ def _is_id(value: object) -> bool:
 
 
 def _ids(item: dict[str, Any], field: str) -> tuple[str, ...]:
-    return tuple(value for value in item.get(field) or () if _is_id(value))
+    members = item.get(field)
+    return tuple(filter(_is_id, members)) if isinstance(members, list) else ()

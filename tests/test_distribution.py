@@ -101,5 +101,19 @@ def test_everyone_full_means_every_row_waits():
 
 
 @given(ROWS, tables())
+def test_each_row_goes_to_the_lowest_given_plus_rank_over_n_by_weight_that_has_room(rows, seats):
+    """The rule as it is written down, without the heap."""
+    given_to = [0] * len(seats)
+    expected = []
+    for row in rows:
+        free = [rank for rank, seat in enumerate(seats) if seat.room is None or given_to[rank] < seat.room]
+        if free:
+            rank = min(free, key=lambda rank: (given_to[rank] + rank / len(seats)) / seats[rank].weight)
+            given_to[rank] += 1
+            expected.append((row, seats[rank].user))
+    assert deal(rows, seats) == expected
+
+
+@given(ROWS, tables())
 def test_the_same_question_gets_the_same_answer(rows, seats):
     assert deal(rows, seats) == deal(rows, seats)

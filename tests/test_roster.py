@@ -293,6 +293,15 @@ def test_a_group_without_members_stands_for_nobody(world):
     assert resolved(world, [{"group": "empty"}, ana]).unknown == ("group empty",)
 
 
+@pytest.mark.parametrize("members", ["{ana}", 7, {"id": "{ana}"}, [None, 7, "", ["{ana}"], "line\nbreak"]])
+def test_members_that_are_no_ids_are_nobody(world, members):
+    (ana,) = people(world, 1)
+    group = {"id": "g", "name": "QA", "member_users": members, "member_groups": members}
+    world.braintrust.store.add_group("QA", group_id="g")
+    world.braintrust.faults.add("group", body=json.dumps({"objects": [group]}))
+    assert resolved(world, [ana, {"group": "QA"}]).unknown == ("group QA",)
+
+
 def test_the_case_of_a_group_name_matters(world):
     ana, bo = people(world, 2)
     world.braintrust.store.add_group("QA", [ana])
