@@ -556,7 +556,7 @@ def test_the_key_is_in_no_log_line_error_metric_or_audit_object(world):
     environ = world.environ | {
         name: value for name, value in os.environ.items() if name.startswith(("AWS_", "PATH"))
     }
-    done = subprocess.run(  # noqa: S603 - our own interpreter
+    done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         input=json.dumps(events),
         env=environ
