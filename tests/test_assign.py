@@ -193,16 +193,6 @@ def test_a_refusal_that_every_batch_would_meet_ends_the_assigning(world, status)
     assert batches(world) == [2, 2]
 
 
-def test_when_row_after_row_is_refused_it_is_not_the_rows_and_the_assigning_ends(world):
-    world.settings |= {"INSERT_CONCURRENCY": "1", "BATCH_SIZE": "1"}
-    world.braintrust.faults.add("insert", status=400, times=None)
-    world.add_users(1)
-    world.add_rows(40)
-    with pytest.raises(AssignmentError):
-        world.run()
-    assert batches(world) == [1] * 25
-
-
 @pytest.mark.parametrize("fault", [{"status": 503}, {"drop": True}, {"drop": True, "applied": True}])
 def test_a_passing_fault_costs_no_row(world, fault):
     world.braintrust.faults.add("insert", **fault)
