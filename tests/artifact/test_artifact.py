@@ -2,19 +2,22 @@
 
 import json
 import random
+import re
 import shutil
 import subprocess
 import sys
+import uuid
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from lib import telemetry
 from local.braintrust.server import LocalBraintrust
 from tests.artifact.emulator import RIE, ROOT, Emulator
-from tests.local_aws import LocalAws
-from tests.world import ASSIGNMENTS, BUCKET, REVIEW_LISTS, SECRET, TAG, World, aws_client
+from tests.template.cloudformation import Stack
+from tests.world import ASSIGNMENTS, REVIEW_LISTS, TAG, World, aws_client
 
 KEY = "sk-RECOGNISE-me-5d1f7e0c3b9a"
 PENDING = {"__bt_default_review_list": {"status": "PENDING"}}
@@ -68,21 +71,14 @@ def test_is_refused_a_folder_that_holds_something(artifact):
     assert "is not empty" in again.stderr
 
 
-@pytest.fixture(scope="module")
-def aws():
-    aws = LocalAws()
-    aws.start()
-    aws_client("s3", aws.url).create_bucket(Bucket=BUCKET)
-    aws_client("secretsmanager", aws.url).create_secret(Name=SECRET, SecretString=KEY)
-    yield aws
-    aws.stop()
-
-
 @pytest.fixture
-def busy_world(aws):
+def busy_world(aws_url):
     """2,103 rows to hand out among a thousand that are none of the product's business."""
     with LocalBraintrust(api_key=KEY) as braintrust:
-        world = World(braintrust, aws.url, settings={"LIMIT": "500", "BATCH_SIZE": "300"})
+        secret = f"recognisable/{uuid.uuid4()}"
+        aws_client("secretsmanager", aws_url).create_secret(Name=secret, SecretString=KEY)
+        settings = {"LIMIT": "500", "BATCH_SIZE": "300", "BRAINTRUST_API_KEY_SECRET_ID": secret}
+        world = World(braintrust, aws_url, settings=settings)
         world.add_users(7)
         now = datetime.now(UTC)
         kinds = [
@@ -177,6 +173,33 @@ def test_hands_out_two_thousand_rows_evenly_and_touches_nothing_else(artifact, b
     assert '"RowsAssigned":[2103' in log.replace(" ", "")
     told = [log, json.dumps([result, second, refused]), *world.objects().values()]
     assert not [text for text in told if KEY in text or "RECOGNISE" in text]
+
+
+def test_the_deployed_functions_environment_emits_what_the_alarms_watch(artifact, busy_world, tmp_path):
+    """The template's variables, but for where the two servers are; every metric, namespace and dimension."""
+    stack = Stack()
+    (function,) = stack.of_type("AWS::Lambda::Function").values()
+    local = {name: value for name, value in busy_world.environ.items() if name != "LIMIT"}
+    with Emulator(artifact, function["Environment"]["Variables"] | local, tmp_path) as emulator:
+        emulator.invoke({})
+        emulator.invoke({})  # which also says what became of the first one's plan
+    lines = [json.loads(line) for line in emulator.log.read_text().splitlines() if line.startswith("{")]
+    emitted = {
+        (directive["Namespace"], metric["Name"], tuple(dimensions), tuple(line[name] for name in dimensions))
+        for line in lines
+        if "_aws" in line
+        for directive in line["_aws"]["CloudWatchMetrics"]
+        for dimensions in directive["Dimensions"]
+        for metric in directive["Metrics"]
+    }
+    assert emitted == {
+        (telemetry.NAMESPACE, name, ("service",), ("the-stack",)) for name in telemetry.METRICS
+    }
+    watched = json.dumps(list(stack.of_type("AWS::CloudWatch::Alarm").values()))
+    ours = re.findall(r'"Namespace": "BraintrustReviewAssigner", "MetricName": "(\w+)"', watched)
+    assert (
+        {*ours} == {"RunSucceeded", "RowsFailed", "OldestWaitingAge"} <= {name for _, name, _, _ in emitted}
+    )
 
 
 def test_a_wrong_key_is_said_without_the_key(artifact, busy_world, tmp_path):

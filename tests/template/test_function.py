@@ -1,0 +1,243 @@
+"""The function and what it is given: variables, parameters, schedule, failure paths."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lib import settings
+from lib.errors import ConfigurationError
+from tests.template.cloudformation import GIVEN, PSEUDO, ROOT, Stack, source
+
+OURS = {
+    "POWERTOOLS_SERVICE_NAME",
+    "POWERTOOLS_LOG_LEVEL",
+    "POWERTOOLS_PARAMETERS_MAX_AGE",
+    "AWS_ENDPOINT_URL",
+}
+IN_CODE = {"PROJECT_ID", "TAG", "AUDIT_BUCKET", "BRAINTRUST_API_KEY_SECRET_ID", "REVIEWERS_PARAMETER"}
+"""No default in the code, or another one than in the template."""
+
+
+def variables(stack):
+    ((_, properties),) = stack.of_type("AWS::Lambda::Function").items()
+    return properties["Environment"]["Variables"]
+
+
+def test_declares_every_variable_that_the_settings_read_and_no_other(stack):
+    assert set(variables(stack)) == {*settings.VARIABLES} | OURS
+
+
+def test_declares_every_variable_that_the_code_reads_itself():
+    """`sam local --env-vars` drops what is not declared, without a word."""
+    code = "".join(path.read_text() for path in [ROOT / "handler.py", *(ROOT / "lib").glob("*.py")])
+    names = set(re.findall(r"[\"']((?:AWS|POWERTOOLS)_[A-Z_]+)[\"']", code))
+    assert names <= variables(Stack()).keys()
+
+
+def test_the_defaults_are_those_of_the_code(stack):
+    as_text = {
+        name: {True: "true", False: "false"}.get(
+            rule.default, f"{rule.default:g}" if rule.kind is float else rule.default
+        )
+        if not isinstance(rule.default, int) or isinstance(rule.default, bool)
+        else str(rule.default)
+        for name, rule in settings.RULES.items()
+        if name not in IN_CODE
+    }
+    assert {name: variables(stack)[name] for name in as_text} == as_text
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"BraintrustApiKeySecretId": "", "BraintrustApiKeyParameter": "/braintrust/key"},
+        {
+            "Tag": 'it\'s "quoted" | and \\ more',
+            "Filter": "scores.Factuality < 0.5",
+            "DryRun": "true",
+            "AuditPrefix": "",
+        },
+        {"Days": 30, "Limit": 1, "BatchSize": 1, "MaxPages": 1, "RequestTimeout": 1, "InsertConcurrency": 16},
+        {"BraintrustApiUrl": "https://api-eu.braintrust.dev", "ImpersonateUser": "lead@example.com"},
+    ],
+)
+def test_the_code_accepts_what_the_parameters_give(parameters):
+    stack = Stack(parameters)
+    settings.load_settings(variables(stack))
+    assert stack.refused == []
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"BraintrustApiKeySecretId": ""},
+        {"BraintrustApiKeyParameter": "/braintrust/key"},
+    ],
+)
+def test_exactly_one_source_of_the_key(parameters):
+    stack = Stack(parameters)
+    assert stack.refused == ["Give exactly one of BraintrustApiKeySecretId and BraintrustApiKeyParameter."]
+    with pytest.raises(ConfigurationError, match="set exactly one of them"):
+        settings.load_settings(variables(stack))
+
+
+@pytest.mark.parametrize(
+    ("parameter", "accepted", "refused"),
+    [
+        ("ProjectId", ["5C2f1f0e-6f0a-4d27-9f3c-3a1f7c2b8d90"], ["", "5c2f1f0e", "my project"]),
+        ("BraintrustApiKeySecretId", ["", "braintrust/key", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:a/b-AbCdEf"], ["a b", "arn:aws:s3:::x"]),
+        ("BraintrustApiKeyParameter", ["", "/braintrust/key"], ["braintrust/key", "/a b"]),
+        ("ReviewersParameter", ["/reviewers"], ["", "reviewers", "/a*"]),
+        ("BraintrustApiUrl", ["https://api.braintrust.dev", "https://bt.example.com:8443/api/"], ["http://api.braintrust.dev", "https://user@host"]),
+        ("AuditPrefix", ["", "audit/", "a/b/"], ["audit", "/audit/", "a*/"]),
+        ("AlarmTopicArn", ["", "arn:aws:sns:eu-central-1:123456789012:oncall"], ["oncall"]),
+        ("AlarmEmail", ["", "oncall@example.com"], ["oncall", "a b@example.com"]),
+        ("ApiKeyKmsKeyArn", ["", "arn:aws:kms:eu-central-1:123456789012:key/0f1e2d3c"], ["alias/mine", "*"]),
+        ("ImpersonateUser", ["", "lead@example.com"], ["a b"]),
+    ],
+)  # fmt: skip
+def test_patterns(parameter, accepted, refused):
+    pattern = re.compile(source()["Parameters"][parameter]["AllowedPattern"])
+    assert [value for value in accepted if not pattern.fullmatch(value)] == []
+    assert [value for value in refused if pattern.fullmatch(value)] == []
+
+
+def test_every_parameter_is_described_bounded_used_and_in_a_group():
+    template = source()
+    parameters = template["Parameters"]
+    unbounded = {"Filter"}  # any text, or none
+    for name, parameter in parameters.items():
+        assert parameter["Description"], name
+        assert name in unbounded or parameter.keys() & {
+            "AllowedPattern",
+            "AllowedValues",
+            "MinValue",
+            "MinLength",
+        }, name
+        bounded = parameter.keys() & {"AllowedPattern", "MinValue", "MinLength"}
+        assert not bounded or "ConstraintDescription" in parameter, name
+    groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    assert sorted(name for group in groups for name in group["Parameters"]) == sorted(parameters)
+    rest = json.dumps(
+        {name: part for name, part in template.items() if name not in {"Parameters", "Metadata"}}
+    )
+    assert [
+        name for name in parameters if f'"Ref": "{name}"' not in rest and f"${{{name}}}" not in rest
+    ] == []
+    assert {name for name, parameter in parameters.items() if "Default" not in parameter} | {
+        "BraintrustApiKeySecretId"
+    } == {*GIVEN}
+
+
+def test_bounds_are_those_of_the_code():
+    stack = Stack()
+    by_variable = {
+        name: parameter["Ref"]
+        for name, parameter in source()["Resources"]["ReviewAssignerFunction"]["Properties"]["Environment"][
+            "Variables"
+        ].items()
+        if isinstance(parameter, dict) and parameter["Ref"] not in PSEUDO
+    }
+    for variable, rule in settings.RULES.items():
+        parameter = source()["Parameters"].get(by_variable[variable], {})
+        for bound, outside in (("MinValue", -1), ("MaxValue", 1)):
+            if bound in parameter:
+                edge = parameter[bound]
+                assert rule.check(edge), (variable, edge)
+                assert not rule.check(edge + outside), (variable, edge + outside)
+    assert {*by_variable.values()} <= stack.parameters.keys() | {"AuditBucket"}
+
+
+def test_a_late_retry_never_meets_the_next_hour(stack, function):
+    (schedule,) = stack.of_type("AWS::Scheduler::Schedule").values()
+    (asynchronous,) = stack.of_type("AWS::Lambda::EventInvokeConfig").values()
+    assert schedule["ScheduleExpression"] == "cron(0 * * * ? *)"
+    assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
+    delivery = schedule["Target"]["RetryPolicy"]["MaximumEventAgeInSeconds"]
+    waiting = asynchronous["MaximumEventAgeInSeconds"]
+    assert delivery + waiting + function["Timeout"] <= 3600
+    # A first attempt that takes all its time still leaves room for the second within the event's age.
+    assert function["Timeout"] + 60 < waiting
+    assert asynchronous["MaximumRetryAttempts"] == 1
+
+
+def test_nothing_that_failed_is_dropped(stack):
+    (schedule,) = stack.of_type("AWS::Scheduler::Schedule").values()
+    (asynchronous,) = stack.of_type("AWS::Lambda::EventInvokeConfig").values()
+    assert schedule["Target"]["DeadLetterConfig"]["Arn"].endswith(":the-stack-undeliveredqueue")
+    assert asynchronous["DestinationConfig"]["OnFailure"]["Destination"].endswith(
+        ":the-stack-failedrunsqueue"
+    )
+    for queue in stack.of_type("AWS::SQS::Queue").values():
+        assert queue == {"MessageRetentionPeriod": 1209600, "SqsManagedSseEnabled": True}
+
+
+def test_two_stacks_in_one_account_share_no_name(stack):
+    (schedule,) = stack.of_type("AWS::Scheduler::Schedule").values()
+    assert "Name" not in schedule
+    named = re.findall(r'"(?:\w+Name|Name)": "([^"]+)"', json.dumps(stack.resources))
+    ours = [name for name in named if not name.startswith(("the-stack", "/aws/lambda/the-stack"))]
+    assert {*ours} <= {
+        *(
+            "run",
+            "ReviewAssignerFunctionHourlyLambdaPolicy",
+            "ReviewAssignerFunctionHourlySQSPolicy",
+        ),  # inline policies
+        *("service", "FunctionName", "QueueName"),  # names of dimensions
+        *(name for name in ours if name in _metrics(stack)),
+    }
+
+
+def _metrics(stack):
+    return set(re.findall(r'"MetricName": "([^"]+)"', json.dumps(stack.resources)))
+
+
+def test_switches(stack, function):
+    assert function["Architectures"] == ["arm64"]
+    assert "ReservedConcurrentExecutions" not in function
+    changed = Stack(
+        {"Architecture": "x86_64", "ReservedConcurrency": 1, "ScheduleState": "DISABLED", "MemorySize": 1024}
+    )
+    ((_, other),) = changed.of_type("AWS::Lambda::Function").items()
+    assert other["Architectures"] == ["x86_64"]
+    assert other["ReservedConcurrentExecutions"] == "1"
+    assert other["MemorySize"] == "1024"
+    (schedule,) = changed.of_type("AWS::Scheduler::Schedule").values()
+    assert schedule["State"] == "DISABLED"
+    assert stack.of_type("AWS::Scheduler::Schedule")["ReviewAssignerFunctionHourly"]["State"] == "ENABLED"
+
+
+def test_the_handler_exists(function):
+    module, name = function["Handler"].split(".")
+    assert (ROOT / f"{module}.py").exists()
+    assert callable(getattr(__import__(module), name))
+    assert function["Runtime"] == "python3.13"
+    assert function["Timeout"] == 900
+
+
+def test_metric_lines_are_not_filtered_out():
+    """They carry no level and count as INFO."""
+    for level in source()["Parameters"]["LogLevel"]["AllowedValues"]:
+        ((_, function),) = Stack({"LogLevel": level}).of_type("AWS::Lambda::Function").items()
+        assert function["LoggingConfig"]["LogFormat"] == "JSON"
+        assert function["LoggingConfig"]["ApplicationLogLevel"] == level
+        assert function["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"] == level
+        assert level in {"DEBUG", "INFO"}
+
+
+def test_every_function_built_by_make_has_its_target():
+    for name, resource in source()["Resources"].items():
+        if resource.get("Metadata", {}).get("BuildMethod") == "makefile":
+            subprocess.run(
+                ["make", "-n", f"build-{name}", "ARTIFACTS_DIR=x"], cwd=ROOT, check=True, capture_output=True
+            )
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "events").glob("*.json")), ids=lambda path: path.stem)
+def test_every_event_is_one_that_the_function_takes(path: Path, stack):
+    chosen = settings.load_settings(variables(stack), json.loads(path.read_text()))
+    assert chosen.dry_run == (path.stem in {"dry-run", "overrides", "undo"})
