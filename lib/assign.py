@@ -13,7 +13,6 @@ from lib.rows import ASSIGNMENTS, DEFAULT_LIST, REVIEW_LISTS, iso
 
 MAX_BODY = 5_000_000  # bytes; the API takes about 6 MB
 FATAL = frozenset({401, 403, 404})  # refusals that the next batch would meet as well
-HOPELESS = 25  # rows refused one by one and none taken yet: it is not the rows
 LEAST_TIME = 1.0  # seconds an insert must have to be worth starting
 
 Assignments = Sequence[tuple[str, str]]
@@ -108,7 +107,6 @@ class _Sender:
         self._assignments = assignments
         self._assign = assign
         self._slowest = LEAST_TIME
-        self._taken = self._refused = 0
 
     def send(self, start: int, end: int, *, in_doubt: bool = False) -> None:
         """One slice. A refused slice is halved until the refused row stands alone.
@@ -122,7 +120,6 @@ class _Sender:
         began = time.monotonic()
         try:
             self.outcomes[start:end] = self._assign(self._assignments[start:end])
-            self._taken += 1
             self._slowest = max(self._slowest, time.monotonic() - began)
         except NotStarted:
             self.outcomes[start:end] = before
@@ -141,7 +138,3 @@ class _Sender:
                 middle = (start + end) // 2
                 self.send(start, middle, in_doubt=in_doubt)
                 self.send(middle, end, in_doubt=in_doubt)
-            else:
-                self._refused += 1
-                if self._refused >= HOPELESS and not self._taken:
-                    self.stopped.set()

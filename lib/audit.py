@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lib.assign import Assignments, Outcome
 from lib.errors import AuditError
-from lib.plan import Plan, json_array
+from lib.plan import CARRY, Plan, json_array
 from lib.rows import iso
 from lib.settings import Settings
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LOST = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 MISSING = frozenset({"NoSuchKey", "404"})
+ONE_EACH = frozenset({"plans", "runs", "dry_runs"})  # kinds of which a run id names one object
 IN_MEMORY = 2**20  # bytes of an object before it goes to a temporary file
 
 
@@ -39,6 +40,7 @@ class Audit:
         self._bucket = settings.audit_bucket
         self._prefix = settings.audit_prefix
         self._project = settings.project_id
+        self._started = started
         self._base = f"{started:%Y%m%dT%H%M%SZ}-{request_id}"
         self.run_id = self._base
         self.written: dict[str, str] = {}
@@ -52,15 +54,18 @@ class Audit:
             return Ledger()
         body, etag = found
         try:
-            plan_key = json.loads(body)["plan"]
+            entry = json.loads(body)
+            plan_key = entry["plan"]
             stored = self._get(plan_key)
+            if stored is None and self._started - datetime.fromisoformat(entry["committed_at"]) > CARRY:
+                return Ledger(etag=etag)  # cleaned up, and too old to matter
             if stored is None:
                 raise ValueError(f"its plan {plan_key} is missing")  # noqa: TRY301 - one message for all of them
             return Ledger(Plan.from_json(json.loads(stored[0])), etag)
         except (KeyError, TypeError, ValueError) as error:
             raise AuditError(
-                f"the ledger s3://{self._bucket}/{key} cannot be read ({error!r}); nothing was assigned. "
-                "Restore an earlier version of it (the bucket keeps them)"
+                f"the ledger s3://{self._bucket}/{key} cannot be read ({error!r}): "
+                "restore an earlier version of it (the bucket keeps them)"
             ) from error
 
     def read_plan(self, run_id: str) -> Plan | None:
@@ -131,7 +136,8 @@ class Audit:
         suffixed = (f"{self._base}-{number}" for number in count(2))
         for run_id in chain([self.run_id], suffixed):
             self.run_id = run_id
-            if kind == "plans" and self.has_record(run_id):
+            others = ONE_EACH - {kind} if "plan" not in self.written else ()
+            if any(self._mark(self._key(other, "json")) is not None for other in others):
                 continue
             key = self._key(kind, "json")
             if self._put(key, pieces(self.run_id), IfNoneMatch="*"):

@@ -27,9 +27,9 @@ def _client(service: str, endpoint: str) -> Any:  # noqa: ANN401 - boto3's clien
         service,  # type: ignore[call-overload] # one name of many
         endpoint_url=endpoint or None,
         config=Config(
-            connect_timeout=5,
-            read_timeout=20,
-            retries={"mode": "standard", "total_max_attempts": 4},
+            connect_timeout=3,  # these three together: a service that hangs costs a run 20 seconds, not its audit
+            read_timeout=5,
+            retries={"mode": "standard", "total_max_attempts": 3},
             s3={"addressing_style": "path"} if endpoint else None,  # a local server answers to one host name
         ),
     )

@@ -11,12 +11,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 
 from lib.deadline import Deadline
 from lib.errors import QueryError
@@ -41,6 +43,9 @@ ADVICE = {
     403: WRONG_PROJECT,
     404: WRONG_PROJECT,
 }
+
+
+Headers = Mapping[str, str]
 
 
 class RequestFailed(Exception):  # noqa: N818 - a fact for the calling module to judge, it never leaves lib/
@@ -198,7 +203,7 @@ class Braintrust:
             self._count(kind, *(["retries"] if tries else []))
             landed, retry_after = failure.may_have_landed, None
             try:
-                status, headers, content = self._send(method, path, body(), deadline)
+                status, headers, content = self._answer(method, path, body(), deadline)
             except (
                 requests.ConnectionError,
                 requests.Timeout,
@@ -240,29 +245,50 @@ class Braintrust:
         with self._lock:
             self.counts.update(names)
 
-    def _send(
+    def _answer(
         self, method: str, path: str, body: bytes | None, deadline: Deadline
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        def timeout() -> tuple[float, float]:
-            left = max(0.001, min(self._timeout, deadline.left()))
-            return min(CONNECT_TIMEOUT, left), left
+    ) -> tuple[int, Headers, bytes]:
+        """One attempt, within REQUEST_TIMEOUT and the deadline as a whole.
 
-        url = self._base + path
+        The socket's own timeouts only bound each silence; an answer that drips is left to its thread.
+        """
+        limit = min(self._timeout, deadline.left())
+        answers: SimpleQueue[tuple[int, Headers, bytes] | BaseException] = SimpleQueue()
+
+        def attempt() -> None:
+            try:
+                answers.put(self._send(method, path, body, limit))
+            except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+                answers.put(error)
+
+        threading.Thread(target=attempt, daemon=True).start()
+        try:
+            answer = answers.get(timeout=max(0.001, limit))
+        except Empty:
+            raise TimeoutError(f"no whole answer within {limit:.0f} seconds") from None
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def _send(self, method: str, path: str, body: bytes | None, limit: float) -> tuple[int, Headers, bytes]:
+        url, give_up = self._base + path, time.monotonic() + limit
+        timeout = (min(CONNECT_TIMEOUT, limit), limit)
         headers = {"Content-Type": "application/json"} if body else {}
         response = self._session.request(
-            method, url, data=body, headers=headers, timeout=timeout(), allow_redirects=False, stream=True
+            method, url, data=body, headers=headers, timeout=timeout, allow_redirects=False, stream=True
         )
+        answered = response.headers
         if path == "/btql" and response.status_code in {302, 303}:  # a big result: it lies in an object store
-            target = urljoin(url, response.headers.get("Location", ""))
+            target = urljoin(url, answered.get("Location", ""))
             response.close()
             if not self._may_follow(target):
                 return response.status_code, {}, b"redirected to a place that is neither https nor local"
-            response = self._object_store.get(target, timeout=timeout(), allow_redirects=False, stream=True)
+            response = self._object_store.get(target, timeout=timeout, allow_redirects=False, stream=True)
         with response:
-            content = _read(response, deadline)
+            content = _read(response, give_up)
         if content is None:
             return 413, {}, f"the answer is larger than {MAX_ANSWER} bytes".encode()
-        return response.status_code, response.headers, content
+        return response.status_code, CaseInsensitiveDict({**answered, **response.headers}), content
 
     def _may_follow(self, target: str) -> bool:
         """Https anywhere; plain http only from a local server to a local server."""
@@ -291,15 +317,15 @@ class Braintrust:
         return self.clean(text) or "no reason given"
 
 
-def _read(response: requests.Response, deadline: Deadline) -> bytes | None:
-    """The whole body, unpacked, as it comes in; None if it is too large. Raises TimeoutError past the deadline."""
+def _read(response: requests.Response, give_up: float) -> bytes | None:
+    """The whole body, unpacked, as it comes in; None if it is too large. Raises TimeoutError after `give_up`."""
     content = bytearray()
     while piece := response.raw.read1(2**16, decode_content=True):
         content += piece
         if len(content) > MAX_ANSWER:
             return None
-        if deadline.left() <= 0:
-            raise TimeoutError("the answer was still coming in when the time ran out")
+        if time.monotonic() > give_up:
+            raise TimeoutError("the answer was still coming in when its time ran out")
     if content[:2] != b"\x1f\x8b":
         return bytes(content)
     unpacker = zlib.decompressobj(wbits=31)  # an object store may pack without saying so

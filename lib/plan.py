@@ -40,6 +40,8 @@ class Plan:
     carried: list[Carried] = field(default_factory=list)
     reviewers: list[dict[str, Any]] = field(default_factory=list)
     """One object a reviewer: why they got what they got. Documented in docs/design.md."""
+    waiting: dict[str, int] = field(default_factory=dict)
+    """Why rows wait, in words, and how many."""
     served: list[str] = field(default_factory=list)
     """Reviewer ids, whoever was served longest ago first."""
     undoes: str = ""
@@ -66,6 +68,7 @@ class Plan:
             "window": dict(self.window),
             "repeated": self.repeated,
             "reviewers": self.reviewers,
+            "waiting": self.waiting,
             "served": self.served,
         }
         if self.undoes:
@@ -101,6 +104,7 @@ class Plan:
                 for item in stored["carried"]
             ],
             reviewers=stored.get("reviewers", []),
+            waiting=stored.get("waiting", {}),
             served=stored.get("served", []),
             run_id=stored["run_id"],
         )
@@ -125,12 +129,14 @@ def make_plan(draft: Plan, rows: Sequence[Row], roster: Roster, previous: Plan |
     known = {reviewer.id for reviewer in roster.reviewers}
     again: list[tuple[str, str]] = []
     new: list[str] = []
+    held = 0
     for row in oldest_first(row for row in rows if row.needs_reviewer):
         if row.id not in carried:
             new.append(row.id)
         elif carried[row.id].reviewer_id in known:
             again.append((row.id, carried[row.id].reviewer_id))
-        # else its reviewer left the list: the row waits until the entry is two hours old
+        else:
+            held += 1
     seen = {row.id for row in rows}
     unseen = [
         entry.reviewer_id for entry in carried.values() if entry.tag == draft.tag and entry.row_id not in seen
@@ -138,19 +144,25 @@ def make_plan(draft: Plan, rows: Sequence[Row], roster: Roster, previous: Plan |
     received, open_now = _load(rows, [reviewer for _, reviewer in again] + unseen)
     served = previous.served if previous else []
     seats = _seats(roster, received, open_now, _last_served(rows, served), now)
-    dealt = deal(new[: max(0, most - len(again))] if most else new, seats)
+    allowed = new[: max(0, most - len(again))] if most else new
+    dealt = deal(allowed, seats)
     sent = {row_id for row_id, _ in again} | {row_id for row_id, _ in dealt}
-    last = dict.fromkeys(reversed([reviewer for _, reviewer in dealt]))
-    return Plan(
-        draft.project_id,
-        draft.tag,
-        draft.window,
-        now,
-        again + dealt,
-        len(again),
-        [entry for entry in carried.values() if entry.row_id not in sent],
-        _explain(roster, received, open_now, Counter(reviewer for _, reviewer in dealt), again, now),
-        [reviewer for reviewer in served if reviewer not in last] + list(reversed(last)),
+    last = list(reversed(dict.fromkeys(reviewer for _, reviewer in reversed(dealt))))
+    waiting = {
+        "their reviewer has left the list; anyone may get them two hours after they were planned": held,
+        "MAX_ASSIGNMENTS is reached": len(new) - len(allowed),
+        "every reviewer is away or full": len(allowed) - len(dealt),
+    }
+    return replace(
+        draft,
+        assignments=again + dealt,
+        repeated=len(again),
+        carried=[entry for entry in carried.values() if entry.row_id not in sent],
+        reviewers=_explain(
+            roster, received, open_now, Counter(reviewer for _, reviewer in dealt), again, now
+        ),
+        waiting={why: count for why, count in waiting.items() if count},
+        served=[reviewer for reviewer in served if reviewer not in last] + last,
     )
 
 

@@ -148,7 +148,7 @@ def _parse_object(item: object, problems: list[str]) -> Entry | None:
 
 def _parse_away(value: object, shown: str, problems: list[str]) -> tuple[Absence, ...]:
     absences = []
-    spans: list[Any] = value if isinstance(value, list) else [value]
+    spans: list[Any] = value if isinstance(value, list) else [None]
     for span in spans:
         try:
             absence = Absence(_day(span["from"]), _day(span["until"]))

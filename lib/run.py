@@ -107,22 +107,27 @@ def find_entries(settings: Settings, aws: Aws) -> tuple[Entry, ...]:
 
 def decide(job: Job, look: Callable[[Plan | None], Outlook]) -> Outlook:
     """Read the ledger, then the rows; plan; commit. Whoever loses the race starts again from the ledger."""
-    for race in range(RACES):
-        ledger = job.audit.read_ledger()
-        outlook = look(ledger.plan)
-        nothing_to_say = not outlook.changes and not any(row.needs_reviewer for row in outlook.fetched.rows)
-        if job.settings.dry_run or nothing_to_say:
-            return outlook
-        if job.client.deadline.left() <= 0:
-            outlook.warnings.append(
-                "time ran out before the plan was written: every row waits for the next run"
+    try:
+        for race in range(RACES):
+            ledger = job.audit.read_ledger()
+            outlook = look(ledger.plan)
+            nothing_to_say = not outlook.changes and not any(
+                row.needs_reviewer for row in outlook.fetched.rows
             )
-            return outlook
-        if job.audit.commit(outlook.plan, ledger):
-            outlook.committed = True
-            return outlook
-        logger.info("another run committed its plan first, starting again", attempt=race + 1)
-        time.sleep(random.random() * 2**race / 4)  # noqa: S311 - so that two losers part
+            if job.settings.dry_run or nothing_to_say:
+                return outlook
+            if job.client.deadline.left() <= 0:
+                outlook.warnings.append(
+                    "time ran out before the plan was written: every row waits for the next run"
+                )
+                return outlook
+            if job.audit.commit(outlook.plan, ledger):
+                outlook.committed = True
+                return outlook
+            logger.info("another run committed its plan first, starting again", attempt=race + 1)
+            time.sleep(random.random() * 2**race / 4)  # noqa: S311 - so that two losers part
+    except AuditError as error:
+        raise AuditError(f"{error}; nothing was assigned") from error
     outlook.warnings.append(
         f"other runs committed their plans first {RACES} times: every row waits for the next run"
     )

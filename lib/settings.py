@@ -12,6 +12,7 @@ from lib.roster import Entry, parse_reviewers
 REQUIRED: Any = object()
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1", "host.docker.internal"})
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 TRUTH = {"true": True, "false": False}
 
 
@@ -127,6 +128,7 @@ def load_settings(environ: Mapping[str, str], event: object = None) -> Settings:
         raise ConfigurationError(
             f"{len(problems)} wrong setting{'s' * (len(problems) > 1)}:\n- " + "\n- ".join(problems)
         )
+    values["project_id"] = values["project_id"].lower()  # one project has one ledger, however its id is spelt
     values["braintrust_api_url"] = re.sub(r"(/v1)?/*$", "", values["braintrust_api_url"])
     prefix = values["audit_prefix"].strip("/")
     values["audit_prefix"] = f"{prefix}/" if prefix else ""
@@ -134,8 +136,12 @@ def load_settings(environ: Mapping[str, str], event: object = None) -> Settings:
 
 
 def _from_text(name: str, text: str, rule: Rule, problems: list[str]) -> Any:  # noqa: ANN401 - any of the kinds
+    value: Any = text
     try:
-        value = TRUTH[text.lower()] if rule.kind is bool else rule.kind(text)
+        if rule.kind is bool:
+            value = TRUTH[text.lower()]
+        elif rule.kind is not str:
+            value = rule.kind(text) if NUMBER.fullmatch(text) else None
     except (KeyError, ValueError):
         value = None
     if value is None or not rule.check(value):

@@ -235,7 +235,7 @@ def test_when_the_plan_cannot_be_written_nothing_is_assigned(morning, aws, refus
     )
     assert str(failed.value) == (
         f"s3://{BUCKET}/{morning.prefix}{key} could not be written (AccessDenied): "
-        f"check that AUDIT_BUCKET {BUCKET} exists and that the function may read and write it"
+        f"check that AUDIT_BUCKET {BUCKET} exists and that the function may read and write it; nothing was assigned"
     )
     assert (morning.braintrust.requests.count("insert"), morning.assignments()) == (0, {})
 

@@ -177,6 +177,7 @@ def test_the_cap_hands_out_the_oldest_and_leaves_the_rest_for_the_next_run(seven
         assigned=3,
         deferred=4,
         per_reviewer={ana: 2, bo: 1},
+        warnings=["4 rows wait: MAX_ASSIGNMENTS is reached"],
         audit=addresses(seven, *ALL),
     )
     assert seven.assignments().keys() == {"new0", "new1", "new2"}
@@ -356,7 +357,8 @@ def test_rows_that_leave_the_window_without_a_reviewer_are_warned_about(seven):
     log(seven, "leaving too", 6 * 24 * 60 + 1)
     log(seven, "staying", 6 * 24 * 60 - 1)
     assert run(seven)["warnings"] == [
-        "2 rows without a reviewer leave the window within 24 hours: raise DAYS or add reviewers"
+        "3 rows wait: every reviewer is away or full",
+        "2 rows without a reviewer leave the window within 24 hours: raise DAYS or add reviewers",
     ]
 
 
