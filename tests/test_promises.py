@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lib.errors import AuditError
+from lib.errors import AssignmentError, AuditError
 from local.braintrust.server import LocalBraintrust
 from tests.local_aws import LocalAws
 from tests.processes import Death, start
@@ -251,6 +251,77 @@ def test_a_ledger_that_cannot_be_read_stops_the_run(world: World) -> None:
     with pytest.raises(AuditError, match="nothing was assigned"):
         world.run()
     assert world.assignments() == {}
+
+
+def test_a_project_has_one_ledger_however_its_id_is_spelt(world: World, history: History) -> None:
+    world.add_users(2)
+    (row,) = world.add_rows(1)
+    before, _ = history.moment, history.wait(MINUTE)
+    history.run()
+    history.wait(MINUTE)
+    assert history.run({"project_id": world.braintrust.project_id.upper()}, as_of=before)["assigned"] == 1
+    assert len(history.reviewers_ever(row)) == 2
+
+
+def test_rows_that_are_refused_do_not_keep_the_rows_behind_them_waiting(world: World) -> None:
+    world.settings = {"BATCH_SIZE": "10"}
+    world.add_users(2)
+    bad, good = world.add_rows(40, hours_ago=2), world.add_rows(20)
+    world.braintrust.faults.add("insert", status=400, times=None, when=lambda call: {*bad} & {*call.row_ids})
+    with pytest.raises(AssignmentError, match="40 of 60 planned rows could not be written"):
+        world.run()
+    assert world.assignments().keys() == set(good)
+
+
+def test_runs_of_one_request_id_and_second_never_share_a_run_id(world: World) -> None:
+    """A repeated invocation can carry the same request id; a plan, a record and a dry run's record each take it."""
+    world.add_users(2)
+    world.add_rows(3)
+    noon = datetime.now(UTC).replace(microsecond=0)
+    events = [{"dry_run": True}, {"max_assignments": 1}, {}, {}, {"dry_run": True}]
+    runs = [world.run(event, now=lambda: noon, request_id="same") for event in events]
+    base = f"{noon:%Y%m%dT%H%M%SZ}-same"
+    assert [run["run_id"] for run in runs] == [base, *(f"{base}-{number}" for number in (2, 3, 4, 5))]
+
+
+def test_a_run_without_a_plan_does_not_take_the_run_id_of_one_that_is_still_going_on(
+    world: World, aws: LocalAws
+) -> None:
+    world.add_users(2)
+    world.add_rows(3)
+    noon = datetime.now(UTC).replace(microsecond=0)
+    idle: list[dict[str, Any]] = []
+
+    def repeated(method: str, path: str) -> None:
+        if method == "PUT" and "/assignments/" in path and not idle:
+            idle.append({})
+            idle[0] = world.run(now=lambda: noon, request_id="same")
+
+    aws.watch = repeated
+    result = world.run(now=lambda: noon, request_id="same")
+    assert (result["status"], idle[0]["status"]) == ("assigned", "nothing_to_assign")
+    assert idle[0]["run_id"] == f"{result['run_id']}-2"
+    assert [plan["run_id"] for plan in world.records("plans")] == [result["run_id"]]
+
+
+def test_a_ledger_whose_plan_was_cleaned_up_long_ago_is_no_obstacle(world: World) -> None:
+    world.add_users(2)
+    world.add_rows(2, hours_ago=5)
+    world.run(now=lambda: datetime.now(UTC) - 3 * HOUR)
+    world.add_rows(1)
+    (key,) = world.objects("plans/")
+    world.client("s3").delete_object(Bucket="audit-bucket", Key=world.prefix + key)
+    assert world.run()["status"] == "assigned"
+
+
+def test_a_fresh_ledger_whose_plan_is_missing_stops_the_run(world: World) -> None:
+    world.add_users(2)
+    world.add_rows(2)
+    world.run()
+    (key,) = world.objects("plans/")
+    world.client("s3").delete_object(Bucket="audit-bucket", Key=world.prefix + key)
+    with pytest.raises(AuditError, match=r"is missing.*nothing was assigned"):
+        world.run()
 
 
 @pytest.mark.parametrize("answered", [False, True], ids=["before it is sent", "after it is answered"])

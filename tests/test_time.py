@@ -1,0 +1,99 @@
+"""A run ends in time, whatever a server does with its answers."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from lib.errors import AssignmentError, QueryError
+from tests.world import World
+
+
+@pytest.fixture
+def dripping_url() -> Iterator[str]:
+    """A server that sends its headers one byte at a time and never comes to an end."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    ended = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        head = b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 10_000
+        try:
+            for byte in head:
+                if ended.wait(0.05):
+                    return
+                connection.send(bytes([byte]))
+        except OSError:
+            return
+
+    def serve() -> None:
+        while not ended.is_set():
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=drip, args=(connection,), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    ended.set()
+    listener.close()
+
+
+def test_headers_that_drip_end_with_the_run(world: World, dripping_url: str) -> None:
+    world.add_users(1)
+    world.settings = {"BRAINTRUST_API_URL": dripping_url}
+    began = time.monotonic()
+    with pytest.raises(QueryError, match="no whole answer within"):
+        world.run(seconds=3)
+    assert time.monotonic() - began < 3
+
+
+def test_an_answer_that_drips_costs_no_more_than_request_timeout_and_is_asked_for_again(world: World) -> None:
+    world.settings = {"REQUEST_TIMEOUT": "1"}
+    world.add_users(1)
+    world.add_rows(2)
+    world.braintrust.faults.add("query", dribble=0.05, times=1)
+    began = time.monotonic()
+    assert world.run(seconds=30)["assigned"] == 2
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("seconds", [2, 4])
+def test_inserts_that_hang_leave_time_for_an_audit_that_tells_what_is_not_known(
+    world: World, seconds: int
+) -> None:
+    """What was sent is `unknown`, what was not is `not_attempted`; the record is written before the time is over."""
+    world.settings = {"BATCH_SIZE": "1", "INSERT_CONCURRENCY": "2"}
+    world.add_users(2)
+    world.add_rows(6)
+    world.braintrust.faults.add("insert", hang=True, times=None)
+    began = time.monotonic()
+    with pytest.raises(AssignmentError, match="2 of 6 planned rows could not be written"):
+        world.run(seconds=seconds)
+    assert time.monotonic() - began < seconds
+    (record,) = world.records("runs")
+    assert (record["status"], record["assigned"], record["failed"], record["deferred"]) == ("failed", 0, 2, 4)
+    assert [line["status"] for line in world.lines(record)] == ["unknown"] * 2 + ["not_attempted"] * 4
+
+
+def test_what_was_sent_before_the_time_ran_out_is_even(world: World) -> None:
+    world.settings = {"BATCH_SIZE": "3", "INSERT_CONCURRENCY": "1"}
+    world.add_users(3)
+    world.add_rows(60)
+    world.braintrust.faults.add("insert", latency=0.5, times=None)
+    result = world.run(seconds=5)
+    assert result["status"] == "incomplete"
+    assert 0 < result["assigned"] < 60
+    assert result["assigned"] + result["deferred"] == 60
+    assert set(result["per_reviewer"].values()) == {result["assigned"] // 3}
+
+
+def test_an_insert_that_could_not_be_answered_in_time_is_not_started(world: World) -> None:
+    world.settings = {"BATCH_SIZE": "1", "INSERT_CONCURRENCY": "1"}
+    world.add_users(1)
+    world.add_rows(20)
+    world.braintrust.faults.add("insert", latency=1.5, times=None)
+    result = world.run(seconds=8)
+    assert {line["status"] for line in world.lines(result)} == {"assigned", "not_attempted"}
