@@ -241,7 +241,7 @@ def test_the_command_line_serves_a_preloaded_project():
         "--user",
         "ana@example.com",
     ]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             ready = json.loads(process.stdout.readline())
             remote = RemoteBraintrust(ready["url"])
