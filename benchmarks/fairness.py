@@ -62,9 +62,9 @@ class Simulation:
 
 
 def month(
-    people: Sequence[Reviewer], rate: float, *, seed: int | None = None, late: float = 0.0
+    people: Sequence[Reviewer], rate: float, *, seed: int | None = None, late: float = 0.0, hours: int = 720
 ) -> Simulation:
-    """720 hourly runs at `rate` rows an hour: exactly so many, or, with a `seed`, by chance.
+    """Hourly runs at `rate` rows an hour: exactly so many, or, with a `seed`, by chance.
 
     `late`: this share of the rows is up to three days old when it is tagged.
     """
@@ -92,7 +92,7 @@ def main() -> None:
             (", by chance", {"seed": 1}),
             (", 30 % tagged late", {"seed": 1, "late": 0.3}),
         ):
-            done = month(staff(*[1.0] * count), rate, **options)  # type: ignore[arg-type] # seed and late
+            done = month(staff(*[1.0] * count), rate, **options)
             numbers = (done.spread(done.given), done.worst, done.spread(done.published))
             print(
                 f"{f'{count} people, {rate} rows/h{how}':<34}{done.given.total():>7}"

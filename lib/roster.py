@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from lib.errors import LOOKS_SECRET, ConfigurationError, masked
 
 KEYS = ("id", "email", "group")
+LIGHTEST, HEAVIEST = 0.001, 1000  # further apart, shares would be no numbers any more
 FIELDS = {*KEYS, "weight", "max_open", "away"}
 
 
@@ -132,12 +132,8 @@ def _parse_object(item: object, problems: list[str]) -> Entry | None:
     if len(named) != 1 or not isinstance(item[named[0]], str) or not item[named[0]].strip():
         problems.append(f"{shown} needs exactly one of id, email, group, as text")
     weight, max_open = item.get("weight", 1), item.get("max_open")
-    if (
-        isinstance(weight, bool)
-        or not isinstance(weight, int | float)
-        or not 0 < weight <= sys.float_info.max
-    ):
-        problems.append(f"weight in {shown} must be a number > 0")
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not LIGHTEST <= weight <= HEAVIEST:
+        problems.append(f"weight in {shown} must be a number > 0, from {LIGHTEST} to {HEAVIEST}")
     if max_open is not None and (type(max_open) is not int or max_open < 0):
         problems.append(f"max_open in {shown} must be an integer >= 0")
     away = _parse_away(item.get("away", []), shown, problems)

@@ -67,6 +67,7 @@ def run(
         return record(job, outlook, outcomes, began)
     except AssignerError as error:
         logger.error("run failed", error=type(error).__name__, reason=str(error))
+        emit({"RunSucceeded": 0})
         raise
 
 
@@ -230,4 +231,6 @@ def record(job: Job, outlook: Outlook, outcomes: list[Outcome], began: float) ->
     if failure:
         where = result["audit"].get("assignments")
         raise AssignmentError(f"{failure}. See {where}; the next run sends them to the same reviewers again")
+    if not (job.settings.dry_run or job.settings.undo):
+        emit({"RunSucceeded": 1})
     return result

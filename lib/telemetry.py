@@ -61,6 +61,4 @@ def run_metrics(result: Mapping[str, Any], counts: Mapping[str, int]) -> dict[st
         values["PlanLanded"] = became["landed"]
         values["PlanReassigned"] = became["reassigned"]
         values["PlanLost"] = became["unassigned"]
-    if not result["dry_run"] and result["status"] != "failed":
-        values["RunSucceeded"] = 1
     return values

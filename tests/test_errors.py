@@ -123,7 +123,7 @@ def test_a_list_that_stands_for_nobody_names_the_parameter_and_the_unknown(ready
 def test_a_bad_list_of_reviewers_names_the_parameter(ready):
     ready.set_reviewers('[{"id": "a", "weight": 0}]')
     assert refusal(ready, ConfigurationError) == (
-        f'SSM parameter {REVIEWERS}: weight in {{"id": "a", "weight": 0}} must be a number > 0'
+        f'SSM parameter {REVIEWERS}: weight in {{"id": "a", "weight": 0}} must be a number > 0, from 0.001 to 1000'
     )
 
 

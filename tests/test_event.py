@@ -127,7 +127,10 @@ def test_every_offender_is_named():
     assert first == "event field days is 0: an integer >= 1"
     assert second.startswith("event field 'dryrun' is unknown: ")
     assert third == "event field limit is 'many': an integer from 1 to 1000"
-    assert fourth == 'event field reviewers: weight in {"id": "a", "weight": -1} must be a number > 0'
+    assert (
+        fourth
+        == 'event field reviewers: weight in {"id": "a", "weight": -1} must be a number > 0, from 0.001 to 1000'
+    )
 
 
 @pytest.mark.parametrize("event", [[], "", "{}", 0, True, [{"dry_run": True}]])

@@ -111,9 +111,9 @@ def test_a_list_without_anyone_is_empty(value):
         *(
             (
                 {"id": "a", "weight": weight},
-                f'weight in {{"id": "a", "weight": {json.dumps(weight)}}} must be a number > 0',
+                f'weight in {{"id": "a", "weight": {json.dumps(weight)}}} must be a number > 0, from 0.001 to 1000',
             )
-            for weight in (0, -1, "2", True, None, float("inf"), float("nan"))
+            for weight in (0, -1, 1e-320, "2", True, None, float("inf"), float("nan"))
         ),
         *(
             (
@@ -150,7 +150,9 @@ def test_an_absence_that_is_not_two_dates_in_order_is_refused(away):
 
 
 def test_a_weight_too_large_for_any_number_is_refused():
-    assert refusal(f'[{{"id": "a", "weight": 1{"0" * 400}}}]').endswith("must be a number > 0")
+    assert refusal(f'[{{"id": "a", "weight": 1{"0" * 400}}}]').endswith(
+        "must be a number > 0, from 0.001 to 1000"
+    )
 
 
 @pytest.mark.parametrize("key", ["sk-0123456789abcdef", "bt-st-0123456789abcdef"])
@@ -171,7 +173,7 @@ def test_a_key_anywhere_in_the_list_is_not_shown(item):
 
 def test_every_bad_item_is_named():
     assert refusal([{"id": "a", "weight": 0, "max_open": -1}, "fine", 7]) == (
-        'SSM parameter /reviewers: weight in {"id": "a", "weight": 0, "max_open": -1} must be a number > 0; '
+        'SSM parameter /reviewers: weight in {"id": "a", "weight": 0, "max_open": -1} must be a number > 0, from 0.001 to 1000; '
         'SSM parameter /reviewers: max_open in {"id": "a", "weight": 0, "max_open": -1} must be an integer >= 0; '
         "SSM parameter /reviewers: 7 must be a string or an object"
     )
