@@ -172,12 +172,7 @@ class Braintrust:
 
     def explain(self, kind: str, failure: RequestFailed) -> str:
         """The failure in one sentence that says what to do."""
-        advice = (
-            ADVICE.get(failure.status or 0, "")
-            if failure.status == 401 or kind in {"query", "insert"}
-            else ""
-        )
-        advice = advice.format(project=self._project_id)
+        advice = ADVICE.get(failure.status or 0, "").format(project=self._project_id)
         return f"{NAMES[kind]} failed ({failure.status or 'no answer'}): {advice or failure}"
 
     def clean(self, text: str) -> str:
