@@ -137,7 +137,7 @@ class Audit:
         for run_id in chain([self.run_id], suffixed):
             self.run_id = run_id
             others = ONE_EACH - {kind} if "plan" not in self.written else ()
-            if any(self._mark(self._key(other, "json")) is not None for other in others):
+            if any(self._mark(self._key(other, "json")) is not None for other in sorted(others)):
                 continue
             key = self._key(kind, "json")
             if self._put(key, pieces(self.run_id), IfNoneMatch="*"):

@@ -50,7 +50,8 @@ class Aws:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._endpoint = environ.get("AWS_ENDPOINT_URL", "")
-        self._max_age = int(environ.get(MAX_AGE) or 0)
+        self.max_age = int(environ.get(MAX_AGE) or 0)
+        self._caching: Any = {"max_age": self.max_age, "force_fetch": self.max_age == 0}
 
     def s3(self) -> "S3Client":
         """The S3 client."""
@@ -80,7 +81,7 @@ class Aws:
 
     def _parameter(self, variable: str, name: str) -> str:
         try:
-            return str(_ssm(self._endpoint).get(name, decrypt=True, max_age=self._max_age))
+            return str(_ssm(self._endpoint).get(name, decrypt=True, **self._caching))
         except GetParameterError as error:
             raise ConfigurationError(
                 f"{variable}: SSM parameter {name} cannot be read ({_brief(error)}): "
@@ -89,7 +90,7 @@ class Aws:
 
     def _secret(self, name: str) -> str:
         try:
-            secret = _secrets(self._endpoint).get(name, max_age=self._max_age)
+            secret = _secrets(self._endpoint).get(name, **self._caching)
         except GetParameterError as error:
             raise ConfigurationError(
                 f"BRAINTRUST_API_KEY_SECRET_ID: secret {name} cannot be read ({_brief(error)}): "

@@ -178,6 +178,7 @@ class Braintrust:
     def clean(self, text: str) -> str:
         """The server's words, fit for logs and errors: one short line without the key or an e-mail address."""
         text = re.sub(r"[^\s@<>\"']+@[\w.-]+", "<e-mail>", text.replace(self._key, "***"))
+        text = re.sub(r"\?\S*=\S*", "?...", text)  # an object store's address carries a signature
         return " ".join("".join(c if c.isprintable() else " " for c in text[:2000]).split())[:300]
 
     def _request(

@@ -46,6 +46,11 @@ class Job:
     fetching: Deadline
     """When to stop asking for rows; the client's own deadline is when to stop assigning."""
     now: Callable[[], datetime]
+    max_age: int = 0
+    """Seconds for which a warm container may go on using the reviewers it looked up."""
+
+
+_looked_up: dict[tuple[object, ...], tuple[float, Roster]] = {}
 
 
 def run(
@@ -91,6 +96,7 @@ def load(
         Window.before(started, settings.days),
         working.sooner(INSERT_SHARE * deadline.left()),
         now,
+        aws.max_age,
     )
 
 
@@ -174,7 +180,11 @@ def undo_run(job: Job) -> Callable[[Plan | None], Outlook]:
 
 def find_reviewers(job: Job) -> Roster:
     """The people behind the reviewers list. Raises ConfigurationError when there is nobody behind it."""
-    roster = resolve(job.entries, job.client)
+    place = (job.settings.braintrust_api_url, job.settings.impersonate_user, job.entries)
+    expires, roster = _looked_up.get(place, (0.0, Roster(())))
+    if time.time() >= expires:
+        roster = resolve(job.entries, job.client)
+        _looked_up[place] = (time.time() + job.max_age, roster)
     if not roster.reviewers:
         raise ConfigurationError(
             f"no reviewers: add at least one reviewer id to {reviewers_source(job.settings)}; "
