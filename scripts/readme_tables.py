@@ -1,0 +1,170 @@
+"""Bring the README's generated tables in line with lib/settings.py and template.yaml; `--check` only says if they are.
+
+.venv/bin/python scripts/readme_tables.py
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from lib.settings import REQUIRED, RULES  # noqa: E402 - found through the line above
+
+README, TEMPLATE = ROOT / "README.md", ROOT / "template.yaml"
+
+MEANINGS = {
+    "PROJECT_ID": "The project whose log rows are handed out.",
+    "TAG": "Rows that carry this tag are handed out. Quotes, backslashes and blanks are taken as they are.",
+    "DAYS": "How many days back rows are looked for, by their creation.",
+    "LIMIT": "Rows per query page. Smaller pages cost more of the query allowance.",
+    "BATCH_SIZE": "Assignments per insert request.",
+    "MAX_PAGES": "Query pages in one run, at most. A run that stops here says `incomplete`.",
+    "FILTER": "One more BTQL expression that rows must meet. Read [what it hides](#filter-and-what-it-hides) first.",
+    "MAX_ASSIGNMENTS": "Rows handed out in one run, at most; the oldest of those seen go first.",
+    "DRY_RUN": "`true`: plan and report, write nothing to Braintrust.",
+    "REQUEST_TIMEOUT": "Seconds for one HTTP request, never more than the run has left.",
+    "INSERT_CONCURRENCY": "Insert requests in flight at once. Queries always go one at a time.",
+    "BRAINTRUST_API_URL": "Base URL of the API. A trailing `/` or `/v1` does no harm.",
+    "BRAINTRUST_API_KEY_SECRET_ID": "Where the API key is: the key alone, or JSON with the field `BRAINTRUST_API_KEY`. "
+    "Set this one or the next.",
+    "BRAINTRUST_API_KEY_PARAMETER": "Where the API key is, if it is in Parameter Store.",
+    "REVIEWERS_PARAMETER": "Where [the reviewers](#reviewers) are.",
+    "IMPERSONATE_USER": "Act as this user (header `x-bt-impersonate-user`). The key must belong to an Owner.",
+    "AUDIT_BUCKET": "Where plans and records go. In the template: the stack's own bucket.",
+    "AUDIT_PREFIX": "What the audit's keys start with.",
+}
+NEXT_TO_SETTINGS = {
+    "ApiKeyKmsKeyArn",
+    "AlarmEmail",
+    "AlarmTopicArn",
+    "MaxWaitingHours",
+    "ScheduleState",
+    "LogRetentionDays",
+    "LogLevel",
+    "MemorySize",
+    "Architecture",
+    "ReservedConcurrency",
+}
+"""Parameters of the template that are no settings of the function; they have a table of their own."""
+
+
+class Cloudformation(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms: `!Ref x` reads as {"!Ref": "x"}."""
+
+
+def _short_form(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        return {f"!{tag}": loader.construct_scalar(node)}
+    if isinstance(node, yaml.SequenceNode):
+        return {f"!{tag}": loader.construct_sequence(node, deep=True)}
+    return {f"!{tag}": loader.construct_mapping(node, deep=True)}  # type: ignore[arg-type] # the third kind there is
+
+
+Cloudformation.add_multi_constructor("!", _short_form)
+
+
+def template() -> dict[str, Any]:
+    """The template as data."""
+    loaded: dict[str, Any] = yaml.load(TEMPLATE.read_text("utf-8"), Cloudformation)  # noqa: S506 - a SafeLoader
+    return loaded
+
+
+def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """A Markdown table."""
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def settings_table() -> str:
+    """One line a variable: from RULES, the template and MEANINGS."""
+    stack = template()
+    variables = stack["Resources"]["ReviewAssignerFunction"]["Properties"]["Environment"]["Variables"]
+    rows = []
+    for name, rule in RULES.items():
+        source = variables[name]["!Ref"]
+        parameter = stack["Parameters"].get(source, {})
+        default = "required" if rule.default is REQUIRED else code(rule.default)
+        if rule.default is REQUIRED and "Default" in parameter:
+            default += f"; the template has {code(parameter['Default'])}"
+        event = code(name.lower()) if rule.in_event else ""
+        meaning = f"{MEANINGS[name]} Accepted: {rule.accepted}."
+        rows.append((code(name), source if parameter else "made by the stack", event, default, meaning))
+    return table(("variable", "template parameter", "event field", "default", "meaning"), rows)
+
+
+def parameters_table() -> str:
+    """One line a parameter that is no setting of the function."""
+    parameters = template()["Parameters"]
+    rows = [
+        (name, code(parameters[name]["Default"]), f"{parameters[name]['Description']}.")
+        for name in parameters
+        if name in NEXT_TO_SETTINGS
+    ]
+    return table(("template parameter", "default", "meaning"), rows)
+
+
+def alarms() -> dict[str, tuple[str, str]]:
+    """Meaning and first action of each alarm, by its logical name."""
+    found = {}
+    for name, resource in template()["Resources"].items():
+        if resource["Type"] == "AWS::CloudWatch::Alarm":
+            text = resource["Properties"]["AlarmDescription"]
+            text = text["!Sub"] if isinstance(text, dict) else text
+            match = re.fullmatch(
+                r"Meaning: (.+) First action: (.+)", re.sub(r"\$\{(\w+)\}", r"\1", text).strip()
+            )
+            if match is None:
+                sys.exit(f"{name}: its description is not of the form 'Meaning: ... First action: ...'")
+            found[name] = (match[1], match[2])
+    return found
+
+
+def alarms_table() -> str:
+    """One line an alarm, in the words of its description."""
+    rows = [(name, *texts) for name, texts in alarms().items()]
+    return table(("alarm", "meaning", "first action"), rows)
+
+
+def code(value: object) -> str:
+    """A value as it is written in a variable."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return f"`{text.removesuffix('.0')}`" if text else "empty"
+
+
+TABLES = {"settings": settings_table, "parameters": parameters_table, "alarms": alarms_table}
+
+
+def generated(text: str) -> str:
+    """The README's text with every generated table made anew."""
+    for name, make in TABLES.items():
+        start, end = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
+        if text.count(start) != 1 or text.count(end) != 1:
+            sys.exit(f"README.md needs {start} and {end}, once each")
+        before, rest = text.split(start)
+        text = f"{before}{start}\n{make()}\n{end}{rest.split(end)[1]}"
+    return text
+
+
+def main() -> int:
+    """Write the README, or check it; 1 if it is not up to date."""
+    parser = argparse.ArgumentParser(prog="scripts/readme_tables.py", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 if a table is not up to date")
+    check = parser.parse_args().check
+    before = README.read_text("utf-8")
+    after = generated(before)
+    if check and before != after:
+        print("README.md is not up to date: .venv/bin/python scripts/readme_tables.py")
+        return 1
+    if not check:
+        README.write_text(after, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
