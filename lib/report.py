@@ -33,6 +33,11 @@ class Outlook:
         """(row id, reviewer id) to be assigned, or to be taken back, in the order of sending."""
         return self.plan.freed if self.target else self.plan.assignments
 
+    @property
+    def says_something(self) -> bool:
+        """Rows change hands, or wait for a reason that the plan tells."""
+        return bool(self.changes or self.plan.waiting)
+
 
 def describe(settings: Settings, window: Window, outlook: Outlook, outcomes: Sequence[Outcome]) -> Result:
     """The result of an ordinary run, but for what only its end knows: `run_id`, `audit`, `duration_ms`.

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from lib.assign import Outcome, assign_all, build_event, build_undo_event
@@ -21,10 +22,8 @@ from lib.settings import Settings, load_settings
 from lib.telemetry import emit, logger, run_metrics
 
 RACES = 5  # how often a run starts again when another one commits its plan first
-AUDIT_SHARE, AUDIT_RESERVE = (
-    0.2,
-    30.0,
-)  # kept back for the audit: this share of the time, at most so many seconds
+AUDIT_SHARE = 0.2  # of the time, kept back for the audit
+AUDIT_RESERVE = 30.0  # seconds that are enough for it
 INSERT_SHARE = 0.25  # of the time, kept back from fetching for the inserts
 LONGEST_RUN = timedelta(minutes=15)  # Lambda's own limit
 
@@ -118,10 +117,7 @@ def decide(job: Job, look: Callable[[Plan | None], Outlook]) -> Outlook:
         for race in range(RACES):
             ledger = job.audit.read_ledger()
             outlook = look(ledger.plan)
-            nothing_to_say = not outlook.changes and not any(
-                row.needs_reviewer for row in outlook.fetched.rows
-            )
-            if job.settings.dry_run or nothing_to_say:
+            if job.settings.dry_run or not outlook.says_something:
                 return outlook
             if job.client.deadline.left() <= 0:
                 outlook.warnings.append(
@@ -143,15 +139,13 @@ def decide(job: Job, look: Callable[[Plan | None], Outlook]) -> Outlook:
 
 def plan_run(job: Job) -> Callable[[Plan | None], Outlook]:
     """How an ordinary run looks at the rows, given the previous plan."""
-    rosters: list[Roster] = []
+    roster = cache(lambda: find_reviewers(job))  # after the first query, which meets most refusals; once
 
     def look(previous: Plan | None) -> Outlook:
         fetched = fetch_all_logs(job.client, job.settings, job.window, job.fetching)
-        if not rosters:
-            rosters.append(find_reviewers(job))
         draft = Plan(job.settings.project_id, job.settings.tag, job.window.to_json(), job.now())
-        plan = make_plan(draft, fetched.rows, rosters[0], previous, job.settings.max_assignments)
-        return Outlook(fetched, plan, previous, rosters[0])
+        plan = make_plan(draft, fetched.rows, roster(), previous, job.settings.max_assignments)
+        return Outlook(fetched, plan, previous, roster())
 
     return look
 
