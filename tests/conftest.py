@@ -3,11 +3,13 @@
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from local.braintrust.server import LocalBraintrust
+from tests.history import History, play
 from tests.local_aws import LocalAws
 from tests.world import BUCKET, SECRET, World, aws_client
 
@@ -57,3 +59,16 @@ def aws(shared_aws: LocalAws) -> Iterator[LocalAws]:
 def world(shared_braintrust: LocalBraintrust, aws_url: str) -> World:
     shared_braintrust.reset()
     return World(shared_braintrust, aws_url)
+
+
+@pytest.fixture(scope="session")
+def history(shared_braintrust: LocalBraintrust, aws_url: str) -> History:
+    """Five weeks of an audit. Only its bucket stays: the Braintrust behind it is reset."""
+    shared_braintrust.reset()
+    return play(World(shared_braintrust, aws_url))
+
+
+@pytest.fixture(scope="session")
+def history_folder(history: History, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of that audit, to be read only."""
+    return history.copy(tmp_path_factory.mktemp("history"))

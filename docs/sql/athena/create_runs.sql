@@ -1,0 +1,39 @@
+-- One object a run that was not dry. Put your bucket and AUDIT_PREFIX in place of BUCKET and audit/, in both places.
+CREATE EXTERNAL TABLE IF NOT EXISTS runs (
+  run_id string,
+  status string,
+  dry_run boolean,
+  tag string,
+  `window` map<string, string> COMMENT 'from, to: ISO 8601, UTC',
+  fetched bigint,
+  complete boolean,
+  already_assigned bigint,
+  already_reviewed bigint,
+  unassigned bigint,
+  assigned bigint,
+  failed bigint,
+  deferred bigint,
+  per_reviewer map<string, bigint>,
+  warnings array<string>,
+  oldest_waiting_seconds bigint,
+  spread double,
+  unknown_reviewers bigint,
+  previous_plan struct<run_id: string, landed: bigint, reassigned: bigint, unassigned: bigint, unseen: bigint>,
+  undoes string COMMENT 'the run that an undo takes back; null for an ordinary run',
+  given bigint COMMENT 'an undo: rows that run had planned',
+  left_alone bigint COMMENT 'an undo: rows that had moved on since, and were not touched',
+  undone bigint,
+  audit map<string, string>,
+  duration_ms bigint
+)
+PARTITIONED BY (project_id string, day string)
+ROW FORMAT SERDE 'org.apache.hive.hcatalog.data.JsonSerDe'
+LOCATION 's3://BUCKET/audit/runs/'
+TBLPROPERTIES (
+  'projection.enabled' = 'true',
+  'projection.project_id.type' = 'injected',
+  'projection.day.type' = 'date',
+  'projection.day.format' = 'yyyy-MM-dd',
+  'projection.day.range' = '2025-01-01,NOW',
+  'storage.location.template' = 's3://BUCKET/audit/runs/project_id=${project_id}/date=${day}/'
+)

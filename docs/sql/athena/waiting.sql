@@ -1,0 +1,10 @@
+-- Rows that each run of the last three days left waiting, and for how long the oldest of them had been. Parameter: the project id.
+SELECT
+  run_id,
+  tag,
+  deferred + failed AS waiting,
+  round(oldest_waiting_seconds / 3600.0, 1) AS oldest_hours,
+  spread
+FROM runs
+WHERE project_id = ? AND day >= format_datetime(current_timestamp - INTERVAL '3' DAY, 'yyyy-MM-dd') AND undoes IS NULL
+ORDER BY run_id

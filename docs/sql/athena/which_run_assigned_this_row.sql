@@ -1,0 +1,16 @@
+-- Which runs touched this row, oldest first: the last line that says assigned or undone is how we left it. Parameters: the project id, the project id again, the row id.
+SELECT
+  assignments.run_id,
+  assignments.status,
+  assignments.reviewer_id,
+  assignments.assigned_at,
+  assignments.error,
+  runs.tag,
+  runs.undoes
+FROM assignments
+LEFT JOIN runs
+  ON runs.run_id = assignments.run_id
+  AND runs.day = assignments.day
+  AND runs.project_id = ?
+WHERE assignments.project_id = ? AND assignments.row_id = ?
+ORDER BY assignments.run_id

@@ -1,0 +1,30 @@
+-- Who got what last month. A row that was sent twice to the same person counts once; what an undo took back since
+-- then, also in this month, is told apart. Parameter: the project id.
+WITH lines AS (
+  SELECT run_id, row_id, reviewer_id, status, day
+  FROM assignments
+  WHERE project_id = ?
+    AND day >= format_datetime(date_trunc('month', current_timestamp) - INTERVAL '1' MONTH, 'yyyy-MM-dd')
+),
+given AS (
+  SELECT row_id, reviewer_id, max(run_id) AS run_id
+  FROM lines
+  WHERE status = 'assigned' AND day < format_datetime(date_trunc('month', current_timestamp), 'yyyy-MM-dd')
+  GROUP BY row_id, reviewer_id
+),
+undone AS (
+  SELECT row_id, reviewer_id, max(run_id) AS run_id
+  FROM lines
+  WHERE status = 'undone'
+  GROUP BY row_id, reviewer_id
+)
+SELECT
+  given.reviewer_id,
+  count(*) AS given,
+  count(undone.run_id) AS taken_back,
+  count(*) - count(undone.run_id) AS kept
+FROM given
+LEFT JOIN undone
+  ON undone.row_id = given.row_id AND undone.reviewer_id = given.reviewer_id AND undone.run_id > given.run_id
+GROUP BY given.reviewer_id
+ORDER BY given DESC, given.reviewer_id

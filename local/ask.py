@@ -1,0 +1,45 @@
+"""`python -m local.ask QUESTION`: a question of docs/sql/duckdb put to a folder with a copy of the audit."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import duckdb
+
+from local.audit_reader import AuditUnreadableError, open_audit
+
+SQL = Path(__file__).parents[1] / "docs/sql/duckdb"
+VIEWS = "create_views"
+QUESTIONS = sorted(path.stem for path in SQL.glob("*.sql") if path.stem != VIEWS)
+
+parser = argparse.ArgumentParser(prog="python -m local.ask", description="Ask the audit, with DuckDB.")
+parser.add_argument("question", choices=QUESTIONS)
+parser.add_argument(
+    "audit", nargs="?", default=".local/audit", help="a folder with a copy of the audit (.local/audit)"
+)
+parser.add_argument("--row-id", default="", help="the row, for which_run_assigned_this_row")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the answer; 1 if it cannot be had."""
+    chosen = parser.parse_args(arguments)
+    try:
+        connection = connect(open_audit(chosen.audit).address)
+        connection.execute("SET VARIABLE row_id = ?", [chosen.row_id])
+        connection.sql((SQL / f"{chosen.question}.sql").read_text("utf-8")).show(max_width=200, max_rows=1000)
+    except (AuditUnreadableError, duckdb.Error) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def connect(audit: str) -> duckdb.DuckDBPyConnection:
+    """A connection with the views on the audit in this folder."""
+    connection = duckdb.connect()
+    connection.execute("SET VARIABLE audit = ?", [audit])
+    connection.execute((SQL / f"{VIEWS}.sql").read_text("utf-8"))
+    return connection
+
+
+if __name__ == "__main__":
+    sys.exit(main())

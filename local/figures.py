@@ -1,0 +1,185 @@
+"""What the report shows, worked out of a project's records. Pure, but for the lines that it asks for."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
+
+from local.audit_reader import Line, Records, Run
+
+MOST_BINS = 62  # columns in a chart; with more days, a column is a week or more
+LEAST_DAYS = 7
+MOST_LOOKED_INTO = 200  # runs whose assignments are read, for undos and failures each
+LATE, OLD = timedelta(hours=3), timedelta(hours=24)  # the alarms' own default thresholds
+RECENT = timedelta(minutes=20)  # a plan younger than this may belong to a run that is still going on
+Lines = Callable[[Run], Iterable[Line]]
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one reviewer got in the period; what was taken back later is not in it."""
+
+    reviewer: str
+    rows: int
+    per_bin: list[int]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Rows of one run that were refused or never answered, for the same reason."""
+
+    run: Run
+    status: str
+    error: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One project's figures."""
+
+    project: str
+    bins: list[date]
+    """The first days of the columns."""
+    bin_days: int
+    runs: list[Run]
+    """Oldest first."""
+    shares: list[Share]
+    """Most rows first."""
+    per_bin: list[int]
+    taken_back: dict[str, int]
+    """Rows that an undo took back, by the run that had given them."""
+    failures: list[Failure]
+    """Newest first."""
+    records: Records
+
+    @property
+    def real(self) -> list[Run]:
+        """The runs that handed out rows."""
+        return [run for run in self.runs if run.kind == "run"]
+
+    @property
+    def begin(self) -> datetime:
+        return datetime.combine(self.bins[0], time(), UTC)
+
+    @property
+    def end(self) -> datetime:
+        return self.begin + timedelta(days=self.bin_days * len(self.bins))
+
+    @property
+    def given(self) -> int:
+        return sum(self.per_bin)
+
+
+def work_out(project: str, records: Records, lines: Lines, since: date, now: datetime) -> Figures:
+    """The figures of the days from `since` to today. `lines` reads what became of a run's rows."""
+    runs = records.runs
+    first = min((run.at.date() for run in runs), default=now.date())
+    start = max(since, min(first, now.date() - timedelta(days=LEAST_DAYS - 1)))
+    days = (now.date() - start).days + 1
+    width = -(-days // MOST_BINS)
+    bins = [start + timedelta(days=width * number) for number in range(-(-days // width))]
+    taken_back = _taken_back(runs, lines)
+    given: dict[str, list[int]] = defaultdict(lambda: [0] * len(bins))
+    for run in runs:
+        for reviewer, rows in run.per_reviewer.items() if run.kind == "run" else ():
+            place = min(max(0, (run.at.date() - start).days // width), len(bins) - 1)
+            given[reviewer][place] += max(0, rows - taken_back[run.run_id][reviewer])
+    shares = [Share(reviewer, sum(per_bin), per_bin) for reviewer, per_bin in given.items()]
+    return Figures(
+        project=project,
+        bins=bins,
+        bin_days=width,
+        runs=runs,
+        shares=sorted(shares, key=lambda share: (-share.rows, share.reviewer)),
+        per_bin=[sum(column) for column in zip(*given.values(), strict=True)] or [0] * len(bins),
+        taken_back={run_id: rows.total() for run_id, rows in taken_back.items()},
+        failures=_failures(runs, lines),
+        records=records,
+    )
+
+
+def _taken_back(runs: Sequence[Run], lines: Lines) -> dict[str, Counter[str]]:
+    """Rows taken back, by run and reviewer."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    undos = [run for run in runs if run.kind == "undo" and run.counts.get("undone")]
+    for undo in undos[-MOST_LOOKED_INTO:]:
+        found[undo.undoes].update(line.reviewer_id for line in lines(undo) if line.status == "undone")
+    return found
+
+
+def _failures(runs: Sequence[Run], lines: Lines) -> list[Failure]:
+    failed = [run for run in reversed(runs) if run.counts.get("failed") and run.kind != "dry run"]
+    found = []
+    for run in islice(failed, MOST_LOOKED_INTO):
+        reasons = Counter(
+            (line.status, line.error[:300]) for line in lines(run) if line.status in {"failed", "unknown"}
+        )
+        if not reasons:
+            reasons[("failed", "what became of its rows could not be recorded")] = run.counts["failed"]
+        found += [Failure(run, *reason, rows) for reason, rows in reasons.most_common()]
+    return found
+
+
+def needs_a_look(figures: Figures, now: datetime) -> list[str]:
+    """Sentences about what somebody should look into, the gravest first."""
+    real = figures.real
+    return [
+        *(_about_the_last(real[-1], now) if real else _nothing_but_dry(figures)),
+        *_unfinished(figures, now),
+        *(f"This record cannot be read: {key}" for key in figures.records.unreadable[:5]),
+        *_cut(figures.records),
+    ]
+
+
+def _about_the_last(last: Run, now: datetime) -> list[str]:
+    said = []
+    if now - last.at > LATE:
+        said.append(
+            f"The newest run is {span(now - last.at)} old: see whether the schedule and the function are well."
+        )
+    if last.status in {"failed", "incomplete"}:
+        said.append(f"The newest run says {last.status}: {last.left:,} rows wait for the next one.")
+    if last.oldest_waiting > OLD:
+        said.append(f"The oldest waiting row has waited for {span(last.oldest_waiting)}.")
+    if last.counts.get("unknown_reviewers"):
+        said.append(
+            f"{last.counts['unknown_reviewers']} reviewers on the list are unknown to the organisation."
+        )
+    return said
+
+
+def _nothing_but_dry(figures: Figures) -> list[str]:
+    dry = [run for run in figures.runs if run.kind == "dry run"]
+    if not dry:
+        return ["No run has handed anything out in this period."]
+    people = sum(rows > 0 for rows in dry[-1].per_reviewer.values())
+    would = f"{sum(dry[-1].per_reviewer.values()):,} rows to {people} people"
+    return [f"Only dry runs in this period: nothing was handed out. The newest would have given {would}."]
+
+
+def _unfinished(figures: Figures, now: datetime) -> list[str]:
+    landed = dict(run.previous for run in figures.runs)
+    return [
+        f"Run {run_id} made a plan and left no record: it was cut off, or could not write one. "
+        + (
+            f"Of its plan, the next run saw {landed[run_id]:,} rows landed."
+            if run_id in landed
+            else "No later run has looked at its plan yet."
+        )
+        for run_id in figures.records.unfinished[-5:]
+        if run_id[:16] < f"{now - RECENT:%Y%m%dT%H%M%SZ}"
+    ]
+
+
+def _cut(records: Records) -> list[str]:
+    return [f"{records.cut:,} older records are left out: ask for fewer days."] if records.cut else []
+
+
+def span(length: timedelta) -> str:
+    """`40 min`, `5 h`, `3 days`."""
+    minutes = round(length.total_seconds() / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes / 60:.0f} h" if minutes < 48 * 60 else f"{minutes / 1440:.0f} days"

@@ -1,0 +1,61 @@
+"""`python -m local.status` (`make status`): the last runs, from the audit, a line each."""
+
+import argparse
+import sys
+from datetime import UTC, datetime
+
+from local.audit_reader import (
+    AuditUnreadableError,
+    Place,
+    Run,
+    add_arguments,
+    newest_records,
+    open_audit,
+    projects,
+)
+
+SHOWN = ("fetched", "unassigned", "assigned", "failed", "deferred")
+KEPT = 300  # characters of a warning
+
+parser = argparse.ArgumentParser(prog="python -m local.status", description="The last runs, newest first.")
+add_arguments(parser)
+parser.add_argument("--last", type=int, default=10, metavar="N", help="so many runs (10)")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print them; 1 if there is no audit to read."""
+    chosen = parser.parse_args(arguments)
+    try:
+        print(status(open_audit(chosen.audit, chosen.stack), max(1, chosen.last), datetime.now(UTC)))
+    except AuditUnreadableError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def status(place: Place, last: int, now: datetime) -> str:
+    """The table, and what the newest run warned about."""
+    found = [newest_records(place, project, last, now) for project in projects(place)]
+    runs = sorted(
+        (run for records in found for run in records.runs), key=lambda run: run.run_id, reverse=True
+    )
+    unreadable = [key for records in found for key in records.unreadable]
+    heads = f"{'UTC':16}  {'status':18} " + "".join(f"{name:>11}" for name in SHOWN) + f"{'seconds':>9}  run"
+    notes = [f"cannot be read: {key}" for key in unreadable]
+    if runs:
+        notes += [f"warning of the newest: {warning[:KEPT]}" for warning in runs[0].warnings]
+    return "\n".join([heads, *map(line, runs[:last]), *notes, f"{place.address}"])
+
+
+def line(run: Run) -> str:
+    """One run; what its record does not have is a dash."""
+    counts = "".join(f"{run.counts.get(name, '-'):>11}" for name in SHOWN)
+    undone = f"  takes back {run.counts.get('undone', 0)} rows of {run.undoes}" if run.undoes else ""
+    more = f"  {len(run.warnings)} warnings" if run.warnings else ""
+    return (
+        f"{run.at:%Y-%m-%d %H:%M}  {run.status:18.18} {counts}{run.seconds:>9.1f}  {run.run_id}{undone}{more}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,306 @@
+"""The SQL of docs/audit.md, tried on an audit that runs wrote. Athena's is translated to DuckDB's to be tried."""
+
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from local import ask
+from tests.history import HOSTILE
+
+ROOT = Path(__file__).parents[1]
+SQL = ROOT / "docs/sql"
+QUESTIONS = sorted(path.stem for path in (SQL / "duckdb").glob("*.sql") if path.stem != "create_views")
+DIALECTS = ("duckdb", "athena")
+
+
+@pytest.fixture
+def database(history_folder):
+    with ask.connect(str(history_folder)) as connection:
+        yield connection
+
+
+@pytest.fixture(params=DIALECTS)
+def answer(request, database, history):
+    """Asks a question in one of the two dialects; a dictionary a line."""
+
+    def answer(question, row_id="", now="2026-11-23 08:30:00"):
+        text = (SQL / request.param / f"{question}.sql").read_text("utf-8")
+        parameters = []
+        if request.param == "duckdb":
+            database.execute("SET VARIABLE row_id = ?", [row_id])
+            text = text.replace("current_date", f"DATE '{now[:10]}'") if now else text
+        else:
+            text = as_duckdb(database, text, now)
+            project = history.world.braintrust.project_id
+            parameters = [project] * (text.count("?") - bool(row_id)) + [row_id] * bool(row_id)
+        found = database.execute(text, parameters)
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, values, strict=True)) for values in found.fetchall()]
+
+    return answer
+
+
+def as_duckdb(database, text, now):
+    """Athena's query in DuckDB's words, on tables such as Athena's: the day is text there."""
+    for table in ("assignments", "runs"):
+        columns = database.execute(f"DESCRIBE {table}").fetchall()
+        shown = "strftime(day, '%Y-%m-%d') AS day"
+        names = ", ".join(shown if name == "day" else f'"{name}"' for name, *_ in columns)
+        database.execute(f"CREATE OR REPLACE TEMP VIEW athena_{table} AS SELECT {names} FROM {table}")  # noqa: S608 - names of ours
+    database.execute("CREATE OR REPLACE MACRO format_datetime(t, f) AS strftime(t::TIMESTAMP, '%Y-%m-%d')")
+    (query,) = sqlglot.parse(text, dialect="athena")
+    defined = {cte.alias for cte in query.find_all(exp.CTE)}
+    for table in query.find_all(exp.Table):
+        if table.name not in defined:
+            table.replace(exp.to_table(f"athena_{table.name}", alias=table.name))
+    for moment in query.find_all(exp.CurrentTimestamp) if now else ():
+        moment.replace(exp.cast(exp.Literal.string(now), "timestamp"))
+    return query.sql(dialect="duckdb", comments=False)
+
+
+def test_both_dialects_have_the_same_questions():
+    tables = {"create_assignments", "create_runs"}
+    assert {path.stem for path in (SQL / "athena").glob("*.sql")} - tables == set(QUESTIONS)
+
+
+def test_who_got_what_last_month_with_what_was_taken_back_since(answer, history):
+    ana, bo, cy = history.users
+    assert [tuple(line.values()) for line in answer("who_got_what_last_month")] == [
+        # one of the four rows was reviewed before the undo, which left it alone
+        *((ana, 2, 1, 1),),
+        *((who, 1, 1, 0) for who in sorted([bo, cy])),
+    ]
+
+
+def test_what_was_taken_back_by_a_wrong_runs_undo_is_told_apart(answer, history):
+    lines = answer("who_got_what_last_month", now="2026-12-05 00:00:00")
+    given = Counter({line["reviewer_id"]: line["given"] for line in lines})
+    taken = Counter({line["reviewer_id"]: line["taken_back"] for line in lines})
+
+    assert given == sum(
+        (Counter(history.runs[name]["per_reviewer"]) for name in ("refused", "mended", "mistake", "capped")),
+        Counter(),
+    )
+    assert taken == Counter(history.runs["mistake"]["per_reviewer"])
+    assert all(line["kept"] == line["given"] - line["taken_back"] for line in lines)
+
+
+def test_which_run_assigned_this_row(answer, history):
+    lines = answer("which_run_assigned_this_row", row_id="wrong0")
+
+    assert [(line["run_id"], line["status"], line["tag"], line["undoes"]) for line in lines] == [
+        (history.id("mistake"), "assigned", HOSTILE, None),
+        (history.id("undo-mistake"), "undone", HOSTILE, history.id("mistake")),
+    ]
+    assert lines[0]["reviewer_id"] == lines[1]["reviewer_id"]
+    assert lines[0]["assigned_at"] == "2026-11-21T10:00:00.000Z"
+
+
+def test_no_run_assigned_a_row_that_waits(answer):
+    assert answer("which_run_assigned_this_row", row_id="n2") == []
+
+
+def test_what_failed_and_whether_it_was_assigned_after_all(answer, history):
+    (line,) = answer("what_failed")
+
+    assert re.match(r"insert failed \(400\)", line.pop("error"))
+    assert line == {
+        "run_id": history.id("refused"),
+        "status": "failed",
+        "affected": 1,
+        "assigned_later": 1,
+        "for_instance": "a1",
+    }
+
+
+def test_runs_with_trouble(answer, history):
+    lines = answer("runs_with_trouble")
+
+    assert [line["run_id"] for line in lines] == [history.id("capped"), history.id("refused")]
+    assert [line["status"] for line in lines] == ["incomplete", "failed"]
+    assert lines[0]["warnings"] == history.runs["capped"]["warnings"]
+
+
+def test_rows_per_day(answer):
+    by_day = Counter()
+    for line in answer("rows_per_day"):
+        by_day[str(line["day"])] += line["given"]
+
+    assert by_day == {"2026-11-20": 6, "2026-11-21": 3, "2026-11-23": 2}
+
+
+def test_waiting(answer, history):
+    left = {"refused": (1, 1), "mended": (0, 0), "mistake": (0, 0), "capped": (1, 22), "idle": (0, 0)}
+    assert answer("waiting") == [
+        {
+            "run_id": history.id(name),
+            "tag": history.runs[name]["tag"],
+            "waiting": waiting,
+            "oldest_hours": hours,
+            "spread": history.runs[name]["spread"],
+        }
+        for name, (waiting, hours) in left.items()
+    ]
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_every_question_can_be_asked_as_it_stands_in_its_file(answer, question):
+    answer(question, row_id="a0" if question == "which_run_assigned_this_row" else "", now="")
+
+
+def test_the_views_show_every_field_that_runs_wrote_as_it_was_written(database, history):
+    names = [name for name, *_ in database.execute("DESCRIBE runs").fetchall()]
+    found = {
+        line[0]: dict(zip(names, line, strict=True)) for line in database.execute("FROM runs").fetchall()
+    }
+
+    for name in history.runs.keys() - {"dry"}:
+        record = history.runs[name]
+        seen = found[record["run_id"]]
+        assert {field: seen[field] for field in record} == record
+        assert str(seen["day"]) == f"{record['run_id'][:4]}-{record['run_id'][4:6]}-{record['run_id'][6:8]}"
+    assert len(found) == len(history.runs) - 1
+
+
+# The Athena tables. What cannot be tried here is Athena itself: the statements are parsed and held against the objects.
+
+KINDS = {"string": str, "boolean": bool, "bigint": int, "double": (int, float)}
+
+
+def created(table):
+    (statement,) = sqlglot.parse((SQL / f"athena/create_{table}.sql").read_text("utf-8"), dialect="athena")
+    return statement
+
+
+def columns(statement):
+    return {column.name: column.kind for column in statement.this.expressions}
+
+
+def fits(value, kind):
+    """Whether Athena's type can hold a JSON value."""
+    name = kind.sql(dialect="hive").lower()
+    if value is None:
+        return True
+    if kind.this is exp.DType.MAP:
+        return all(fits(item, kind.expressions[1]) for item in value.values())
+    if kind.this is exp.DType.ARRAY:
+        return all(fits(item, kind.expressions[0]) for item in value)
+    if kind.this is exp.DType.STRUCT:
+        inner = {field.name: field.kind for field in kind.expressions}
+        return inner.keys() == value.keys() and all(fits(item, inner[key]) for key, item in value.items())
+    return isinstance(value, KINDS[name]) and isinstance(value, bool) == (name == "boolean")
+
+
+def objects(history, table):
+    """Every JSON line of a kind, each with its key."""
+    for key, text in history.world.objects(f"{table}/").items():
+        for line in text.splitlines():
+            yield key, json.loads(line)
+
+
+@pytest.mark.parametrize("table", ["assignments", "runs"])
+def test_a_table_has_a_column_of_a_fitting_type_for_every_field_and_no_other(history, table):
+    declared = columns(created(table))
+    written = set()
+    for _, line in objects(history, table):
+        written |= line.keys()
+        wrong = {
+            name: value
+            for name, value in line.items()
+            if name in declared and not fits(value, declared[name])
+        }
+        assert not wrong
+    assert written - {"project_id"} == declared.keys()  # that one is a partition
+
+
+@pytest.mark.parametrize("table", ["assignments", "runs"])
+def test_a_tables_partitions_are_where_the_runs_wrote(history, table):
+    statement = created(table)
+    said = {
+        item.this.name: item.args["value"].name
+        for item in statement.find_all(exp.Property)
+        if type(item) is exp.Property
+    }
+    template = said["storage.location.template"]
+    partitions = [column.name for column in statement.find(exp.PartitionedByProperty).this.expressions]
+
+    assert statement.find(exp.LocationProperty).this.name == f"s3://BUCKET/audit/{table}/"
+    assert partitions == ["project_id", "day"]
+    assert (said["projection.project_id.type"], said["projection.day.type"]) == ("injected", "date")
+    for key, line in objects(history, table):
+        day = f"{line['run_id'][:4]}-{line['run_id'][4:6]}-{line['run_id'][6:8]}"
+        place = template.replace("${project_id}", history.world.braintrust.project_id).replace("${day}", day)
+        assert f"s3://BUCKET/audit/{key}".rpartition("/")[0] + "/" == place
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_every_query_of_athena_names_the_project_of_every_table(question):
+    """A projected partition of the type `injected` is an error in Athena where a query does not give its value."""
+    text = (SQL / f"athena/{question}.sql").read_text("utf-8")
+    (query,) = sqlglot.parse(text, dialect="athena")
+    defined = {cte.alias for cte in query.find_all(exp.CTE)}
+    tables = [table for table in query.find_all(exp.Table) if table.name not in defined]
+    given = [
+        equal
+        for equal in query.find_all(exp.EQ)
+        if equal.left.name == "project_id" and isinstance(equal.right, exp.Placeholder)
+    ]
+    assert len(given) == len(tables) > 0
+
+
+# The documents and the program.
+
+
+def test_the_commands_of_the_document_can_be_run(history_folder, tmp_path):
+    text = (ROOT / "docs/audit.md").read_text("utf-8")
+    commands = [
+        line
+        for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+        for line in block.splitlines()
+        if "local.ask" in line
+    ]
+    assert len(commands) >= 2
+    (tmp_path / ".local").mkdir()
+    (tmp_path / ".local/audit").symlink_to(history_folder)
+    for command in commands:
+        words = command.replace("ROW_ID", "a0").split()
+        assert words[0] == ".venv/bin/python"
+        ran = subprocess.run(
+            [sys.executable, *words[1:]],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert ran.stdout.startswith("┌")
+
+
+def test_the_document_names_every_file_of_sql():
+    text = (ROOT / "docs/audit.md").read_text("utf-8")
+    for path in SQL.rglob("*.sql"):
+        assert path.stem in text
+
+
+def test_a_folder_without_an_audit_is_named(tmp_path, capsys):
+    assert ask.main(["waiting", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith(f"error: there is no audit in {tmp_path}")
+
+
+def test_an_audit_in_which_nothing_was_assigned_says_what_is_missing(world, tmp_path, capsys):
+    world.add_users(1)
+    world.run({"dry_run": True})
+    for key, text in world.objects().items():
+        (tmp_path / key).parent.mkdir(parents=True)
+        (tmp_path / key).write_text(text, "utf-8")
+
+    assert ask.main(["waiting", str(tmp_path)]) == 1
+    assert "No files found" in capsys.readouterr().err

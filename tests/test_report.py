@@ -1,0 +1,489 @@
+"""`make report` and `make status`: what they read, what they show, what nobody can slip into them."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections import Counter
+from datetime import timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+
+import boto3
+import pytest
+
+from local import report as program
+from local import status as status_program
+from local.audit_reader import AuditUnreadableError, Folder, open_audit, projects, read_records, shown
+from local.charts import columns, nice, thin
+from local.figures import span
+from local.markup import Html, join, tag
+from local.report import report
+from local.status import status
+from tests.history import HOSTILE, NOW, UNKNOWN
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+QUIET = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+ELEMENTS = {
+    *("html", "head", "meta", "title", "style", "body", "header", "main", "section", "div", "span", "p"),
+    *("h1", "h2", "h3", "ul", "li", "dl", "dt", "dd", "figure", "figcaption", "details", "summary"),
+    *("table", "thead", "tbody", "tr", "th", "td", "svg", "rect", "path", "circle", "text"),
+}
+
+
+class Page(HTMLParser):
+    """What a page consists of."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements = Counter()
+        self.attributes = Counter()
+        self.labels = []
+        self.classes = Counter()
+        self.text = ""
+        self.rows = []
+        self.in_cell = False
+        self.policy = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, name, attributes):
+        self.elements[name] += 1
+        self.attributes.update(key for key, _ in attributes)
+        given = dict(attributes)
+        self.classes.update((given.get("class") or "").split())
+        if given.get("role") == "img":
+            self.labels.append(given.get("aria-label"))
+        if given.get("http-equiv") == "Content-Security-Policy":
+            self.policy = given["content"]
+        if name == "tr":
+            self.rows.append([])
+        if name in {"td", "th"}:
+            self.rows[-1].append("")
+            self.in_cell = True
+
+    def handle_data(self, data):
+        self.text += data
+        if self.in_cell:
+            self.rows[-1][-1] += data
+
+    def handle_endtag(self, name):
+        self.in_cell = self.in_cell and name not in {"td", "th"}
+
+    def row(self, first):
+        """The cells of the first table row that begins so."""
+        return next(row for row in self.rows if row[0].startswith(first))
+
+
+@pytest.fixture
+def folder(history_folder, tmp_path):
+    """A copy of the audit that a test may change."""
+    return Path(shutil.copytree(history_folder, tmp_path / "audit"))
+
+
+@pytest.fixture
+def here(monkeypatch, aws_url):
+    """The SDK finds the local AWS."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws_url)
+
+
+@pytest.fixture
+def render(folder):
+    """The page of the last days, as text."""
+
+    def render(days=30, **how):
+        return report(Folder(folder), how.pop("now", NOW), days, **how)
+
+    return render
+
+
+def id_of(reviewer):
+    return f"{reviewer[:8]}…"
+
+
+def test_rows_per_reviewer_count_what_was_given_and_not_what_was_taken_back(render, history):
+    page = Page(render())
+    given = sum(
+        (Counter(history.runs[n]["per_reviewer"]) for n in ("refused", "mended", "capped")), Counter()
+    )
+
+    assert [page.row(id_of(user))[2] for user in history.users] == [
+        str(given[user]) for user in history.users
+    ]
+    assert given.total() == 8
+    assert "Handed out8rows since 2 Nov; 6 more were taken back" in page.text
+
+
+def test_the_days_that_are_asked_for_are_shown(render):
+    assert "Handed out9rows since 15 Oct" in Page(render(days=60)).text
+    assert "Handed out2rows since 22 Nov" in Page(render(days=2)).text
+
+
+def test_what_waits_is_what_the_newest_run_left(render):
+    page = Page(render(now=NOW - timedelta(hours=1, minutes=10)))
+
+    assert "Waiting now" in page.text
+    assert any("at most 1 rows (20 Nov 10:00)" in label for label in page.labels)
+    assert any("In hours: at most 22 hours (23 Nov 07:00), now 0." in label for label in page.labels)
+
+
+def test_a_failure_is_shown_with_its_reason(render, history):
+    page = Page(render())
+    row = page.row("20 Nov 10:00")
+
+    assert row[1:3] == ["refused", "1"]
+    assert row[3].startswith("insert failed (400)")
+    assert row[4] == history.id("refused")
+    assert page.row("20 Nov 11:00")[1] == "assigned"
+
+
+def test_dry_runs_and_undos_are_marked(render, history):
+    page = Page(render())
+
+    assert page.classes["dry"] == 1
+    assert page.row("22 Nov 10:00")[-1] == "Dry run: would give 3 rows"
+    assert page.row("21 Nov 10:30")[-1] == f"Undo: took back 3 rows of {history.id('mistake')}"
+    assert page.row("21 Nov 10:00")[-1] == "Undone later: 3 rows taken back"
+    assert page.row("02 Nov 10:00")[-1] == f"Undo: took back 3 rows of {history.id('october')}"
+
+
+def test_warnings_stand_beside_their_run(render):
+    assert f"unknown reviewer left out: email {UNKNOWN}" in Page(render()).row("23 Nov 07:00")[-1]
+
+
+def test_names_take_the_place_of_ids(render, history):
+    page = Page(render(names={history.users[0]: "Ana <b>"}))
+
+    assert page.row("Ana <b>")[2] == Page(render()).row(id_of(history.users[0]))[2]
+    assert id_of(history.users[0]) not in page.text
+
+
+def test_every_chart_says_in_words_what_it_shows(render):
+    page = Page(render())
+
+    assert page.elements["svg"] == len(page.labels) == 4 + 3
+    assert all(page.labels)
+    assert any(re.fullmatch(r"Rows by day: 20 Nov: \d, 23 Nov: 1", label) for label in page.labels)
+    assert ["23 Nov", "2", "1"] in [row[:3] for row in page.rows]  # the numbers as a table
+
+
+def test_nothing_that_the_audit_holds_becomes_markup(render):
+    page = Page(render())
+
+    assert page.elements.keys() <= ELEMENTS
+    assert not [
+        name for name in page.attributes if name.startswith("on") or name in {"src", "href", "srcset"}
+    ]
+    assert page.elements["title"] == 1 + len(re.findall("<rect[^>]*><title>|<circle[^>]*><title>", render()))
+    assert page.elements["style"] == 1
+    assert "\x1b" not in page.text
+    assert "\u202e" not in page.text
+
+
+def test_the_page_needs_nothing_from_anywhere(render):
+    text = render()
+
+    assert Page(text).policy == "default-src 'none'; style-src 'unsafe-inline'"
+    assert not re.search(r"https?://|url\(|@import", text)
+
+
+def hostile_record(**fields):
+    record = {
+        "run_id": HOSTILE,
+        "status": HOSTILE,
+        "dry_run": False,
+        "tag": HOSTILE,
+        "per_reviewer": {HOSTILE: 3, "\ud800": 1},
+        "warnings": [HOSTILE, "\ud800 half a character", *["x" * 10_000] * 50],
+        "undoes": "",
+        "duration_ms": 1,
+    }
+    return json.dumps(record | fields)
+
+
+@pytest.mark.parametrize("fields", [{}, {"undoes": HOSTILE, "undone": 1}, {"dry_run": True}, {"failed": 3}])
+def test_a_record_that_somebody_else_wrote_becomes_no_markup_either(render, folder, fields):
+    (run,) = (folder / "runs").rglob("*-capped.json")
+    run.write_text(hostile_record(**fields))
+    lines = folder / run.relative_to(folder).as_posix().replace("runs/", "assignments/", 1)
+    line = {"row_id": "r", "reviewer_id": HOSTILE, "status": "failed", "error": HOSTILE}
+    lines.with_suffix(".jsonl").write_text(json.dumps(line) + "\n")
+    text = render(names={HOSTILE: HOSTILE})
+
+    page = Page(text)
+    assert page.elements.keys() <= ELEMENTS
+    assert not [name for name in page.attributes if name.startswith("on")]
+    assert "</title></style><script>" in page.text
+    assert len(text.encode()) < 200_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "null", "{}", "[" * 100_000, '{"a": 1', "\x00"),
+        hostile_record(spread=float("nan")),
+        hostile_record(assigned=10**400),
+        hostile_record(failed=-1),
+        hostile_record(failed="many"),
+        hostile_record(per_reviewer=[1]),
+        hostile_record(warnings=7),
+        hostile_record(previous_plan=[]) and hostile_record(previous_plan=["x"]),
+        hostile_record(padding="x" * 2**21),
+    ],
+    ids=range(15),
+)
+def test_a_record_that_cannot_be_read_is_named_and_the_rest_is_shown(render, folder, text):
+    (run,) = (folder / "runs").rglob("*-capped.json")
+    run.write_text(text)
+    page = Page(render())
+
+    assert f"This record cannot be read: {run.relative_to(folder).as_posix()}" in page.text
+    assert page.row("20 Nov 11:00")[1] == "assigned"
+
+
+def test_a_run_that_was_cut_off_is_told_from_its_plan(render, folder, history):
+    (run,) = (folder / "runs").rglob("*-mended.json")
+    run.unlink()
+
+    assert f"Run {history.id('mended')} made a plan and left no record" in Page(render()).text
+
+
+def test_what_the_next_run_saw_of_a_plan_without_a_record_is_told(render, folder, history):
+    (run,) = (folder / "runs").rglob("*-capped.json")
+    run.unlink()
+    previous = history.runs["idle"]["previous_plan"]
+
+    assert previous["run_id"] == history.id("capped")
+    assert f"Of its plan, the next run saw {previous['landed']} rows landed." in Page(render()).text
+
+
+def test_a_plan_whose_run_may_still_be_going_on_is_no_news(render, folder):
+    for path in (folder / "runs").rglob("*-idle.json"):
+        path.unlink()
+    (run,) = (folder / "runs").rglob("*-capped.json")
+    run.unlink()
+
+    assert "left no record" not in Page(render(now=NOW - timedelta(hours=1, minutes=20))).text
+
+
+def test_an_old_newest_run_and_old_rows_need_a_look(render):
+    assert "Nothing needs a look" in Page(render()).text
+    assert "The newest run is 12 h old" in Page(render(now=NOW + timedelta(hours=11))).text
+
+
+def test_a_deployment_that_has_only_run_dry_is_told_what_would_happen(render, folder):
+    shutil.rmtree(folder / "runs")
+
+    assert "The newest would have given 3 rows to 3 people." in Page(render()).text
+
+
+def test_a_dry_run_of_many_rows_is_read_without_its_rows(folder):
+    (dry,) = (folder / "dry_runs").rglob("*.json")
+    head = dry.read_text().partition('"assignments": [')[0]
+    rows = ",\n".join(json.dumps({"row_id": str(n), "reviewer_id": "x" * 36}) for n in range(60_000))
+    dry.write_text(f'{head}"assignments": [\n{rows}\n]}}\n')
+    (project,) = projects(Folder(folder))
+    records = read_records(Folder(folder), project, NOW - timedelta(days=3))
+
+    assert not records.unreadable
+    assert [run.status for run in records.runs if run.kind == "dry run"] == ["dry_run"]
+
+
+def test_of_too_many_records_the_newest_are_read_and_the_page_says_so(folder, history):
+    (project,) = projects(Folder(folder))
+    records = read_records(Folder(folder), project, NOW - timedelta(days=90), most=2)
+
+    assert [run.run_id for run in records.runs] == [history.id("capped"), history.id("idle")]
+    assert records.cut == len(history.runs) - 2
+
+
+def test_hundreds_of_reviewers_are_summed_up(render, folder):
+    (run,) = (folder / "runs").rglob("*-idle.json")
+    record = json.loads(run.read_text())
+    run.write_text(json.dumps(record | {"per_reviewer": {f"person{number:04}": 1 for number in range(300)}}))
+    text = render()
+
+    assert "and 263 more with 263 rows" in Page(text).text
+    assert len(text) < 400_000
+
+
+def test_several_projects_have_a_section_each(render, folder):
+    (project,) = projects(Folder(folder))
+    other = "22222222-2222-4222-8222-222222222222"
+    shutil.copytree(folder / f"runs/project_id={project}", folder / f"runs/project_id={other}")
+
+    assert Page(render()).elements["h2"] == 2
+    assert Page(render(project=other)).elements["h2"] == 0
+
+
+@pytest.mark.usefixtures("here")
+def test_a_bucket_reads_the_same_as_a_folder(history, folder):
+    bucket = open_audit(history.address)
+    from_bucket = report(bucket, NOW, 30).replace(bucket.address, "")
+
+    assert from_bucket == report(Folder(folder), NOW, 30).replace(str(folder), "")
+    assert bucket.address == history.address
+
+
+@pytest.mark.usefixtures("here")
+def test_an_audit_is_found_below_the_address(history, folder):
+    assert open_audit(str(folder.parent)).address == str(folder)
+    assert open_audit(history.address.rstrip("/")).address == history.address
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    "address", ["s3://no-such-bucket/audit/", "/no/such/folder", "s3://audit-bucket/empty/"]
+)
+def test_an_address_without_an_audit_is_an_error_that_names_it(address):
+    with pytest.raises(AuditUnreadableError, match=re.escape(address.split("/")[2])):
+        open_audit(address)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_stack_is_asked_where_its_audit_is(history, aws_url):
+    template = {
+        "Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "stack-bucket"}}},
+        "Outputs": {
+            "AuditBucketName": {"Value": "audit-bucket"},
+            "AuditPrefix": {"Value": history.world.prefix},
+        },
+    }
+    cloudformation = boto3.client("cloudformation", endpoint_url=aws_url)
+    cloudformation.create_stack(StackName="assigner", TemplateBody=json.dumps(template))
+
+    assert open_audit(None, "assigner").address == history.address
+    with pytest.raises(AuditUnreadableError, match="no-such-stack"):
+        open_audit(None, "no-such-stack")
+
+
+def test_the_program_writes_one_file_and_says_where(folder, tmp_path, capsys, history):
+    names = tmp_path / "names.json"
+    names.write_text(json.dumps({history.users[0]: "Ana"}))
+    out = tmp_path / "new/report.html"
+
+    assert program.main([str(folder), "--out", str(out), "--days", "3650", "--names", str(names)]) == 0
+    assert capsys.readouterr().out.startswith(f"{out}: ")
+    assert out.read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize("names", ["[]", "nothing", "no such file"])
+def test_wrong_names_are_refused(folder, tmp_path, capsys, names):
+    file = tmp_path / "names.json"
+    if names != "no such file":
+        file.write_text(names)
+
+    assert program.main([str(folder), "--names", str(file)]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {file} is not a JSON object")
+
+
+def test_status_shows_the_last_runs_a_line_each(folder, history):
+    lines = status(Folder(folder), 4, NOW).splitlines()
+
+    assert [line.split()[2] for line in lines[1:5]] == [
+        *("nothing_to_assign", "incomplete", "dry_run", "undone"),
+    ]
+    assert lines[2].split()[3:8] == ["9", "3", "2", "0", "1"]
+    assert lines[4].endswith(f"takes back 3 rows of {history.id('mistake')}")
+    assert [
+        line.partition(history.id(name))[1] for line, name in zip(lines[1:], ("idle", "capped"), strict=False)
+    ]
+    assert lines[-1] == str(folder)
+
+
+def test_status_says_what_the_newest_run_warned_about_in_plain_characters(folder):
+    (run,) = (folder / "runs").rglob("*-idle.json")
+    run.write_text(json.dumps(json.loads(run.read_text()) | {"warnings": ["red \x1b[31m\n\ud800"]}))
+    text = status(Folder(folder), 2, NOW)
+
+    assert "warning of the newest: red \ufffd[31m\ufffd\ufffd" in text
+    assert text.isprintable() or text.replace("\n", "").isprintable()
+
+
+def test_status_looks_back_as_far_as_it_has_to(folder, history):
+    text = status(Folder(folder), 100, NOW)
+
+    assert all(history.id(name) in text for name in history.runs)
+
+
+def test_status_of_nothing_is_an_error(tmp_path, capsys):
+    assert status_program.main([str(tmp_path)]) == 1
+    assert "no audit" in capsys.readouterr().err
+    assert status_program.main([]) == 1
+    assert "say which audit" in capsys.readouterr().err
+
+
+def test_status_can_be_asked_of_a_folder(folder, capsys):
+    assert status_program.main([str(folder.parent), "--last", "3"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) >= 5
+
+
+def test_text_is_escaped_and_markup_is_not():
+    assert tag("p", "<&\"'>", Html("<b>"), 1.5, None, [2, "x"], title='"<') == (
+        '<p title="&quot;&lt;">&lt;&amp;&quot;&#x27;&gt;<b>1.52x</p>'
+    )
+    assert join(["a", ["b"]]) == "ab"
+
+
+def test_axes_end_at_round_numbers():
+    assert [nice(value) for value in (0, 2, 3, 4, 5, 11, 39, 99, 101, 4001)] == [
+        *(2, 2, 4, 4, 10, 20, 40, 100, 200, 10_000),
+    ]
+
+
+def test_many_points_become_few_that_keep_the_peaks_and_the_last():
+    points = [(NOW + timedelta(minutes=number), float(number == 777)) for number in range(5000)]
+    few = thin(points)
+
+    assert len(few) < 200
+    assert max(value for _, value in few) == 1
+    assert few[-1] == points[-1]
+
+
+def test_a_chart_of_nothing_is_drawn():
+    assert "<svg" in columns("Nothing", [], [], [])
+
+
+def test_lengths_of_time_are_said_in_one_unit():
+    lengths = [timedelta(minutes=5), timedelta(minutes=61), timedelta(hours=47), timedelta(hours=72)]
+    assert [span(length) for length in lengths] == ["5 min", "1 h", "47 h", "3 days"]
+
+
+def test_what_is_shown_has_no_control_characters():
+    assert shown("a\n\x1b\u202e\ud800é☃") == "a\ufffd\ufffd\ufffd\ufffdé☃"
+
+
+def browse(page: Path, folder: Path, *options):
+    """What Chromium makes of a page: its document and its complaints."""
+    if CHROMIUM is None:
+        reason = "Chromium is not installed: apt-get install chromium"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(
+            f"THE REPORT WAS NOT TRIED IN A BROWSER. {reason}"
+        )
+    return subprocess.run(
+        [CHROMIUM, *QUIET, f"--user-data-dir={folder}", "--enable-logging=stderr", *options, page.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+
+def test_a_browser_shows_it_and_has_nothing_to_complain_about(render, tmp_path):
+    page, picture = tmp_path / "report.html", tmp_path / "report.png"
+    page.write_text(render(), "utf-8")
+    seen = browse(
+        page, tmp_path / "profile", "--dump-dom", f"--screenshot={picture}", "--window-size=1150,1800"
+    )
+
+    document = Page(seen.stdout)
+    assert document.elements.keys() <= ELEMENTS
+    assert document.row("22 Nov 10:00")[-1] == "Dry run: would give 3 rows"
+    assert "</title></style><script>alert(1)</script>" not in seen.stdout
+    assert "CONSOLE" not in seen.stderr
+    if picture.exists():
+        assert picture.read_bytes().startswith(b"\x89PNG")
