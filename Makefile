@@ -32,7 +32,7 @@ local: .venv/.stamp ## keep both local servers up and write env.json, for `sam l
 
 .PHONY: test lint types template audit format lock hooks bench soak clean
 test: .venv/.stamp .venv/bin/aws-lambda-rie ## every test; some of them: make test ARGS="tests/template -k alarms"
-	$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 lint: types template ## style, types, and the template: syntax, rules and security
 	$(PY) -m ruff check .

@@ -23,8 +23,6 @@ KEY = "sk-RECOGNISE-me-5d1f7e0c3b9a"
 PENDING = {"__bt_default_review_list": {"status": "PENDING"}}
 APPROVED = {"__bt_default_review_list": {"status": "APPROVED"}}
 
-pytestmark = pytest.mark.xdist_group("artifact")  # one build for all of them
-
 
 def locked():
     lines = (ROOT / "requirements.txt").read_text().splitlines()
