@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from functools import cache
 from itertools import chain, count
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lib.assign import Assignments, Outcome
 from lib.errors import AuditError
-from lib.plan import CARRY, Plan, json_array
+from lib.plan import CARRY, Plan, json_array, json_assignments
 from lib.rows import iso
 from lib.settings import Settings
 
@@ -92,15 +93,16 @@ class Audit:
 
     def write_outcomes(self, assignments: Assignments, outcomes: list[Outcome]) -> None:
         """One line a planned row, and the ids of those that were assigned. Raises AuditError after trying both."""
+        head = f'{{"run_id": {json.dumps(self.run_id)}, "row_id": '
+        tail = cache(
+            lambda who, what: f', "reviewer_id": {json.dumps(who)}, {json.dumps(what._asdict())[1:]}\n'
+        )
         lines = (
-            json.dumps(
-                {"run_id": self.run_id, "row_id": row_id, "reviewer_id": reviewer, **outcome._asdict()}
-            )
-            + "\n"
+            head + json.dumps(row_id) + tail(reviewer, outcome)
             for (row_id, reviewer), outcome in zip(assignments, outcomes, strict=True)
         )
         done = zip(assignments, outcomes, strict=True)
-        ids = json_array(row_id for (row_id, _), outcome in done if outcome.status == "assigned")
+        ids = json_array(json.dumps(row_id) for (row_id, _), outcome in done if outcome.status == "assigned")
         problems = []
         for kind, suffix, pieces in (("assignments", "jsonl", lines), ("to_assign_ids", "json", ids)):
             key = self._key(kind, suffix)
@@ -123,9 +125,7 @@ class Audit:
                 yield json.dumps(result)
             else:  # the plan goes in as the last field
                 yield json.dumps(result)[:-1] + ', "assignments": '
-                yield from json_array(
-                    {"row_id": row_id, "reviewer_id": reviewer} for row_id, reviewer in planned
-                )
+                yield from json_assignments(planned)
                 yield "}"
             yield "\n"
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
 from lib.distribution import Seat, deal
@@ -75,13 +76,14 @@ class Plan:
             head["undoes"] = self.undoes
             head["freed"] = [{"row_id": row, "reviewer_id": reviewer} for row, reviewer in self.freed]
         yield json.dumps(head)[:-1] + ', "assignments": '
-        yield from json_array({"row_id": row, "reviewer_id": reviewer} for row, reviewer in self.assignments)
+        yield from json_assignments(self.assignments)
         yield ', "carried": '
-        yield from json_array(
+        carried = (
             {"row_id": entry.row_id, "reviewer_id": entry.reviewer_id, "planned_at": iso(entry.planned_at)}
             | ({} if entry.tag == self.tag else {"tag": entry.tag})
             for entry in self.carried
         )
+        yield from json_array(map(json.dumps, carried))
         yield "}\n"
 
     @classmethod
@@ -110,13 +112,19 @@ class Plan:
         )
 
 
-def json_array(items: Iterable[Any]) -> Iterator[str]:
-    """A JSON array, item by item."""
+def json_array(items: Iterable[str]) -> Iterator[str]:
+    """A JSON array of what is JSON already, an item a line."""
     before = "[\n"
     for item in items:
-        yield before + json.dumps(item)
+        yield before + item
         before = ",\n"
     yield "[]" if before == "[\n" else "\n]"
+
+
+def json_assignments(assignments: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """A JSON array of objects; what they say of a reviewer is written out once, as there may be 100,000 of them."""
+    tail = cache(lambda reviewer: f', "reviewer_id": {json.dumps(reviewer)}}}')
+    return json_array(f'{{"row_id": {json.dumps(row)}{tail(reviewer)}' for row, reviewer in assignments)
 
 
 def make_plan(draft: Plan, rows: Sequence[Row], roster: Roster, previous: Plan | None, most: int = 0) -> Plan:
@@ -137,7 +145,7 @@ def make_plan(draft: Plan, rows: Sequence[Row], roster: Roster, previous: Plan |
             again.append((row.id, carried[row.id].reviewer_id))
         else:
             held += 1
-    seen = {row.id for row in rows}
+    seen = {row.id for row in rows} if carried else set()
     unseen = [
         entry.reviewer_id for entry in carried.values() if entry.tag == draft.tag and entry.row_id not in seen
     ]
@@ -146,7 +154,7 @@ def make_plan(draft: Plan, rows: Sequence[Row], roster: Roster, previous: Plan |
     seats = _seats(roster, received, open_now, _last_served(rows, served), now)
     allowed = new[: max(0, most - len(again))] if most else new
     dealt = deal(allowed, seats)
-    sent = {row_id for row_id, _ in again} | {row_id for row_id, _ in dealt}
+    sent = {row_id for row_id, _ in again}  # what was dealt is new, so it was not carried
     last = list(reversed(dict.fromkeys(reviewer for _, reviewer in reversed(dealt))))
     waiting = {
         "their reviewer has left the list; anyone may get them two hours after they were planned": held,

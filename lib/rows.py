@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from lib.braintrust import CURSOR_HEADERS, Answer, Braintrust, RequestFailed
@@ -158,7 +159,7 @@ def fetch_all_logs(client: Braintrust, settings: Settings, window: Window, deadl
             known = found.get(row.id)
             if known is None or row.version > known.version:
                 shared = reviewer_sets.setdefault(row.reviewers, row.reviewers)
-                found[row.id] = row._replace(reviewers=shared)
+                found[row.id] = row._replace(reviewers=shared) if shared else row
         if not rows or not cursor:
             break
         if cursor in cursors:
@@ -268,4 +269,4 @@ def _object(value: object) -> Json:
 
 def oldest_first(rows: Iterable[Row]) -> list[Row]:
     """The rows by creation, ties by id so that every run agrees."""
-    return sorted(rows, key=lambda row: (row.created, row.id))
+    return sorted(sorted(rows, key=attrgetter("id")), key=attrgetter("created"))  # no key object a row
