@@ -58,9 +58,16 @@ def describe(settings: Settings, window: Window, outlook: Outlook, outcomes: Seq
     kept = {row_id for row_id, _ in done}
     waiting = [row for row in needy if row.id not in kept]
     oldest = min((row.created for row in waiting), default=window.end.timestamp())
+    warnings = [
+        *outlook.roster.warnings,
+        *outlook.fetched.warnings,
+        *outlook.warnings,
+        *(f"{count} rows wait: {why}" for why, count in outlook.plan.waiting.items()),
+        *_leaving(waiting, window, settings.days),
+    ]
+    status = _status(settings, outlook, failed, deferred, "assigned" if needy else "nothing_to_assign")
     return {
-        **_beginning(settings, outlook),
-        "status": _status(settings, outlook, failed, deferred, "assigned" if needy else "nothing_to_assign"),
+        **_beginning(settings, outlook, status),
         "already_assigned": len(rows) - len(needy) - reviewed,
         "already_reviewed": reviewed,
         "unassigned": len(needy),
@@ -68,13 +75,7 @@ def describe(settings: Settings, window: Window, outlook: Outlook, outcomes: Seq
         "failed": failed,
         "deferred": deferred,
         "per_reviewer": {person.id: given[person.id] for person in outlook.roster.reviewers},
-        "warnings": [
-            *outlook.roster.warnings,
-            *outlook.fetched.warnings,
-            *outlook.warnings,
-            *(f"{count} rows wait: {why}" for why, count in outlook.plan.waiting.items()),
-            *_leaving(waiting, window, settings.days),
-        ],
+        **_end(outlook, warnings),
         "oldest_waiting_seconds": max(0, round(window.end.timestamp() - oldest)),
         "spread": spread(outlook.plan, given),
         "unknown_reviewers": len(outlook.roster.unknown),
@@ -87,35 +88,34 @@ def describe_undo(settings: Settings, outlook: Outlook, outcomes: Sequence[Outco
     counts = Counter(outcome.status for outcome in outcomes)
     failed = counts["failed"] + counts["unknown"]
     deferred = len(outlook.changes) - counts["undone"] - failed
-    target = outlook.target
+    given = len(outlook.target.assignments) if outlook.target else 0
+    status = _status(settings, outlook, failed, deferred, "undone" if outlook.changes else "nothing_to_undo")
     return {
-        **_beginning(settings, outlook),
-        "status": _status(
-            settings, outlook, failed, deferred, "undone" if outlook.changes else "nothing_to_undo"
-        ),
+        **_beginning(settings, outlook, status),
         "undoes": outlook.plan.undoes,
-        "given": len(target.assignments) if target else 0,
-        "left_alone": (len(target.assignments) if target else 0) - len(outlook.changes),
+        "given": given,
+        "left_alone": given - len(outlook.changes),
         "undone": counts["undone"],
         "failed": failed,
         "deferred": deferred,
-        "warnings": [*outlook.fetched.warnings, *outlook.warnings],
+        **_end(outlook, [*outlook.fetched.warnings, *outlook.warnings]),
     }
 
 
-def _beginning(settings: Settings, outlook: Outlook) -> Result:
+def _beginning(settings: Settings, outlook: Outlook, status: str) -> Result:
     return {
         "run_id": "",
-        "status": "",
+        "status": status,
         "dry_run": settings.dry_run,
         "project_id": settings.project_id,
         "tag": outlook.plan.tag,
         "window": outlook.plan.window,
         "fetched": len(outlook.fetched.rows),
-        "complete": outlook.fetched.complete,
-        "audit": {},
-        "duration_ms": 0,
     }
+
+
+def _end(outlook: Outlook, warnings: list[str]) -> Result:
+    return {"complete": outlook.fetched.complete, "audit": {}, "warnings": warnings, "duration_ms": 0}
 
 
 def _status(settings: Settings, outlook: Outlook, failed: int, deferred: int, otherwise: str) -> str:

@@ -51,11 +51,15 @@ def run_metrics(result: Mapping[str, Any], counts: Mapping[str, int]) -> dict[st
     values |= {
         "RowsFetched": result["fetched"],
         "RowsUnassigned": result["unassigned"],
+        "UnknownReviewers": result["unknown_reviewers"],
+    }
+    if result["dry_run"]:  # every row waits in a dry run: that is no alarm
+        return values
+    values |= {
         "RowsAssigned": result["assigned"],
         "RowsDeferred": result["deferred"],
         "OldestWaitingAge": result["oldest_waiting_seconds"],
         "Spread": result["spread"],
-        "UnknownReviewers": result["unknown_reviewers"],
     }
     if became := result["previous_plan"]:
         values["PlanLanded"] = became["landed"]
