@@ -84,8 +84,8 @@ build: .venv-tools/.stamp ## make the artifact in .aws-sam/build; ARCH=x86_64 fo
 deploy: build ## create or update the stack; asks for the parameters the first time
 	$(TOOLS)/sam deploy $(if $(shell grep -s '^parameter_overrides' samconfig.toml),,--guided) --stack-name $(STACK) $(ARGS)
 
-status: .venv/.stamp ## the last runs of a stack, from its audit
-	$(PY) scripts/stack.py status $(STACK) $(ARGS)
+status: .venv/.stamp ## the last runs of a stack, from its audit; of another audit: make status ARGS=.local/audit
+	$(PY) -m local.status --stack $(STACK) $(ARGS)
 
 logs: .venv-tools/.stamp ## follow the log
 	$(TOOLS)/sam logs --stack-name $(STACK) --name $(FUNCTION) --tail $(ARGS)
@@ -99,8 +99,8 @@ dry-run: .venv/.stamp ## what a run would do now, without writing to Braintrust
 undo: .venv/.stamp ## take back what one run assigned: make undo RUN_ID=... (DRY_RUN=true only says what it would do)
 	$(PY) scripts/stack.py undo $(STACK) $(RUN_ID) $(if $(filter true,$(DRY_RUN)),--dry-run)
 
-report: .venv/.stamp ## one HTML page from the audit: make report ARGS="s3://bucket/audit/ -o report.html"
-	$(PY) -m local.report $(ARGS)
+report: .venv/.stamp ## one HTML page from a stack's audit, or another: make report ARGS="s3://bucket/audit/ -o report.html"
+	$(PY) -m local.report --stack $(STACK) $(ARGS)
 
 # ---------------------------------------------------------------------------------------------------------------------
 

@@ -31,6 +31,10 @@ class AuditUnreadableError(Exception):
     """Raised when there is no audit at the address, or it may not be read."""
 
 
+class NothingRecordedError(AuditUnreadableError):
+    """Raised when the place is there and holds no audit."""
+
+
 class Place(Protocol):
     """Where an audit lies. Keys are those under its prefix."""
 
@@ -186,12 +190,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "audit", nargs="?", help="s3://bucket/prefix, or a folder with a copy of it such as .local/audit"
     )
-    parser.add_argument("--stack", help="the audit of this deployed stack instead")
+
+    parser.add_argument("--stack", help="without an address: the audit of this deployed stack")
 
 
 def open_audit(address: str | None, stack: str | None = None) -> Place:
-    """The audit at an address or of a stack. Raises AuditUnreadableError."""
-    if bool(address) == bool(stack):
+    """The audit at an address, without one that of a stack. Raises AuditUnreadableError."""
+    if not (address or stack):
         raise AuditUnreadableError("say which audit: s3://bucket/prefix, a folder, or --stack NAME")
     try:
         return _root(_place(address or _address_of(str(stack))))
@@ -201,6 +206,8 @@ def open_audit(address: str | None, stack: str | None = None) -> Place:
 
 def _place(address: str) -> Place:
     if not address.startswith("s3://"):
+        if not Path(address).is_dir():
+            raise AuditUnreadableError(f"there is no folder {address}")
         return Folder(Path(address))
     bucket, _, prefix = address.removeprefix("s3://").partition("/")
     prefix = prefix.strip("/")
@@ -225,7 +232,7 @@ def _root(place: Place) -> Place:
             if any(f"{kind}/" in candidate.folders("") for kind in KINDS):
                 return candidate
         level = [at.below(name) for at in level for name in islice(at.folders(""), 20)]
-    raise AuditUnreadableError(f"there is no audit in {place.address}: no run has been recorded there yet")
+    raise NothingRecordedError(f"no run has been recorded yet in {place.address}")
 
 
 def _address_of(stack: str) -> str:

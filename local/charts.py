@@ -19,13 +19,14 @@ def columns(label: str, names: Sequence[str], values: Sequence[float], tips: Seq
     """One column a day, named below the axis where there is room."""
     top = nice(max(values, default=0))
     step = PLOT_WIDTH / max(1, len(values))
+    width = min(step * 0.72, 32)
     bars = [
         tag(
             "rect",
             tag("title", tip),
-            x=LEFT + number * step + step * 0.14,
+            x=LEFT + (number + 0.5) * step - width / 2,
             y=TOP + PLOT_HEIGHT * (1 - value / top),
-            width=step * 0.72,
+            width=width,
             height=PLOT_HEIGHT * value / top,
             rx=min(2.0, step / 8),
             class_="mark",
@@ -74,12 +75,13 @@ def steps(
 def spark(label: str, values: Sequence[float], top: float) -> Html:
     """Small columns for a table's cell; `top` is the same for all rows, so that they can be compared."""
     step = SPARK_WIDTH / max(1, len(values))
+    width = min(step * 0.76, 48)
     bars = [
         tag(
             "rect",
-            x=number * step + step * 0.12,
+            x=(number + 0.5) * step - width / 2,
             y=SPARK_HEIGHT * (1 - value / top),
-            width=step * 0.76,
+            width=width,
             height=max(1.0, SPARK_HEIGHT * value / top),
             class_="mark",
         )

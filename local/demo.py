@@ -19,6 +19,7 @@ from local.screen import Screen
 from local.traffic import TEAM
 
 LOGS, AUDIT = Path(".local/logs"), Path(".local/audit")
+NAMES = Path(".local/names.json")  # for the report: the audit knows people by their ids only
 SHOWN: dict[str, tuple[str, ...]] = {
     "plans": ("tag", "assignments", "carried"),
     "assignments": ("row_id", "reviewer_id", "status", "assigned_at"),
@@ -46,6 +47,8 @@ def main() -> int:
             ): person.name
             for person in TEAM
         }
+        NAMES.parent.mkdir(exist_ok=True)
+        NAMES.write_text(json.dumps(people), "utf-8")
         aws.prepare(braintrust.api_key, ", ".join(person.email for person in TEAM))
         screen.say(
             "The review assigner on this machine: nothing leaves it, nothing has to be set up.", "bold"

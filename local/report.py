@@ -40,7 +40,9 @@ Names = Mapping[str, str]
 parser = argparse.ArgumentParser(prog="python -m local.report", description="One HTML page from an audit.")
 add_arguments(parser)
 parser.add_argument("--days", type=int, default=30, metavar="N", help="the last N days, today included (30)")
-parser.add_argument("--out", type=Path, default=OUT, metavar="FILE", help=f"where the page goes ({OUT})")
+parser.add_argument(
+    "-o", "--out", type=Path, default=OUT, metavar="FILE", help=f"where the page goes ({OUT})"
+)
 parser.add_argument("--project", help="this project only; without it, those with the newest runs")
 parser.add_argument(
     "--names", type=Path, metavar="FILE", help='a JSON object that names people: {"<user id>": "Ana"}'
@@ -228,6 +230,8 @@ def charts(figures: Figures) -> Html:
         if not points:
             return "no runs"
         at, value = max(points, key=lambda point: point[1])
+        if not value:
+            return "never any"
         return f"at most {value:,.3g} {unit} ({at:%d %b %H:%M}), now {points[-1][1]:,.3g}"
 
     busiest = max(zip(figures.per_bin, days, strict=True))
@@ -250,7 +254,7 @@ def charts(figures: Figures) -> Html:
         ),
         chart(
             "Spread",
-            f"Rows per weight between whoever received most and fewest in the window: {most(spread, 'rows')}.{about}",
+            f"Rows per weight between whoever received most and fewest in the window; an absence raises it: {most(spread, 'rows')}.{about}",
             lambda label: steps(label, spread, days, period, lambda value: f"{value:,.3g} rows"),
         ),
         class_="pair",

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from local.audit_reader import (
     AuditUnreadableError,
+    NothingRecordedError,
     Place,
     Run,
     add_arguments,
@@ -23,10 +24,12 @@ parser.add_argument("--last", type=int, default=10, metavar="N", help="so many r
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print them; 1 if there is no audit to read."""
+    """Print them; 1 if the audit cannot be read."""
     chosen = parser.parse_args(arguments)
     try:
         print(status(open_audit(chosen.audit, chosen.stack), max(1, chosen.last), datetime.now(UTC)))
+    except NothingRecordedError as error:
+        print(error)
     except AuditUnreadableError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -292,7 +292,7 @@ def test_the_document_names_every_file_of_sql():
 
 def test_a_folder_without_an_audit_is_named(tmp_path, capsys):
     assert ask.main(["waiting", str(tmp_path)]) == 1
-    assert capsys.readouterr().err.startswith(f"error: there is no audit in {tmp_path}")
+    assert capsys.readouterr().err.startswith(f"error: no run has been recorded yet in {tmp_path}")
 
 
 def test_an_audit_in_which_nothing_was_assigned_says_what_is_missing(world, tmp_path, capsys):

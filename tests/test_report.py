@@ -345,7 +345,7 @@ def test_an_address_without_an_audit_is_an_error_that_names_it(address):
 
 
 @pytest.mark.usefixtures("here")
-def test_a_stack_is_asked_where_its_audit_is(history, aws_url):
+def test_a_stack_is_asked_where_its_audit_is(history, history_folder, aws_url):
     template = {
         "Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "stack-bucket"}}},
         "Outputs": {
@@ -357,6 +357,7 @@ def test_a_stack_is_asked_where_its_audit_is(history, aws_url):
     cloudformation.create_stack(StackName="assigner", TemplateBody=json.dumps(template))
 
     assert open_audit(None, "assigner").address == history.address
+    assert open_audit(str(history_folder), "assigner").address == str(history_folder)
     with pytest.raises(AuditUnreadableError, match="no-such-stack"):
         open_audit(None, "no-such-stack")
 
@@ -410,11 +411,18 @@ def test_status_looks_back_as_far_as_it_has_to(folder, history):
     assert all(history.id(name) in text for name in history.runs)
 
 
-def test_status_of_nothing_is_an_error(tmp_path, capsys):
-    assert status_program.main([str(tmp_path)]) == 1
-    assert "no audit" in capsys.readouterr().err
-    assert status_program.main([]) == 1
-    assert "say which audit" in capsys.readouterr().err
+def test_status_of_a_stack_that_never_ran_is_no_error(tmp_path, capsys):
+    assert status_program.main([str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"no run has been recorded yet in {tmp_path}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [([], "error: say which audit"), (["no/such/folder"], "error: there is no folder no/such/folder")],
+)
+def test_an_audit_that_cannot_be_found_is_an_error(capsys, arguments, says):
+    assert (status_program.main(arguments), program.main(arguments)) == (1, 1)
+    assert capsys.readouterr().err.count(says) == 2
 
 
 def test_status_can_be_asked_of_a_folder(folder, capsys):
@@ -485,5 +493,4 @@ def test_a_browser_shows_it_and_has_nothing_to_complain_about(render, tmp_path):
     assert document.row("22 Nov 10:00")[-1] == "Dry run: would give 3 rows"
     assert "</title></style><script>alert(1)</script>" not in seen.stdout
     assert "CONSOLE" not in seen.stderr
-    if picture.exists():
-        assert picture.read_bytes().startswith(b"\x89PNG")
+    assert picture.read_bytes().startswith(b"\x89PNG")

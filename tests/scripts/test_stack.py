@@ -45,35 +45,6 @@ def call(monkeypatch, *arguments):
     return script.main()
 
 
-def test_status_shows_the_last_runs_newest_first(deployed, monkeypatch, capsys):
-    deployed.add_rows(5)
-    first, dry, second = deployed.run(), deployed.run({"dry_run": True}), deployed.run()
-    assert capsys.readouterr()
-    assert call(monkeypatch, "status", "the-stack") == 0
-    lines = capsys.readouterr().out.splitlines()
-    told = [line.split()[:7] for line in lines[1:4]]
-    assert sorted(told) == sorted(
-        [run["run_id"][:38], run["status"], *(str(run[name]) for name in ("fetched", "unassigned", "assigned", "failed", "deferred"))]
-        for run in (first, dry, second)
-    )  # fmt: skip
-    assert [line[0] for line in told] == sorted((line[0] for line in told), reverse=True)
-
-
-def test_status_shows_as_many_as_asked_and_their_warnings(deployed, monkeypatch, capsys):
-    deployed.run()
-    deployed.set_reviewers([*deployed.users, "nobody@example.com"])
-    deployed.run(request_id="zz")
-    capsys.readouterr()
-    call(monkeypatch, "status", "the-stack", "--last", "1")
-    lines = capsys.readouterr().out.splitlines()
-    assert len([line for line in lines if "nothing_to_assign" in line]) == 1
-
-
-def test_status_of_a_stack_that_never_ran(deployed, monkeypatch, capsys):
-    assert call(monkeypatch, "status", "the-stack") == 0
-    assert capsys.readouterr().out == f"no run has been recorded yet in s3://{BUCKET}/{deployed.prefix}\n"
-
-
 def test_invoke_sends_the_event_and_prints_the_result(deployed, monkeypatch, capsys):
     deployed.answer = {"Payload": io.BytesIO(b'{"status": "dry_run"}')}
     assert call(monkeypatch, "invoke", "the-stack", str(ROOT / "events" / "dry-run.json")) == 0
