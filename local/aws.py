@@ -1,8 +1,15 @@
-"""An AWS on this machine: moto's server over HTTP, with the bucket, the secret and the parameter that a run needs."""
+"""An AWS on this machine: moto's server over HTTP, with the bucket, the secret and the parameter that a run needs.
 
+`python -m local.aws` is one in a process of its own.
+"""
+
+import argparse
+import json
 import logging
 import os
 import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -39,7 +46,10 @@ class LocalAws:
 
     def __init__(self, host: str = HOST, port: int = 0) -> None:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else a line a request
-        self._server = make_server(host, port, DomainDispatcherApplication(create_backend_app), threaded=True)
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._server = make_server(host, port, self._answer, threaded=True)
+        self.requests: list[str] = []
+        """What was asked, in order: `PUT /bucket/key`, `SSM.GetParameter`."""
         self._thread = threading.Thread(target=self._server.serve_forever, name="local-aws", daemon=True)
         self._clients: dict[str, Any] = {}
         self.port = self._server.server_port
@@ -53,6 +63,12 @@ class LocalAws:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
+        self.requests.append(environ.get("HTTP_X_AMZ_TARGET", path).removeprefix("Amazon"))
+        answer: Iterable[bytes] = self._moto(environ, start_response)
+        return answer
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3's clients share no type
         if service not in self._clients:
@@ -98,3 +114,22 @@ class LocalAws:
         s3 = self.client("s3")
         for path in sorted(folder.rglob("*.json*")):
             s3.put_object(Bucket=BUCKET, Key=path.relative_to(folder).as_posix(), Body=path.read_bytes())
+
+
+parser = argparse.ArgumentParser(prog="python -m local.aws", description="An AWS on this machine.")
+parser.add_argument("--api-key", required=True, help="the secret's value")
+parser.add_argument("--reviewers", required=True, help="the parameter's value")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serve until interrupted; one line of JSON says which variables point a function here."""
+    options = parser.parse_args(arguments)
+    forget_real_aws()
+    with suppress(KeyboardInterrupt), LocalAws() as aws:
+        aws.prepare(options.api_key, options.reviewers)
+        print(json.dumps(aws.variables), flush=True)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""A Braintrust and an AWS in processes of their own, and contenders that run against them."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from local.aws import CREDENTIALS
+from local.braintrust.remote import RemoteBraintrust
+
+TAG = "review"
+REVIEWER_COUNT = 5
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds that the API takes to answer."""
+
+    query: float = 0.0
+    insert: float = 0.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run of one contender."""
+
+    assigned: int
+    wall: float
+    cpu: float
+    growth: int
+    """Bytes of memory at the peak, above what the process had before."""
+    peak: int
+    requests: Counter[str]
+
+
+@contextmanager
+def process(*module: str) -> Iterator[dict[str, Any]]:
+    """`python -m module`, for as long as the block lasts; yields the JSON line that it says when it is up."""
+    with subprocess.Popen([sys.executable, "-m", *module], stdout=subprocess.PIPE, text=True) as running:  # noqa: S603 - our own modules
+        try:
+            yield json.loads(running.stdout.readline())  # type: ignore[union-attr] # it is a pipe
+        finally:
+            running.kill()
+
+
+@contextmanager
+def servers(rows: int, latency: Latency) -> Iterator[tuple[RemoteBraintrust, dict[str, str]]]:
+    """Both servers with fresh rows; yields the one, and the environment of a contender."""
+    emails = [f"reviewer{number}@example.com" for number in range(REVIEWER_COUNT)]
+    words = [word for email in emails for word in ("--user", email)]
+    with process("local.braintrust", "--port", "0", "--rows", str(rows), "--tag", TAG, *words) as there:
+        remote = RemoteBraintrust(there["url"])
+        for kind, seconds in asdict(latency).items():
+            remote.post("faults", {"kind": kind, "latency": seconds, "times": None})
+        user_ids = ",".join(there["users"].values())
+        with process("local.aws", "--api-key", there["api_key"], "--reviewers", user_ids) as variables:
+            yield (
+                remote,
+                CREDENTIALS
+                | {
+                    "PATH": os.environ["PATH"],
+                    "BRAINTRUST_API_URL": there["url"],
+                    "BRAINTRUST_API_KEY": there["api_key"],
+                    "PROJECT_ID": there["project_id"],
+                    "EMPTY_PROJECT_ID": remote.post("projects", {"name": "Empty"}),
+                    "TAG": TAG,
+                    "USER_IDS": user_ids,
+                }
+                | variables,
+            )
+
+
+def contend(contender: str, rows: int, latency: Latency) -> Measured:
+    """One run of `ours` or `script` over fresh rows. Raises ValueError unless each row then has one reviewer."""
+    with servers(rows, latency) as (remote, environ):
+        command = [sys.executable, "-m", "benchmarks.client", contender]
+        ran = subprocess.run(command, env=environ, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 - our own module
+        requests = Counter(request["kind"] for request in remote.get("requests"))
+        reviewers = Counter(map(len, remote.get("assignments").values()))
+    if reviewers != {1: rows}:
+        raise ValueError(f"{contender}: rows by number of reviewers: {dict(reviewers)}, not {rows} with one")
+    return Measured(**json.loads(ran.stdout.splitlines()[-1]), requests=requests)
