@@ -225,6 +225,8 @@ def record(job: Job, outlook: Outlook, outcomes: list[Outcome], began: float) ->
     except AuditError as error:
         problems.append(str(error))
     emit(run_metrics(result, job.client.counts))
+    for warning in result["warnings"]:
+        logger.warning("run warned", warning=warning)
     logger.info("run finished", result=result)
     failure = unwritten(outcomes)
     if problems:
