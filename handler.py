@@ -7,10 +7,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lib.deadline import Deadline
 from lib.run import run
-from lib.telemetry import logger, metrics
+from lib.telemetry import logger
 
 
-@metrics.log_metrics
 def lambda_handler(event: object, context: LambdaContext) -> dict[str, Any]:
     """Hand the tagged rows that have no reviewer to the reviewers, and return what was done.
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 NAMESPACE = "BraintrustReviewAssigner"
 METRICS = {
@@ -28,13 +28,14 @@ METRICS = {
 """Every metric, with its unit. The dimension is Powertools' own: `service`, from POWERTOOLS_SERVICE_NAME."""
 
 logger = Logger(use_rfc3339=True)
-metrics = Metrics(namespace=NAMESPACE)
 
 
 def emit(values: Mapping[str, float]) -> None:
-    """Add the metrics of one run; the handler's decorator writes them out when it ends."""
+    """Write metrics out at once, as a line of their own: two runs in one process share nothing."""
+    metrics = EphemeralMetrics(namespace=NAMESPACE)
     for name, value in values.items():
         metrics.add_metric(name=name, unit=METRICS[name], value=value)
+    metrics.flush_metrics()
 
 
 def run_metrics(result: Mapping[str, Any], counts: Mapping[str, int]) -> dict[str, float]:

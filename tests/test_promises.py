@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from local.braintrust.server import LocalBraintrust
 from tests.local_aws import LocalAws
 from tests.processes import Death, start
 from tests.soak import scenario
-from tests.world import ASSIGNMENTS, TAG, World
+from tests.world import ASSIGNMENTS, TAG, World, invoke
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
@@ -356,6 +357,21 @@ def test_two_to_four_runs_side_by_side_give_every_row_to_one_person(world: World
     assert [run.error for run in ended] == [None] * 4
     assert world.braintrust.store.contested() == {}
     assert sorted(Counter(who[0] for who in world.assignments().values()).values()) == [10, 10, 11]
+
+
+def test_runs_side_by_side_in_one_process_share_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add_users(2)
+    world.add_rows(12)
+    for name, value in world.environ.items():
+        monkeypatch.setenv(name, value)
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: invoke(), range(4)))
+    assert {result["status"] for result in results} <= {"assigned", "nothing_to_assign"}
+    assert len({result["run_id"] for result in results}) == 4
+    assert world.braintrust.store.contested() == {}
+    assert Counter(who[0] for who in world.assignments().values()) == dict.fromkeys(world.users, 6)
 
 
 @pytest.mark.parametrize("decade", range(10))
