@@ -22,10 +22,7 @@ MOST_WALL, MOST_ABOVE_IDEAL, MOST_CPU, MOST_COLD, MOST_BYTES = 0.6, 1.1, 1.2, 1.
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
 parser.add_argument("--quick", action="store_true", help="without the 100,000 rows that wait for a slow API")
 parser.add_argument(
-    "--profile",
-    metavar="ROWS",
-    type=int,
-    help="only say where the time goes over so many rows, without latency",
+    "--profile", metavar="ROWS", type=int, help="only say where the time goes over so many rows, without latency"
 )
 
 
@@ -52,9 +49,7 @@ def ideal(rows: int, latency: Latency) -> float:
 
 def waiting(screen: Screen, sizes: tuple[int, ...]) -> None:
     """An API as slow as the real one."""
-    screen.head(
-        f"An API that takes {SLOW.query * 1000:.0f} ms for a page, {SLOW.insert * 1000:.0f} ms for an insert"
-    )
+    screen.head(f"An API that takes {SLOW.query * 1000:.0f} ms for a page, {SLOW.insert * 1000:.0f} ms for an insert")
     table: list[tuple[object, ...]] = []
     for rows in screen.progress(sizes, "Measuring"):
         least = ideal(rows, SLOW)
@@ -62,21 +57,13 @@ def waiting(screen: Screen, sizes: tuple[int, ...]) -> None:
         for who, run in runs.items():
             ratios = (f"{run.wall / runs['script'].wall:.2f}", f"{run.wall / least:.2f}")
             table.append((rows, who, f"{run.wall:.1f}", *ratios, *asked(run)))
-        table.append(
-            (rows, "ideal", f"{least:.1f}", f"{least / runs['script'].wall:.2f}", "1.00", "", "", "")
-        )
+        table.append((rows, "ideal", f"{least:.1f}", f"{least / runs['script'].wall:.2f}", "1.00", "", "", ""))
         if rows == JUDGED:
             wall, above = runs["ours"].wall / runs["script"].wall, runs["ours"].wall / least
             queries = runs["ours"].requests["query"]
-    screen.table(
-        ("Rows", "", "Wall s", "Of script", "Of ideal", "Queries", "Inserts", "Look-ups"), table, left=2
-    )
-    screen.check(
-        f"{JUDGED:,} rows: {wall:.2f} of the script's time, at most {MOST_WALL}", ok=wall <= MOST_WALL
-    )
-    screen.check(
-        f"{JUDGED:,} rows: {above:.2f} of the ideal, at most {MOST_ABOVE_IDEAL}", ok=above <= MOST_ABOVE_IDEAL
-    )
+    screen.table(("Rows", "", "Wall s", "Of script", "Of ideal", "Queries", "Inserts", "Look-ups"), table, left=2)
+    screen.check(f"{JUDGED:,} rows: {wall:.2f} of the script's time, at most {MOST_WALL}", ok=wall <= MOST_WALL)
+    screen.check(f"{JUDGED:,} rows: {above:.2f} of the ideal, at most {MOST_ABOVE_IDEAL}", ok=above <= MOST_ABOVE_IDEAL)
     screen.check(f"{JUDGED:,} rows: {queries} queries, as few as can be", ok=queries == JUDGED // PAGE + 1)
 
 
@@ -102,8 +89,7 @@ def computing(screen: Screen) -> None:
     most = SIZES[-1]
     cpu = found["ours", most].cpu / found["script", most].cpu
     a_row = {
-        who: (found[who, most].growth - found[who, SIZES[1]].growth) / (most - SIZES[1])
-        for who in ("ours", "script")
+        who: (found[who, most].growth - found[who, SIZES[1]].growth) / (most - SIZES[1]) for who in ("ours", "script")
     }
     screen.check(f"{most:,} rows: {cpu:.2f} of the script's CPU time, at most {MOST_CPU}", ok=cpu <= MOST_CPU)
     screen.check(
@@ -119,11 +105,7 @@ def cold_start(screen: Screen, times: int) -> None:
     screen.table(
         ("", "Wall s", "CPU s", "Modules"),
         [
-            (
-                "boto3, requests, Powertools and three clients",
-                *_seconds(floor.wall, floor.cpu),
-                int(floor.modules),
-            ),
+            ("boto3, requests, Powertools and three clients", *_seconds(floor.wall, floor.cpu), int(floor.modules)),
             ("handler and its three clients", *_seconds(ours.wall, ours.cpu), int(ours.modules)),
         ],
     )
@@ -153,7 +135,7 @@ def _seconds(*values: float) -> list[str]:
 
 def profile(rows: int) -> None:
     """Print where one run spends its time."""
-    with servers(rows, NONE) as (_, environ):
+    with servers(rows, NONE) as environ:
         command = [sys.executable, "-m", "benchmarks.client", "ours", "--profile"]
         subprocess.run(command, env=environ, check=True)  # noqa: S603 - our own module
 

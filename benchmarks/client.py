@@ -15,22 +15,22 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import requests
 
+import handler
 import lib.assign
 from benchmarks.published_script import Script
-from lib.deadline import Deadline
-from lib.run import run
 
 SECONDS = 900.0
 
 
 def ours(project_id: str) -> int:
-    environ = os.environ | {"PROJECT_ID": project_id}
-    result = run({}, environ, Deadline(lambda: SECONDS * 1000), str(uuid.uuid4()))
-    return int(result["assigned"])
+    context = SimpleNamespace(aws_request_id=str(uuid.uuid4()), get_remaining_time_in_millis=lambda: SECONDS * 1000)
+    os.environ["PROJECT_ID"] = project_id
+    return int(handler.lambda_handler({}, context)["assigned"])
 
 
 def script(project_id: str) -> int:
@@ -91,13 +91,13 @@ def profiled(job: Callable[[str], int], project_id: str) -> None:
 
 
 def main() -> None:
-    job = {"ours": ours, "script": script}[sys.argv[1]]
+    job, project_id = {"ours": ours, "script": script}[sys.argv[1]], os.environ["PROJECT_ID"]
     job(os.environ["EMPTY_PROJECT_ID"])
     requests.delete(f"{os.environ['BRAINTRUST_API_URL']}/_local/requests", timeout=60)
     if "--profile" in sys.argv:
-        profiled(job, os.environ["PROJECT_ID"])
+        profiled(job, project_id)
     else:
-        print("\n" + json.dumps(measure(job, os.environ["PROJECT_ID"])))
+        print("\n" + json.dumps(measure(job, project_id)))
 
 
 if __name__ == "__main__":

@@ -57,15 +57,8 @@ def compare(times: int) -> tuple[Start, Start]:
 def import_times(most: int) -> list[str]:
     """The modules whose import takes longest by themselves, as `-X importtime` prints them: own, cumulated, name."""
     ran = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", "import handler"],
-        stderr=subprocess.PIPE,
-        text=True,
-        check=True,
+        [sys.executable, "-X", "importtime", "-c", "import handler"], stderr=subprocess.PIPE, text=True, check=True
     )
-    lines = [
-        line.removeprefix("import time:")
-        for line in ran.stderr.splitlines()
-        if line.startswith("import time:")
-    ]
+    lines = [line.removeprefix("import time:") for line in ran.stderr.splitlines() if line.startswith("import time:")]
     lines = [line for line in lines if line.split("|")[0].strip().isdigit()]
     return sorted(lines, key=lambda line: -int(line.split("|")[0]))[:most]

@@ -38,16 +38,12 @@ class Simulation:
         now = START + timedelta(hours=self.hours)
         for number, age in enumerate(arrivals):
             created = (now - timedelta(hours=age)).timestamp()
-            self.rows.append(
-                Row(f"{self.hours:05}-{number:04}", created, 1, (), reviewed=False, readable=True)
-            )
+            self.rows.append(Row(f"{self.hours:05}-{number:04}", created, 1, (), reviewed=False, readable=True))
         self.rows = [row for row in self.rows if row.created >= (now - timedelta(days=self.days)).timestamp()]
         waiting = sum(row.needs_reviewer for row in self.rows)
         plan = make_plan(Plan("project", "tag", {}, now), self.rows, Roster(self.people), self.plan)
         given = dict(plan.assignments)
-        self.rows = [
-            row._replace(reviewers=(given[row.id],)) if row.id in given else row for row in self.rows
-        ]
+        self.rows = [row._replace(reviewers=(given[row.id],)) if row.id in given else row for row in self.rows]
         self.given.update(given.values())
         self.published.update(self.people[place % len(self.people)].id for place in range(waiting))
         if waiting:
@@ -87,11 +83,7 @@ def main() -> None:
     """Print the table."""
     print(f"{'720 hourly runs':<34}{'rows':>7}{'ours':>8}{'worst':>8}{'published':>11}")
     for count, rate in CASES:
-        for how, options in (
-            ("", {}),
-            (", by chance", {"seed": 1}),
-            (", 30 % tagged late", {"seed": 1, "late": 0.3}),
-        ):
+        for how, options in (("", {}), (", by chance", {"seed": 1}), (", 30 % tagged late", {"seed": 1, "late": 0.3})):
             done = month(staff(*[1.0] * count), rate, **options)
             numbers = (done.spread(done.given), done.worst, done.spread(done.published))
             print(
@@ -102,9 +94,7 @@ def main() -> None:
     print(
         f"{'weights 1, 1, 1, 0.5 at 7 rows/h':<34}{done.given.total():>7}{done.spread(done.given):>8.1f}{done.worst:>8.1f}"
     )
-    print(
-        "ours, worst, published: max minus min of the rows received, per weight; worst: after any of the runs"
-    )
+    print("ours, worst, published: max minus min of the rows received, per weight; worst: after any of the runs")
 
 
 if __name__ == "__main__":

@@ -7,14 +7,11 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from local.aws import CREDENTIALS
 from local.braintrust.remote import RemoteBraintrust
-
-TAG = "review"
-REVIEWER_COUNT = 5
 
 
 @dataclass(frozen=True)
@@ -49,37 +46,21 @@ def process(*module: str) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def servers(rows: int, latency: Latency) -> Iterator[tuple[RemoteBraintrust, dict[str, str]]]:
-    """Both servers with fresh rows; yields the one, and the environment of a contender."""
-    emails = [f"reviewer{number}@example.com" for number in range(REVIEWER_COUNT)]
-    words = [word for email in emails for word in ("--user", email)]
-    with process("local.braintrust", "--port", "0", "--rows", str(rows), "--tag", TAG, *words) as there:
-        remote = RemoteBraintrust(there["url"])
-        for kind, seconds in asdict(latency).items():
-            remote.post("faults", {"kind": kind, "latency": seconds, "times": None})
-        user_ids = ",".join(there["users"].values())
-        with process("local.aws", "--api-key", there["api_key"], "--reviewers", user_ids) as variables:
-            yield (
-                remote,
-                CREDENTIALS
-                | {
-                    "PATH": os.environ["PATH"],
-                    "BRAINTRUST_API_URL": there["url"],
-                    "BRAINTRUST_API_KEY": there["api_key"],
-                    "PROJECT_ID": there["project_id"],
-                    "EMPTY_PROJECT_ID": remote.post("projects", {"name": "Empty"}),
-                    "TAG": TAG,
-                    "USER_IDS": user_ids,
-                }
-                | variables,
-            )
+def servers(rows: int, latency: Latency) -> Iterator[dict[str, str]]:
+    """Both servers with fresh rows; yields the environment of a contender."""
+    times = ("--query", str(latency.query), "--insert", str(latency.insert))
+    with process("benchmarks.braintrust", "--rows", str(rows), *times) as there:
+        secrets = ("--api-key", there["BRAINTRUST_API_KEY"], "--reviewers", there["USER_IDS"])
+        with process("local.aws", *secrets) as variables:
+            yield CREDENTIALS | {"PATH": os.environ["PATH"]} | there | variables
 
 
 def contend(contender: str, rows: int, latency: Latency) -> Measured:
     """One run of `ours` or `script` over fresh rows. Raises ValueError unless each row then has one reviewer."""
-    with servers(rows, latency) as (remote, environ):
+    with servers(rows, latency) as environ:
         command = [sys.executable, "-m", "benchmarks.client", contender]
         ran = subprocess.run(command, env=environ, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 - our own module
+        remote = RemoteBraintrust(environ["BRAINTRUST_API_URL"])
         requests = Counter(request["kind"] for request in remote.get("requests"))
         reviewers = Counter(map(len, remote.get("assignments").values()))
     if reviewers != {1: rows}:

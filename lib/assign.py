@@ -74,12 +74,8 @@ def assign_batch(
 def _payload(batch: Assignments, build: Callable[[str, str], Event]) -> bytes:
     """The events as JSON. From row to row only the id differs, so the rest is written out once a reviewer."""
     blank = uuid.uuid4().hex
-    around = {
-        who: json.dumps(build(blank, who)).split(json.dumps(blank)) for who in {who for _, who in batch}
-    }
-    return (
-        f'{{"events": [{", ".join(json.dumps(row_id).join(around[who]) for row_id, who in batch)}]}}'.encode()
-    )
+    around = {who: json.dumps(build(blank, who)).split(json.dumps(blank)) for who in {who for _, who in batch}}
+    return f'{{"events": [{", ".join(json.dumps(row_id).join(around[who]) for row_id, who in batch)}]}}'.encode()
 
 
 def assign_all(
@@ -138,9 +134,7 @@ class _Sender:
         except RequestFailed as failure:
             in_doubt = in_doubt or failure.may_have_landed
             error = self._client.explain("insert", failure)
-            self.outcomes[start:end] = [Outcome("unknown" if in_doubt else "failed", error=error)] * (
-                end - start
-            )
+            self.outcomes[start:end] = [Outcome("unknown" if in_doubt else "failed", error=error)] * (end - start)
             if failure.status not in {400, 413}:
                 if failure.status in FATAL:
                     self.stopped.set()

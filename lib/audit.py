@@ -94,9 +94,7 @@ class Audit:
     def write_outcomes(self, assignments: Assignments, outcomes: list[Outcome]) -> None:
         """One line a planned row, and the ids of those that were assigned. Raises AuditError after trying both."""
         head = f'{{"run_id": {json.dumps(self.run_id)}, "row_id": '
-        tail = cache(
-            lambda who, what: f', "reviewer_id": {json.dumps(who)}, {json.dumps(what._asdict())[1:]}\n'
-        )
+        tail = cache(lambda who, what: f', "reviewer_id": {json.dumps(who)}, {json.dumps(what._asdict())[1:]}\n')
         lines = (
             head + json.dumps(row_id) + tail(reviewer, outcome)
             for (row_id, reviewer), outcome in zip(assignments, outcomes, strict=True)

@@ -74,9 +74,7 @@ class Aws:
                 key = _key_field(key, source)
         key = key.strip()
         if not key or not key.isascii() or not key.isprintable() or " " in key:
-            raise ConfigurationError(
-                f"{source} holds no usable API key: one line of plain characters, such as sk-..."
-            )
+            raise ConfigurationError(f"{source} holds no usable API key: one line of plain characters, such as sk-...")
         return key
 
     def _parameter(self, variable: str, name: str) -> str:

@@ -38,11 +38,7 @@ LOOKUP_PAGE = 1000
 CURSOR_HEADERS = ("x-bt-cursor", "x-amz-meta-bt_cursor", "x-amz-meta-bt-cursor")
 NAMES = {"query": "BTQL query", "insert": "insert", "user": "user look-up", "group": "group look-up"}
 WRONG_PROJECT = "verify that PROJECT_ID {project} exists and that the key may read it"
-ADVICE = {
-    401: "check that the API key is correct and has not expired",
-    403: WRONG_PROJECT,
-    404: WRONG_PROJECT,
-}
+ADVICE = {401: "check that the API key is correct and has not expired", 403: WRONG_PROJECT, 404: WRONG_PROJECT}
 
 
 Headers = Mapping[str, str]
@@ -87,11 +83,7 @@ class Braintrust:
     """The calls this product makes. Safe to use from several threads; each call ends by the deadline."""
 
     def __init__(
-        self,
-        settings: Settings,
-        api_key: str,
-        deadline: Deadline,
-        sleep: Callable[[float], None] = time.sleep,
+        self, settings: Settings, api_key: str, deadline: Deadline, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         self.deadline = deadline
         self.counts: Counter[str] = Counter()
@@ -159,9 +151,7 @@ class Braintrust:
                     isinstance(item, dict) and _is_id(item.get("id")) for item in page
                 ):
                     raise QueryError(f"{NAMES[kind]} failed: the answer is not a list of objects with ids")
-                if all(
-                    item["id"] in found for item in page
-                ):  # empty, or a server that knows no starting_after
+                if all(item["id"] in found for item in page):  # empty, or a server that knows no starting_after
                     return list(found.values())
                 found |= {item["id"]: item for item in page}
                 path = f"{start}&starting_after={quote(page[-1]['id'], safe='')}"
@@ -205,12 +195,7 @@ class Braintrust:
             landed, retry_after = failure.may_have_landed, None
             try:
                 status, headers, content = self._answer(method, path, body(), deadline)
-            except (
-                requests.ConnectionError,
-                requests.Timeout,
-                urllib3.exceptions.HTTPError,
-                OSError,
-            ) as error:
+            except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError, OSError) as error:
                 reason = self.clean(f"{type(error).__name__}: {error}")
                 failure = RequestFailed(reason, may_have_landed=landed or not _never_sent(error))
                 if _is_hopeless(error):
@@ -219,9 +204,7 @@ class Braintrust:
                 landed = landed or status == 408 or not 300 <= status < 500
                 if 200 <= status < 300:
                     return Answer(headers, self._decode(content, status))
-                failure = RequestFailed(
-                    self._reason(status, headers, content), status, may_have_landed=landed
-                )
+                failure = RequestFailed(self._reason(status, headers, content), status, may_have_landed=landed)
                 retry_after = headers.get("Retry-After")
                 lighter = status in TOO_HEAVY and lighten()
                 if not lighter and status not in RETRIED:
@@ -246,9 +229,7 @@ class Braintrust:
         with self._lock:
             self.counts.update(names)
 
-    def _answer(
-        self, method: str, path: str, body: bytes | None, deadline: Deadline
-    ) -> tuple[int, Headers, bytes]:
+    def _answer(self, method: str, path: str, body: bytes | None, deadline: Deadline) -> tuple[int, Headers, bytes]:
         """One attempt, within REQUEST_TIMEOUT and the deadline as a whole.
 
         The socket's own timeouts only bound each silence; an answer that drips is left to its thread.
@@ -340,18 +321,12 @@ def _read(response: requests.Response, give_up: float) -> bytes | None:
 def _never_sent(error: Exception) -> bool:
     """The connection was not even made, so nothing can have been applied."""
     cause = getattr(error.args[0] if error.args else None, "reason", None)
-    return isinstance(error, requests.ConnectTimeout) or isinstance(
-        cause, urllib3.exceptions.NewConnectionError
-    )
+    return isinstance(error, requests.ConnectTimeout) or isinstance(cause, urllib3.exceptions.NewConnectionError)
 
 
 def _is_hopeless(error: Exception) -> bool:
     """A fault that no later try can cure: a request that cannot be sent, a certificate that does not hold."""
-    faults = (
-        requests.exceptions.InvalidURL,
-        requests.exceptions.InvalidHeader,
-        requests.exceptions.InvalidSchema,
-    )
+    faults = (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader, requests.exceptions.InvalidSchema)
     return isinstance(error, faults) or "CERTIFICATE_VERIFY_FAILED" in str(error)
 
 

@@ -53,10 +53,7 @@ class Plan:
 
     def carry(self, now: datetime) -> dict[str, Carried]:
         """What a plan made at `now` has to carry along: the rows planned in the two hours before."""
-        made = (
-            Carried(row_id, reviewer_id, self.created_at, self.tag)
-            for row_id, reviewer_id in self.assignments
-        )
+        made = (Carried(row_id, reviewer_id, self.created_at, self.tag) for row_id, reviewer_id in self.assignments)
         return {entry.row_id: entry for entry in (*self.carried, *made) if now - entry.planned_at <= CARRY}
 
     def to_json(self, run_id: str) -> Iterator[str]:
@@ -146,9 +143,7 @@ def make_plan(draft: Plan, rows: Sequence[Row], roster: Roster, previous: Plan |
         else:
             held += 1
     seen = {row.id for row in rows} if carried else set()
-    unseen = [
-        entry.reviewer_id for entry in carried.values() if entry.tag == draft.tag and entry.row_id not in seen
-    ]
+    unseen = [entry.reviewer_id for entry in carried.values() if entry.tag == draft.tag and entry.row_id not in seen]
     received, open_now = _load(rows, [reviewer for _, reviewer in again] + unseen)
     served = previous.served if previous else []
     seats = _seats(roster, received, open_now, _last_served(rows, served), now)
@@ -166,9 +161,7 @@ def make_plan(draft: Plan, rows: Sequence[Row], roster: Roster, previous: Plan |
         assignments=again + dealt,
         repeated=len(again),
         carried=[entry for entry in carried.values() if entry.row_id not in sent],
-        reviewers=_explain(
-            roster, received, open_now, Counter(reviewer for _, reviewer in dealt), again, now
-        ),
+        reviewers=_explain(roster, received, open_now, Counter(reviewer for _, reviewer in dealt), again, now),
         waiting={why: count for why, count in waiting.items() if count},
         served=[reviewer for reviewer in served if reviewer not in last] + last,
     )
@@ -244,9 +237,7 @@ def _explain(
                 "reason": reason,
             }
         )
-    return reasons + [
-        {"entry": entry, "given": 0, "reason": "unknown to the organisation"} for entry in roster.unknown
-    ]
+    return reasons + [{"entry": entry, "given": 0, "reason": "unknown to the organisation"} for entry in roster.unknown]
 
 
 def spread(plan: Plan, given: Mapping[str, int]) -> float:

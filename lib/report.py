@@ -49,11 +49,7 @@ def describe(settings: Settings, window: Window, outlook: Outlook, outcomes: Seq
     reviewed = sum(row.reviewed and not row.reviewers for row in rows)
     failed = counts["failed"] + counts["unknown"]
     deferred = len(needy) - counts["assigned"] - failed
-    done = [
-        change
-        for change, outcome in zip(outlook.changes, outcomes, strict=False)
-        if outcome.status == "assigned"
-    ]
+    done = [change for change, outcome in zip(outlook.changes, outcomes, strict=False) if outcome.status == "assigned"]
     given = Counter(reviewer for _, reviewer in (outlook.changes if settings.dry_run else done))
     kept = {row_id for row_id, _ in done}
     waiting = [row for row in needy if row.id not in kept]
@@ -140,6 +136,4 @@ def unwritten(outcomes: Sequence[Outcome]) -> str:
     errors = [outcome.error for outcome in outcomes if outcome.status in {"failed", "unknown"}]
     if not errors:
         return ""
-    return (
-        f"{len(errors)} of {len(outcomes)} planned rows could not be written, the first because: {errors[0]}"
-    )
+    return f"{len(errors)} of {len(outcomes)} planned rows could not be written, the first because: {errors[0]}"

@@ -44,9 +44,7 @@ class Reviewer:
 
     def away_until(self, day: date) -> date | None:
         """The first day back, if the reviewer is away on `day`."""
-        return max(
-            (absence.until for absence in self.away if absence.start <= day < absence.until), default=None
-        )
+        return max((absence.until for absence in self.away if absence.start <= day < absence.until), default=None)
 
 
 @dataclass(frozen=True)
@@ -102,9 +100,7 @@ def parse_reviewers(value: object, source: str) -> tuple[Entry, ...]:
     problems: list[str] = []
     for item in value:
         if isinstance(item, str):
-            found = [
-                Entry("email" if "@" in name else "id", name) for name in re.split(r"[,\s]+", item) if name
-            ]
+            found = [Entry("email" if "@" in name else "id", name) for name in re.split(r"[,\s]+", item) if name]
         else:
             found = [entry] if (entry := _parse_object(item, problems)) else []
         for entry in found:
@@ -125,9 +121,7 @@ def _parse_object(item: object, problems: list[str]) -> Entry | None:
     before = len(problems)
     unknown = sorted(item.keys() - FIELDS)
     if unknown:
-        problems.append(
-            f"unknown field {masked(', '.join(unknown))} in {shown}; known: {', '.join(sorted(FIELDS))}"
-        )
+        problems.append(f"unknown field {masked(', '.join(unknown))} in {shown}; known: {', '.join(sorted(FIELDS))}")
     named = [key for key in KEYS if key in item]
     if len(named) != 1 or not isinstance(item[named[0]], str) or not item[named[0]].strip():
         problems.append(f"{shown} needs exactly one of id, email, group, as text")
@@ -192,9 +186,7 @@ def resolve(entries: Iterable[Entry], directory: Directory) -> Roster:
     users = directory.users()
     warnings = []
     if users is None:
-        warnings.append(
-            "the key may not list users (403): reviewer ids are used unchecked, e-mails cannot be resolved"
-        )
+        warnings.append("the key may not list users (403): reviewer ids are used unchecked, e-mails cannot be resolved")
     found = _Resolution(None if users is None else {user.id.lower(): user.id for user in users})
     by_email = {user.email: user.id for user in users or [] if user.email}
     groups = directory.groups() if any(entry.kind == "group" for entry in entries) else []

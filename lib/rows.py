@@ -71,9 +71,7 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def build_query(
-    settings: Settings, window: Window, cursor: str | None = None, limit: int | None = None
-) -> Json:
+def build_query(settings: Settings, window: Window, cursor: str | None = None, limit: int | None = None) -> Json:
     """The BTQL query for one page, in its JSON form, which needs no quoting: a tag can never add a clause."""
     created = _field("created")
     conditions: list[Json] = [
@@ -87,9 +85,7 @@ def build_query(
     for further in conditions[1:]:
         condition = {"op": "and", "left": condition, "right": further}
     query: Json = {
-        "select": [
-            {"alias": name, "expr": _field(name)} for name in ("id", "created", "_xact_id", "metadata")
-        ],
+        "select": [{"alias": name, "expr": _field(name)} for name in ("id", "created", "_xact_id", "metadata")],
         "from": {"op": "function", "name": _field("project_logs"), "args": [_literal(settings.project_id)]},
         "filter": condition,
         "limit": limit or settings.limit,
@@ -163,9 +159,7 @@ def fetch_all_logs(client: Braintrust, settings: Settings, window: Window, deadl
         if not rows or not cursor:
             break
         if cursor in cursors:
-            raise QueryError(
-                f"BTQL query failed: its cursor does not advance after page {page}; nothing was written"
-            )
+            raise QueryError(f"BTQL query failed: its cursor does not advance after page {page}; nothing was written")
         cursors.add(cursor)
     else:
         fetched.complete = False
@@ -179,15 +173,11 @@ def fetch_all_logs(client: Braintrust, settings: Settings, window: Window, deadl
             f"{len(unreadable)} rows have review fields of an unexpected type and are left alone, such as {unreadable[0]}"
         )
     if stale:
-        fetched.warnings.append(
-            "Braintrust said that its answer may be stale (realtime_state exhausted_timeout)"
-        )
+        fetched.warnings.append("Braintrust said that its answer may be stale (realtime_state exhausted_timeout)")
     return fetched
 
 
-def _query_body(
-    settings: Settings, window: Window, cursor: str | None, size: _PageSize
-) -> Callable[[], Json]:
+def _query_body(settings: Settings, window: Window, cursor: str | None, size: _PageSize) -> Callable[[], Json]:
     return lambda: {"query": build_query(settings, window, cursor, size.rows), "fmt": "json"}
 
 
@@ -195,9 +185,7 @@ def _read_page(answer: Answer) -> tuple[list[Json], str | None]:
     body = answer.body
     rows = body.get("data") if isinstance(body, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise QueryError(
-            'BTQL query failed: the answer has no list of rows under "data"; check BRAINTRUST_API_URL'
-        )
+        raise QueryError('BTQL query failed: the answer has no list of rows under "data"; check BRAINTRUST_API_URL')
     cursor = body.get("cursor") or next(filter(None, map(answer.headers.get, CURSOR_HEADERS)), None)
     if cursor is not None and not isinstance(cursor, str):
         raise QueryError("BTQL query failed: the answer's cursor is not text")
@@ -237,9 +225,7 @@ def get_assignments(row: Json) -> list[str]:
     reviewers = _object(row.get("metadata")).get(ASSIGNMENTS)
     if reviewers is None:
         return []
-    if not isinstance(reviewers, list) or not all(
-        isinstance(reviewer, str) and reviewer for reviewer in reviewers
-    ):
+    if not isinstance(reviewers, list) or not all(isinstance(reviewer, str) and reviewer for reviewer in reviewers):
         raise UnreadableError(ASSIGNMENTS)
     return reviewers
 

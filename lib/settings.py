@@ -65,9 +65,7 @@ RULES: dict[str, Rule] = {
     "BRAINTRUST_API_KEY_SECRET_ID": Rule(str, "the name or ARN of a Secrets Manager secret", ""),
     "BRAINTRUST_API_KEY_PARAMETER": Rule(str, "the name of an SSM SecureString parameter", ""),
     "REVIEWERS_PARAMETER": Rule(str, "the name of the SSM parameter with the reviewers"),
-    "IMPERSONATE_USER": Rule(
-        str, "a user id or e-mail address, or empty", "", lambda text: text.isprintable()
-    ),
+    "IMPERSONATE_USER": Rule(str, "a user id or e-mail address, or empty", "", lambda text: text.isprintable()),
     "AUDIT_BUCKET": Rule(str, "the name of an S3 bucket"),
     "AUDIT_PREFIX": Rule(str, "an S3 key prefix", "audit/"),
 }

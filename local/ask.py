@@ -14,9 +14,7 @@ QUESTIONS = sorted(path.stem for path in SQL.glob("*.sql") if path.stem != VIEWS
 
 parser = argparse.ArgumentParser(prog="python -m local.ask", description="Ask the audit, with DuckDB.")
 parser.add_argument("question", choices=QUESTIONS)
-parser.add_argument(
-    "audit", nargs="?", default=".local/audit", help="a folder with a copy of the audit (.local/audit)"
-)
+parser.add_argument("audit", nargs="?", default=".local/audit", help="a folder with a copy of the audit (.local/audit)")
 parser.add_argument("--row-id", default="", help="the row, for which_run_assigned_this_row")
 
 

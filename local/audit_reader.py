@@ -70,11 +70,7 @@ class Folder:
 
     def folders(self, prefix: str) -> list[str]:
         base = self.root / prefix
-        return (
-            sorted(f"{prefix}{path.name}/" for path in base.iterdir() if path.is_dir())
-            if base.is_dir()
-            else []
-        )
+        return sorted(f"{prefix}{path.name}/" for path in base.iterdir() if path.is_dir()) if base.is_dir() else []
 
     def keys(self, prefix: str, after: str) -> Iterator[str]:
         found = (path.relative_to(self.root).as_posix() for path in (self.root / prefix).rglob("*.json*"))
@@ -106,11 +102,7 @@ class Bucket:
 
     def folders(self, prefix: str) -> list[str]:
         found = self._pages(prefix, Delimiter="/")
-        return [
-            item["Prefix"].removeprefix(self.prefix)
-            for page in found
-            for item in page.get("CommonPrefixes", [])
-        ]
+        return [item["Prefix"].removeprefix(self.prefix) for page in found for item in page.get("CommonPrefixes", [])]
 
     def keys(self, prefix: str, after: str) -> Iterator[str]:
         for page in self._pages(prefix, StartAfter=self.prefix + after):
@@ -242,9 +234,7 @@ def _address_of(stack: str) -> str:
     try:
         return f"s3://{outputs['AuditBucketName']}/{outputs['AuditPrefix']}"
     except KeyError as error:
-        raise AuditUnreadableError(
-            f"the stack {stack} has no output {error}: is it a review assigner?"
-        ) from error
+        raise AuditUnreadableError(f"the stack {stack} has no output {error}: is it a review assigner?") from error
 
 
 def projects(place: Place) -> list[str]:

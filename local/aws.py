@@ -21,11 +21,7 @@ HOST = "127.0.0.1"
 BUCKET = "review-assigner-audit"
 SECRET = "review-assigner/braintrust-api-key"  # noqa: S105 - its name
 REVIEWERS = "/review-assigner/reviewers"
-CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "local",
-    "AWS_SECRET_ACCESS_KEY": "local",
-    "AWS_DEFAULT_REGION": "us-east-1",
-}
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
 def forget_real_aws() -> None:

@@ -50,10 +50,7 @@ def steps(
     top = nice(max((value for _, value in points), default=0))
     span = (end - begin) / timedelta(seconds=1)
     placed = [
-        (
-            LEFT + PLOT_WIDTH * ((at - begin) / timedelta(seconds=1)) / span,
-            TOP + PLOT_HEIGHT * (1 - value / top),
-        )
+        (LEFT + PLOT_WIDTH * ((at - begin) / timedelta(seconds=1)) / span, TOP + PLOT_HEIGHT * (1 - value / top))
         for at, value in points
     ]
     line = "".join(f"V{y:.1f}H{x_next:.1f}" for (_, y), (x_next, _) in pairwise(placed))

@@ -50,9 +50,7 @@ def main() -> int:
         NAMES.parent.mkdir(exist_ok=True)
         NAMES.write_text(json.dumps(people), "utf-8")
         aws.prepare(braintrust.api_key, ", ".join(person.email for person in TEAM))
-        screen.say(
-            "The review assigner on this machine: nothing leaves it, nothing has to be set up.", "bold"
-        )
+        screen.say("The review assigner on this machine: nothing leaves it, nothing has to be set up.", "bold")
         screen.line("Braintrust", f"{braintrust.url}  local stand-in, project {braintrust.project_id}")
         screen.line("AWS", f"{aws.url}  moto: bucket, secret, parameter")
         screen.line("Reviewers", f"{', '.join(people.values())}  ({REVIEWERS})")

@@ -31,8 +31,7 @@ class Function:
         with self._environment(), self._output():
             handler = importlib.import_module("handler")
             context = SimpleNamespace(
-                aws_request_id=str(uuid.uuid4()),
-                get_remaining_time_in_millis=lambda: LAMBDA_SECONDS * 1000,
+                aws_request_id=str(uuid.uuid4()), get_remaining_time_in_millis=lambda: LAMBDA_SECONDS * 1000
             )
             result: dict[str, Any] = handler.lambda_handler(event, context)
             return result

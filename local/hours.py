@@ -52,9 +52,7 @@ class Ran(NamedTuple):
     wrong: list[str]
 
 
-def play(
-    screen: Screen, braintrust: LocalBraintrust, aws: LocalAws, people: Mapping[str, str], log: Path
-) -> None:
+def play(screen: Screen, braintrust: LocalBraintrust, aws: LocalAws, people: Mapping[str, str], log: Path) -> None:
     """`people`: names by user id."""
     client = Braintrust(api_key=braintrust.api_key, base_url=braintrust.url)
     traffic = Traffic(1, list(people))
@@ -72,9 +70,7 @@ def play(
     start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=STEPS[-1].hour)
     set_clock(braintrust, start)
     events = traffic.past(BACKLOG, start, days=9)
-    for first in screen.progress(
-        range(0, len(events), 250), "Logging nine days of a support assistant's rows"
-    ):
+    for first in screen.progress(range(0, len(events), 250), "Logging nine days of a support assistant's rows"):
         send(client, braintrust.project_id, events[first : first + 250])
     tagged = sum(TAG in event.get("tags", ()) for event in events)
     screen.say(
@@ -111,11 +107,7 @@ def all_rows(braintrust: LocalBraintrust) -> dict[str, Row]:
 
 
 def compare(
-    step: Step,
-    result: dict[str, Any],
-    before: dict[str, Row],
-    after: dict[str, Row],
-    people: Mapping[str, str],
+    step: Step, result: dict[str, Any], before: dict[str, Row], after: dict[str, Row], people: Mapping[str, str]
 ) -> list[str]:
     """The ids of the rows that the run left otherwise than it must: see `wrong_rows`."""
     needy = [row for row in before.values() if needs_reviewer(row, TAG, result["window"]["from"])]
@@ -175,7 +167,5 @@ def show_checks(screen: Screen, braintrust: LocalBraintrust, ran: list[Ran]) -> 
         f"all {assigned:,} rows that needed a reviewer have exactly one, none has ever had two",
         ok=not left and not braintrust.store.contested(),
     )
-    spans = [
-        max(run.result["per_reviewer"].values()) - min(run.result["per_reviewer"].values()) for run in ran
-    ]
+    spans = [max(run.result["per_reviewer"].values()) - min(run.result["per_reviewer"].values()) for run in ran]
     screen.check("in each run nobody was given more than one row more than anybody else", ok=max(spans) <= 1)

@@ -24,29 +24,17 @@ from local.markup import Html, join, tag
 
 OUT = Path(".local/report.html")
 STYLE = Path(__file__).with_name("report.css")
-POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'"  # whatever gets into the page: it loads and runs nothing
-)
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # whatever gets into the page: it loads and runs nothing
 MOST_PROJECTS, MOST_REVIEWERS, MOST_RUNS, MOST_FAILURES, MOST_WARNINGS, LONGEST = 6, 40, 24, 20, 3, 300
-COLOURS = {
-    "failed": "bad",
-    "incomplete": "warn",
-    "assigned": "good",
-    "nothing_to_assign": "good",
-    "undone": "good",
-}
+COLOURS = {"failed": "bad", "incomplete": "warn", "assigned": "good", "nothing_to_assign": "good", "undone": "good"}
 Names = Mapping[str, str]
 
 parser = argparse.ArgumentParser(prog="python -m local.report", description="One HTML page from an audit.")
 add_arguments(parser)
 parser.add_argument("--days", type=int, default=30, metavar="N", help="the last N days, today included (30)")
-parser.add_argument(
-    "-o", "--out", type=Path, default=OUT, metavar="FILE", help=f"where the page goes ({OUT})"
-)
+parser.add_argument("-o", "--out", type=Path, default=OUT, metavar="FILE", help=f"where the page goes ({OUT})")
 parser.add_argument("--project", help="this project only; without it, those with the newest runs")
-parser.add_argument(
-    "--names", type=Path, metavar="FILE", help='a JSON object that names people: {"<user id>": "Ana"}'
-)
+parser.add_argument("--names", type=Path, metavar="FILE", help='a JSON object that names people: {"<user id>": "Ana"}')
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -72,14 +60,10 @@ def read_names(file: Path | None) -> Names:
     try:
         return {str(who): shown(name) for who, name in json.loads(file.read_text("utf-8")).items()}
     except (OSError, ValueError, AttributeError) as error:
-        raise AuditUnreadableError(
-            f'{file} is not a JSON object such as {{"<user id>": "Ana"}}: {error}'
-        ) from error
+        raise AuditUnreadableError(f'{file} is not a JSON object such as {{"<user id>": "Ana"}}: {error}') from error
 
 
-def report(
-    place: Place, now: datetime, days: int, names: Names | None = None, project: str | None = None
-) -> str:
+def report(place: Place, now: datetime, days: int, names: Names | None = None, project: str | None = None) -> str:
     """The page about the last days of the audit at `place`."""
     since = now.date() - timedelta(days=days - 1)
     start = datetime(since.year, since.month, since.day, tzinfo=UTC)
@@ -138,12 +122,7 @@ def attention(figures: Figures, now: datetime) -> Html:
     sentences = needs_a_look(figures, now)
     if not sentences:
         return tag("p", "Nothing needs a look: the newest run ended well.", class_="card fine")
-    return tag(
-        "div",
-        tag("h3", "Needs a look"),
-        tag("ul", [tag("li", text) for text in sentences]),
-        class_="card look",
-    )
+    return tag("div", tag("h3", "Needs a look"), tag("ul", [tag("li", text) for text in sentences]), class_="card look")
 
 
 def tiles(figures: Figures, now: datetime) -> Html:
@@ -168,13 +147,7 @@ def tiles(figures: Figures, now: datetime) -> Html:
     return tag(
         "dl",
         [
-            tag(
-                "div",
-                tag("dt", name),
-                tag("dd", value, class_="big"),
-                tag("dd", note, class_="muted"),
-                class_="card",
-            )
+            tag("div", tag("dt", name), tag("dd", value, class_="big"), tag("dd", note, class_="muted"), class_="card")
             for name, value, note in shown_tiles
         ],
         class_="tiles",
@@ -188,9 +161,7 @@ def reviewers(figures: Figures, names: Names) -> Html:
     column = "day" if figures.bin_days == 1 else f"{figures.bin_days} days"
 
     def line(share: Share) -> Html:
-        said = ", ".join(
-            f"{day(at)}: {rows}" for at, rows in zip(figures.bins, share.per_bin, strict=True) if rows
-        )
+        said = ", ".join(f"{day(at)}: {rows}" for at, rows in zip(figures.bins, share.per_bin, strict=True) if rows)
         part = f"{100 * share.rows / figures.given:.0f} %" if figures.given else "-"
         return tag(
             "tr",
@@ -200,16 +171,16 @@ def reviewers(figures: Figures, names: Names) -> Html:
             tag("td", part, class_="n"),
         )
 
-    axis = f"{day(figures.bins[0])} to {day(figures.end.date() - timedelta(days=1))}, a column a {column}; highest {top:,}"
+    axis = (
+        f"{day(figures.bins[0])} to {day(figures.end.date() - timedelta(days=1))}, a column a {column}; highest {top:,}"
+    )
     return tag(
         "div",
         tag("h3", "Rows per reviewer"),
         tag("p", "What undos took back is not counted.", class_="muted"),
         table(("Reviewer", axis, "Rows", "Share"), map(line, figures.shares[:MOST_REVIEWERS]), numbers=2),
         hidden
-        and tag(
-            "p", f"and {len(hidden)} more with {sum(share.rows for share in hidden):,} rows", class_="muted"
-        ),
+        and tag("p", f"and {len(hidden)} more with {sum(share.rows for share in hidden):,} rows", class_="muted"),
         class_="card reviewers",
     )
 
@@ -262,9 +233,7 @@ def charts(figures: Figures) -> Html:
 
 
 def chart(title: str, caption: str, draw: Callable[[str], Html]) -> Html:
-    return tag(
-        "figure", tag("h3", title), tag("figcaption", caption), draw(f"{title}. {caption}"), class_="card"
-    )
+    return tag("figure", tag("h3", title), tag("figcaption", caption), draw(f"{title}. {caption}"), class_="card")
 
 
 def failures(figures: Figures) -> Html | None:
@@ -308,11 +277,7 @@ def last_runs(figures: Figures) -> Html:
             and tag(
                 "div",
                 tag("h3", "Earlier ones to know about"),
-                tag(
-                    "p",
-                    "Dry runs, undos, what they took back, and runs that left rows behind.",
-                    class_="muted",
-                ),
+                tag("p", "Dry runs, undos, what they took back, and runs that left rows behind.", class_="muted"),
                 run_table(odd[:MOST_RUNS], figures),
                 more,
                 class_="card",
@@ -335,11 +300,7 @@ def run_line(run: Run, figures: Figures) -> Html:
     if run.kind == "dry run":
         notes.append(
             "Dry run: would "
-            + (
-                f"take back rows of {run.undoes}"
-                if run.undoes
-                else f"give {sum(run.per_reviewer.values()):,} rows"
-            )
+            + (f"take back rows of {run.undoes}" if run.undoes else f"give {sum(run.per_reviewer.values()):,} rows")
         )
     elif run.kind == "undo":
         notes.append(f"Undo: took back {run.counts.get('undone', 0):,} rows of {run.undoes}")
@@ -352,9 +313,7 @@ def run_line(run: Run, figures: Figures) -> Html:
     return tag(
         "tr",
         tag("td", f"{run.at:%d %b %H:%M}", class_="nowrap", title=run.run_id),
-        tag(
-            "td", tag("span", run.status[:40].replace("_", " "), class_=f"chip {COLOURS.get(run.status, '')}")
-        ),
+        tag("td", tag("span", run.status[:40].replace("_", " "), class_=f"chip {COLOURS.get(run.status, '')}")),
         [tag("td", "-" if count is None else f"{count:,}", class_="n") for count in counts],
         tag("td", [tag("div", note) for note in notes], class_="wide"),
         class_="dry" if run.kind == "dry run" else None,
@@ -400,9 +359,7 @@ def worst(figures: Figures, at: date) -> list[str]:
     return [f"{max(run.left for run in runs):,}", f"{age:,.1f}", f"{max(run.spread for run in runs):,.3g}"]
 
 
-def table(
-    heads: Iterable[object], lines: Iterable[Html], numbers: int = 1, number_at: int | None = None
-) -> Html:
+def table(heads: Iterable[object], lines: Iterable[Html], numbers: int = 1, number_at: int | None = None) -> Html:
     """`numbers` columns from `number_at` are numbers; without it, the last ones."""
     cells = list(heads)
     first = len(cells) - numbers if number_at is None else number_at

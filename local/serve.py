@@ -29,13 +29,9 @@ parser.add_argument(
     default=EVERYWHERE if platform.system() == "Linux" else HOST,
     help="address to listen on (default: %(default)s; Docker Desktop's containers reach 127.0.0.1, those on Linux do not)",
 )
-parser.add_argument(
-    "--braintrust-port", type=int, default=8787, help="default: %(default)s; 0 finds a free one"
-)
+parser.add_argument("--braintrust-port", type=int, default=8787, help="default: %(default)s; 0 finds a free one")
 parser.add_argument("--aws-port", type=int, default=8788, help="default: %(default)s; 0 finds a free one")
-parser.add_argument(
-    "--rows", type=int, default=2000, help="questions in the log to start with (default: %(default)s)"
-)
+parser.add_argument("--rows", type=int, default=2000, help="questions in the log to start with (default: %(default)s)")
 parser.add_argument("--env-file", type=Path, default=Path("env.json"), help="default: %(default)s")
 
 
@@ -49,9 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         braintrust = LocalBraintrust(host=options.host, port=options.braintrust_port, project_id=PROJECT)
     except OSError as error:
-        screen.say(
-            f"error: {options.host}:{options.braintrust_port}: {error.strerror}; see --braintrust-port", "red"
-        )
+        screen.say(f"error: {options.host}:{options.braintrust_port}: {error.strerror}; see --braintrust-port", "red")
         return 1
     with suppress(KeyboardInterrupt), braintrust, LocalAws(options.host, options.aws_port) as aws:
         port = int(braintrust.url.rpartition(":")[2])
@@ -103,15 +97,10 @@ def explain(screen: Screen, options: argparse.Namespace, api_key: str, port: int
         f"--add-host {CONTAINERS}:host-gateway"
     )
     bearer = f'-H "Authorization: Bearer {api_key}"'
-    query = (
-        f"select: id, metadata | from: project_logs('{PROJECT}') | filter: tags INCLUDES '{TAG}' | limit: 2"
-    )
+    query = f"select: id, metadata | from: project_logs('{PROJECT}') | filter: tags INCLUDES '{TAG}' | limit: 2"
     body = json.dumps({"query": query}).replace('"', '\\"')
     for title, commands in (
-        (
-            "Run the function here, without Docker",
-            [f"{PYTHON} -m local.invoke{with_file} '{{\"dry_run\": true}}'"],
-        ),
+        ("Run the function here, without Docker", [f"{PYTHON} -m local.invoke{with_file} '{{\"dry_run\": true}}'"]),
         ("Run the artifact in a container, with Docker", [f"make build ARCH={arch}", container]),
         (
             "Look at rows, at who has which, at the audit",

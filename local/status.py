@@ -39,9 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 def status(place: Place, last: int, now: datetime) -> str:
     """The table, and what the newest run warned about."""
     found = [newest_records(place, project, last, now) for project in projects(place)]
-    runs = sorted(
-        (run for records in found for run in records.runs), key=lambda run: run.run_id, reverse=True
-    )
+    runs = sorted((run for records in found for run in records.runs), key=lambda run: run.run_id, reverse=True)
     unreadable = [key for records in found for key in records.unreadable]
     heads = f"{'UTC':16}  {'status':18} " + "".join(f"{name:>11}" for name in SHOWN) + f"{'seconds':>9}  run"
     notes = [f"cannot be read: {key}" for key in unreadable]
@@ -55,9 +53,7 @@ def line(run: Run) -> str:
     counts = "".join(f"{run.counts.get(name, '-'):>11}" for name in SHOWN)
     undone = f"  takes back {run.counts.get('undone', 0)} rows of {run.undoes}" if run.undoes else ""
     more = f"  {len(run.warnings)} warnings" if run.warnings else ""
-    return (
-        f"{run.at:%Y-%m-%d %H:%M}  {run.status:18.18} {counts}{run.seconds:>9.1f}  {run.run_id}{undone}{more}"
-    )
+    return f"{run.at:%Y-%m-%d %H:%M}  {run.status:18.18} {counts}{run.seconds:>9.1f}  {run.run_id}{undone}{more}"
 
 
 if __name__ == "__main__":

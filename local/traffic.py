@@ -82,10 +82,7 @@ TOPICS = (
     ),
     Topic(
         "complaint",
-        (
-            "Third time I write about {order}. This is ridiculous.",
-            "Your courier left the {item} in the rain.",
-        ),
+        ("Third time I write about {order}. This is ridiculous.", "Your courier left the {item} in the rain."),
         "I am sorry about that. I have passed {order} on to a colleague, who writes to you within {days} days.",
         "escalation",
     ),

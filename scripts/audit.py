@@ -43,9 +43,7 @@ def main(lock: str) -> int:
 
 def not_audited(why: str) -> int:
     """Say that nothing is known, so that nobody takes it for good news."""
-    print(
-        f"\n*** NOT AUDITED: {why}.\n*** Nothing is known about vulnerabilities; run `make audit` where it is.\n"
-    )
+    print(f"\n*** NOT AUDITED: {why}.\n*** Nothing is known about vulnerabilities; run `make audit` where it is.\n")
     return 1 if os.environ.get("AUDIT_STRICT") == "1" else 0
 
 

@@ -116,9 +116,7 @@ def alarms() -> dict[str, tuple[str, str]]:
         if resource["Type"] == "AWS::CloudWatch::Alarm":
             text = resource["Properties"]["AlarmDescription"]
             text = text["!Sub"] if isinstance(text, dict) else text
-            match = re.fullmatch(
-                r"Meaning: (.+) First action: (.+)", re.sub(r"\$\{(\w+)\}", r"\1", text).strip()
-            )
+            match = re.fullmatch(r"Meaning: (.+) First action: (.+)", re.sub(r"\$\{(\w+)\}", r"\1", text).strip())
             if match is None:
                 sys.exit(f"{name}: its description is not of the form 'Meaning: ... First action: ...'")
             found[name] = (match[1], match[2])

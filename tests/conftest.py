@@ -21,9 +21,7 @@ os.environ |= {
     "POWERTOOLS_SERVICE_NAME": "review-assigner-tests",
 }
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
-settings.register_profile(
-    "product", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+settings.register_profile("product", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("product")
 
 

@@ -24,9 +24,7 @@ class LocalAws:
         self._refused: list[_Refusal] = []
         self.watch: Callable[[str, str], object] = lambda _method, _path: None
 
-    def refuse(
-        self, method: str, part_of_path: str, times: int | None = None, *, applied: bool = False
-    ) -> None:
+    def refuse(self, method: str, part_of_path: str, times: int | None = None, *, applied: bool = False) -> None:
         """Answer 403 to such requests, `times` or from now on; with `applied`, 500 after carrying them out."""
         self._refused.append(_Refusal(method, part_of_path, times, applied))
 

@@ -49,9 +49,7 @@ class Running:
         return self
 
 
-def start(
-    environ: dict[str, str], event: object = None, death: Death | None = None, seconds: float = 20
-) -> Running:
+def start(environ: dict[str, str], event: object = None, death: Death | None = None, seconds: float = 20) -> Running:
     """Begin a run in a process of its own."""
     here, there = forkserver.Pipe(duplex=False)
     process = forkserver.Process(target=_child, args=(there, environ, event, death, seconds), daemon=True)
@@ -60,9 +58,7 @@ def start(
     return Running(process, here)
 
 
-def _child(
-    pipe: Connection, environ: dict[str, str], event: object, death: Death | None, seconds: float
-) -> None:
+def _child(pipe: Connection, environ: dict[str, str], event: object, death: Death | None, seconds: float) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.environ |= environ
     braintrust.FIRST_PAUSE, braintrust.FIRST_PAUSE_THROTTLED_QUERY, braintrust.LONGEST_PAUSE = 0.02, 0.05, 0.1

@@ -70,9 +70,7 @@ class Verdict:
         return bool(self.lost or self.contested or self.lies or self.uneven)
 
 
-def scenario(
-    seed: int, braintrust: LocalBraintrust, aws: LocalAws, faults: tuple[str, ...] | None = None
-) -> Verdict:
+def scenario(seed: int, braintrust: LocalBraintrust, aws: LocalAws, faults: tuple[str, ...] | None = None) -> Verdict:
     """Play one scenario and judge it; with `faults`, those and no others."""
     chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
     braintrust.reset()
@@ -183,9 +181,7 @@ def _check_lines(world: World, verdict: Verdict) -> None:
         lines = [json.loads(line) for line in text.splitlines()]
         assigned = [line["row_id"] for line in lines if line["status"] == "assigned"]
         for line in lines:
-            if line["status"] == "assigned" and (line["reviewer_id"],) not in store.assignment_history(
-                line["row_id"]
-            ):
+            if line["status"] == "assigned" and (line["reviewer_id"],) not in store.assignment_history(line["row_id"]):
                 verdict.lies.append(f"{line} but it never was")
         run_id = _run_of(key)
         if ids.get(run_id, assigned) != assigned:
@@ -215,11 +211,7 @@ def main() -> None:
     table: dict[str, Counter[str]] = {name: Counter() for name in ("(no fault)", *EVERY_FAULT)}
     began = time.monotonic()
     broken = []
-    os.environ |= {
-        "AWS_ACCESS_KEY_ID": "soak",
-        "AWS_SECRET_ACCESS_KEY": "soak",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
+    os.environ |= {"AWS_ACCESS_KEY_ID": "soak", "AWS_SECRET_ACCESS_KEY": "soak", "AWS_DEFAULT_REGION": "us-east-1"}
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     aws = LocalAws()
     with LocalBraintrust() as braintrust:
@@ -240,17 +232,11 @@ def main() -> None:
                 )
             if verdict.broken:
                 print(verdict, flush=True)
-    print(
-        f"{'fault':<40}{'scenarios':>10}{'runs':>8}{'rows lost':>11}{'two reviewers':>15}{'lies':>6}{'uneven':>8}"
-    )
+    print(f"{'fault':<40}{'scenarios':>10}{'runs':>8}{'rows lost':>11}{'two reviewers':>15}{'lies':>6}{'uneven':>8}")
     for name, row in table.items():
         numbers = [row[column] for column in ("scenarios", "runs", "lost", "contested", "lies", "uneven")]
-        print(
-            f"{name:<40}" + "".join(f"{n:>{w}}" for n, w in zip(numbers, (10, 8, 11, 15, 6, 8), strict=True))
-        )
-    print(
-        f"{arguments.scenarios} scenarios in {time.monotonic() - began:.0f} s, {len(broken)} broken a promise"
-    )
+        print(f"{name:<40}" + "".join(f"{n:>{w}}" for n, w in zip(numbers, (10, 8, 11, 15, 6, 8), strict=True)))
+    print(f"{arguments.scenarios} scenarios in {time.monotonic() - began:.0f} s, {len(broken)} broken a promise")
     raise SystemExit(bool(broken))
 
 

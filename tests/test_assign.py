@@ -134,9 +134,7 @@ def test_a_row_that_is_too_large_by_itself_fails_and_the_others_are_assigned(wor
     )
     with pytest.raises(AssignmentError, match=r"^1 of 5 planned rows"):
         world.run()
-    assert outcomes(world) == [
-        (row, "failed" if row == rows[2] else "assigned", row != rows[2]) for row in rows
-    ]
+    assert outcomes(world) == [(row, "failed" if row == rows[2] else "assigned", row != rows[2]) for row in rows]
 
 
 @pytest.mark.parametrize("refused", [[0], [4], [9], [0, 9], [3, 4], [2, 5, 7]])
@@ -144,9 +142,7 @@ def test_rows_that_are_refused_are_found_and_the_rest_is_assigned(world, refused
     ana, bo = world.add_users(2)
     rows = world.add_rows(10)
     for place in refused:
-        world.braintrust.faults.add(
-            "insert", row_id=rows[place], status=400, message="metadata: too deep", times=None
-        )
+        world.braintrust.faults.add("insert", row_id=rows[place], status=400, message="metadata: too deep", times=None)
     with pytest.raises(AssignmentError) as failed:
         world.run()
     (record,) = world.records("runs")

@@ -228,11 +228,7 @@ def test_when_the_plan_cannot_be_written_nothing_is_assigned(morning, aws, refus
     aws.refuse("PUT", refused)
     with pytest.raises(AuditError) as failed:
         run(morning)
-    key = (
-        place(morning, "plans")
-        if refused == "/plans/"
-        else f"ledger/project_id={morning.braintrust.project_id}.json"
-    )
+    key = place(morning, "plans") if refused == "/plans/" else f"ledger/project_id={morning.braintrust.project_id}.json"
     assert str(failed.value) == (
         f"s3://{BUCKET}/{morning.prefix}{key} could not be written (AccessDenied): "
         f"check that AUDIT_BUCKET {BUCKET} exists and that the function may read and write it; nothing was assigned"
@@ -279,12 +275,7 @@ def test_when_what_happened_cannot_be_recorded_the_rest_is_and_the_message_says_
     assert {key.split("/")[0] for key in morning.objects()} == kinds
     if refused != "runs":
         name = {"assignments": "assignments", "to_assign_ids": "to_assign_ids"}[refused]
-        assert parsed(morning, "runs")["audit"].keys() == {
-            "plan",
-            "assignments",
-            "to_assign_ids",
-            "run",
-        } - {name}
+        assert parsed(morning, "runs")["audit"].keys() == {"plan", "assignments", "to_assign_ids", "run"} - {name}
 
 
 def test_rows_that_failed_are_told_also_when_they_could_not_be_recorded(morning, aws):

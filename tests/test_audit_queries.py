@@ -85,8 +85,7 @@ def test_what_was_taken_back_by_a_wrong_runs_undo_is_told_apart(answer, history)
     taken = Counter({line["reviewer_id"]: line["taken_back"] for line in lines})
 
     assert given == sum(
-        (Counter(history.runs[name]["per_reviewer"]) for name in ("refused", "mended", "mistake", "capped")),
-        Counter(),
+        (Counter(history.runs[name]["per_reviewer"]) for name in ("refused", "mended", "mistake", "capped")), Counter()
     )
     assert taken == Counter(history.runs["mistake"]["per_reviewer"])
     assert all(line["kept"] == line["given"] - line["taken_back"] for line in lines)
@@ -157,9 +156,7 @@ def test_every_question_can_be_asked_as_it_stands_in_its_file(answer, question):
 
 def test_the_views_show_every_field_that_runs_wrote_as_it_was_written(database, history):
     names = [name for name, *_ in database.execute("DESCRIBE runs").fetchall()]
-    found = {
-        line[0]: dict(zip(names, line, strict=True)) for line in database.execute("FROM runs").fetchall()
-    }
+    found = {line[0]: dict(zip(names, line, strict=True)) for line in database.execute("FROM runs").fetchall()}
 
     for name in history.runs.keys() - {"dry"}:
         record = history.runs[name]
@@ -211,11 +208,7 @@ def test_a_table_has_a_column_of_a_fitting_type_for_every_field_and_no_other(his
     written = set()
     for _, line in objects(history, table):
         written |= line.keys()
-        wrong = {
-            name: value
-            for name, value in line.items()
-            if name in declared and not fits(value, declared[name])
-        }
+        wrong = {name: value for name, value in line.items() if name in declared and not fits(value, declared[name])}
         assert not wrong
     assert written - {"project_id"} == declared.keys()  # that one is a partition
 

@@ -95,10 +95,7 @@ def test_what_is_missing_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        (
-            {"BRAINTRUST_API_KEY": "sk-wrong"},
-            "error: BTQL query failed (401): check that the API key is correct",
-        ),
+        ({"BRAINTRUST_API_KEY": "sk-wrong"}, "error: BTQL query failed (401): check that the API key is correct"),
         ({"BRAINTRUST_API_URL": "http://127.0.0.1:1"}, "error: http://127.0.0.1:1 does not answer"),
         ({"BRAINTRUST_API_URL": "http://example.com", "DAYS": "x"}, "error: 2 wrong settings:"),
     ],

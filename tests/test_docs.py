@@ -87,10 +87,7 @@ def test_every_setting_has_a_meaning_and_every_parameter_of_the_template_is_expl
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_make_target_that_is_mentioned_exists(document):
     targets = set(re.findall(r"^([a-z-]+):(?!=)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-    code = [
-        *spans(DOCUMENTS[document]),
-        *(block.text for block in blocks("bash") if block.document == document),
-    ]
+    code = [*spans(DOCUMENTS[document]), *(block.text for block in blocks("bash") if block.document == document)]
     mentioned = {name for text in code for name in re.findall(r"\bmake ([a-z][a-z-]*)", text)}
 
     assert mentioned - targets == set()
@@ -134,8 +131,7 @@ def test_every_event_that_is_shown_is_accepted(block, world):
 
 
 @pytest.mark.parametrize(
-    "shown",
-    sorted({span for name in MINE for span in spans(DOCUMENTS[name]) if re.match(r'\{"\w+": ', span)}),
+    "shown", sorted({span for name in MINE for span in spans(DOCUMENTS[name]) if re.match(r'\{"\w+": ', span)})
 )
 def test_every_json_within_a_line_is_json_and_every_event_among_it_is_accepted(shown, world):
     value = json.loads(shown.replace("[...]", "[]").replace("<run_id>", "20261123T080000Z-1"))
@@ -266,9 +262,7 @@ def test_every_status_and_field_of_a_result_is_explained(world):
     again = world.run()
     undone = world.run({"undo": done["run_id"]})
     explained = section(RUNBOOK, "What comes back")
-    documented = {
-        name for line in table(explained, "field") for name in re.findall(r"`(\w+)`", " ".join(line))
-    }
+    documented = {name for line in table(explained, "field") for name in re.findall(r"`(\w+)`", " ".join(line))}
 
     known = {"dry_run", "project_id", "tag", "window", "duration_ms", "unknown_reviewers"}
     assert done.keys() - documented - known == set()

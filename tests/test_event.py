@@ -116,20 +116,13 @@ def test_any_other_field_is_refused_above_all_those_that_say_where_the_key_comes
 
 
 def test_every_offender_is_named():
-    event = {
-        "days": 0,
-        "dryrun": True,
-        "tag": "fine",
-        "limit": "many",
-        "reviewers": [{"id": "a", "weight": -1}],
-    }
+    event = {"days": 0, "dryrun": True, "tag": "fine", "limit": "many", "reviewers": [{"id": "a", "weight": -1}]}
     first, second, third, fourth = problems(event)
     assert first == "event field days is 0: an integer >= 1"
     assert second.startswith("event field 'dryrun' is unknown: ")
     assert third == "event field limit is 'many': an integer from 1 to 1000"
     assert (
-        fourth
-        == 'event field reviewers: weight in {"id": "a", "weight": -1} must be a number > 0, from 0.001 to 1000'
+        fourth == 'event field reviewers: weight in {"id": "a", "weight": -1} must be a number > 0, from 0.001 to 1000'
     )
 
 

@@ -111,21 +111,13 @@ def test_whoever_is_away_gets_nothing_from_the_first_day_to_the_last() -> None:
     rows = [a_row(number) for number in range(3)]
     for day, expected in ((22, 2), (23, 1), (24, 1), (25, 2)):
         draft = Plan("project", "tag", {}, NOON.replace(day=day))
-        assert (
-            len({who for _, who in make_plan(draft, rows, Roster(tuple(people)), None).assignments})
-            == expected
-        )
+        assert len({who for _, who in make_plan(draft, rows, Roster(tuple(people)), None).assignments}) == expected
 
 
 def test_a_cap_counts_rows_that_are_not_reviewed_and_the_newest_rows_wait() -> None:
     rows = [a_row(0, "ana"), a_row(1, "ana", reviewed=True), *(a_row(10 + number) for number in range(6))]
     done = plan(rows, [Reviewer("ana", max_open=3), Reviewer("bo", max_open=2)])
-    assert done.assignments == [
-        ("row-0010", "bo"),
-        ("row-0011", "ana"),
-        ("row-0012", "bo"),
-        ("row-0013", "ana"),
-    ]
+    assert done.assignments == [("row-0010", "bo"), ("row-0011", "ana"), ("row-0012", "bo"), ("row-0013", "ana")]
     assert done.waiting == {"every reviewer is away or full": 2}
 
 
@@ -137,9 +129,7 @@ def test_the_plan_says_for_everybody_why_they_got_what_they_got() -> None:
     ]
     draft = Plan("project", "tag", {}, NOON)
     done = make_plan(draft, [a_row(0, "bo"), a_row(1)], Roster(tuple(people), ("email x@example.com",)), None)
-    share = (
-        "a share by weight; the extra row goes to whoever received the fewest, then was served longest ago"
-    )
+    share = "a share by weight; the extra row goes to whoever received the fewest, then was served longest ago"
     assert done.reviewers == [
         why("ana", given=1, reason=share),
         why("bo", weight=0.5, received_before=1, open_before=1, reason="full: max_open is 0"),

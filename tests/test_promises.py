@@ -48,9 +48,7 @@ def history(world: World) -> History:
 def latest_plan(world: World) -> dict[str, Any]:
     """The plan that the ledger names."""
     (text,) = world.objects("ledger/").values()
-    plan: dict[str, Any] = json.loads(
-        world.objects("plans/")[json.loads(text)["plan"].removeprefix(world.prefix)]
-    )
+    plan: dict[str, Any] = json.loads(world.objects("plans/")[json.loads(text)["plan"].removeprefix(world.prefix)])
     return plan
 
 
@@ -113,9 +111,7 @@ def test_a_run_for_another_tag_in_between_carries_the_plan_along(world: World, h
     assert len(history.reviewers_ever(row)) == 2
 
 
-def test_a_planned_row_that_a_stale_read_does_not_show_still_counts_as_received(
-    world: World, history: History
-) -> None:
+def test_a_planned_row_that_a_stale_read_does_not_show_still_counts_as_received(world: World, history: History) -> None:
     first, second, third = world.add_users(3)
     store = world.braintrust.store
     store.add_row(created=history.moment - HOUR, tags=[TAG], metadata={ASSIGNMENTS: [first]})
@@ -129,11 +125,7 @@ def test_a_planned_row_that_a_stale_read_does_not_show_still_counts_as_received(
     late_tag = store.add_row(created=before - HOUR, tags=[TAG])
     history.run(as_of=before)  # shows first with two rows, third with one, second with none
     plan = latest_plan(world)
-    assert {why["reviewer_id"]: why["received_before"] for why in plan["reviewers"]} == {
-        first: 2,
-        second: 1,
-        third: 2,
-    }
+    assert {why["reviewer_id"]: why["received_before"] for why in plan["reviewers"]} == {first: 2, second: 1, third: 2}
     assert [item["row_id"] for item in plan["assignments"]] == [late_tag]
     assert world.assignments()[late_tag] == (second,)
 
@@ -164,9 +156,7 @@ def test_each_run_says_what_became_of_the_plan_before(world: World) -> None:
     first = world.run()
     store = world.braintrust.store
     path = [["metadata", ASSIGNMENTS]]
-    store.insert(
-        [{"id": rows[0], "_is_merge": True, "_merge_paths": path, "metadata": {ASSIGNMENTS: ["someone"]}}]
-    )
+    store.insert([{"id": rows[0], "_is_merge": True, "_merge_paths": path, "metadata": {ASSIGNMENTS: ["someone"]}}])
     store.insert([{"id": rows[1], "_is_merge": True, "_merge_paths": path, "metadata": {ASSIGNMENTS: []}}])
     store.insert([{"id": rows[2], "_object_delete": True}])
     assert world.run()["previous_plan"] == {
@@ -195,9 +185,7 @@ def test_whoever_loses_the_race_starts_again_from_the_ledger_and_keeps_to_the_wi
     assert (rivals[0]["status"], rivals[0]["assigned"]) == ("assigned", 5)
     assert (result["status"], result["assigned"]) == ("nothing_to_assign", 0)
     assert world.braintrust.store.contested() == {}
-    assert (
-        len(world.records("plans")) == 2
-    )  # the loser's plan was never committed, and nothing of it was sent
+    assert len(world.records("plans")) == 2  # the loser's plan was never committed, and nothing of it was sent
     assert latest_plan(world)["run_id"] == rivals[0]["run_id"]
 
 
@@ -221,9 +209,7 @@ def test_a_run_that_loses_every_race_leaves_its_rows_to_the_next_one(world: Worl
 
 
 @pytest.mark.parametrize("kind", ["plans/", "ledger/"])
-def test_when_the_plan_or_its_commit_is_refused_nothing_is_assigned(
-    world: World, aws: LocalAws, kind: str
-) -> None:
+def test_when_the_plan_or_its_commit_is_refused_nothing_is_assigned(world: World, aws: LocalAws, kind: str) -> None:
     world.add_users(2)
     world.add_rows(3)
     aws.refuse("PUT", f"/{kind}")
@@ -337,9 +323,7 @@ def test_a_run_killed_at_any_of_its_requests_is_made_good_by_the_next(
     killed = start(world.environ, death=Death(request_number, answered=answered)).join()
     assert (killed.process.exitcode, killed.result) == (-9, None)
     planned = {
-        item["row_id"]: (item["reviewer_id"],)
-        for plan in world.records("plans")
-        for item in plan["assignments"]
+        item["row_id"]: (item["reviewer_id"],) for plan in world.records("plans") for item in plan["assignments"]
     }
     assert world.assignments().items() <= planned.items()
     world.run()
@@ -359,9 +343,7 @@ def test_two_to_four_runs_side_by_side_give_every_row_to_one_person(world: World
     assert sorted(Counter(who[0] for who in world.assignments().values()).values()) == [10, 10, 11]
 
 
-def test_runs_side_by_side_in_one_process_share_nothing(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_side_by_side_in_one_process_share_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.add_users(2)
     world.add_rows(12)
     for name, value in world.environ.items():

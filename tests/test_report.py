@@ -107,13 +107,9 @@ def id_of(reviewer):
 
 def test_rows_per_reviewer_count_what_was_given_and_not_what_was_taken_back(render, history):
     page = Page(render())
-    given = sum(
-        (Counter(history.runs[n]["per_reviewer"]) for n in ("refused", "mended", "capped")), Counter()
-    )
+    given = sum((Counter(history.runs[n]["per_reviewer"]) for n in ("refused", "mended", "capped")), Counter())
 
-    assert [page.row(id_of(user))[2] for user in history.users] == [
-        str(given[user]) for user in history.users
-    ]
+    assert [page.row(id_of(user))[2] for user in history.users] == [str(given[user]) for user in history.users]
     assert given.total() == 8
     assert "Handed out8rows since 2 Nov; 6 more were taken back" in page.text
 
@@ -175,9 +171,7 @@ def test_nothing_that_the_audit_holds_becomes_markup(render):
     page = Page(render())
 
     assert page.elements.keys() <= ELEMENTS
-    assert not [
-        name for name in page.attributes if name.startswith("on") or name in {"src", "href", "srcset"}
-    ]
+    assert not [name for name in page.attributes if name.startswith("on") or name in {"src", "href", "srcset"}]
     assert page.elements["title"] == 1 + len(re.findall("<rect[^>]*><title>|<circle[^>]*><title>", render()))
     assert page.elements["style"] == 1
     assert "\x1b" not in page.text
@@ -336,9 +330,7 @@ def test_an_audit_is_found_below_the_address(history, folder):
 
 
 @pytest.mark.usefixtures("here")
-@pytest.mark.parametrize(
-    "address", ["s3://no-such-bucket/audit/", "/no/such/folder", "s3://audit-bucket/empty/"]
-)
+@pytest.mark.parametrize("address", ["s3://no-such-bucket/audit/", "/no/such/folder", "s3://audit-bucket/empty/"])
 def test_an_address_without_an_audit_is_an_error_that_names_it(address):
     with pytest.raises(AuditUnreadableError, match=re.escape(address.split("/")[2])):
         open_audit(address)
@@ -348,10 +340,7 @@ def test_an_address_without_an_audit_is_an_error_that_names_it(address):
 def test_a_stack_is_asked_where_its_audit_is(history, history_folder, aws_url):
     template = {
         "Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "stack-bucket"}}},
-        "Outputs": {
-            "AuditBucketName": {"Value": "audit-bucket"},
-            "AuditPrefix": {"Value": history.world.prefix},
-        },
+        "Outputs": {"AuditBucketName": {"Value": "audit-bucket"}, "AuditPrefix": {"Value": history.world.prefix}},
     }
     cloudformation = boto3.client("cloudformation", endpoint_url=aws_url)
     cloudformation.create_stack(StackName="assigner", TemplateBody=json.dumps(template))
@@ -385,14 +374,10 @@ def test_wrong_names_are_refused(folder, tmp_path, capsys, names):
 def test_status_shows_the_last_runs_a_line_each(folder, history):
     lines = status(Folder(folder), 4, NOW).splitlines()
 
-    assert [line.split()[2] for line in lines[1:5]] == [
-        *("nothing_to_assign", "incomplete", "dry_run", "undone"),
-    ]
+    assert [line.split()[2] for line in lines[1:5]] == [*("nothing_to_assign", "incomplete", "dry_run", "undone")]
     assert lines[2].split()[3:8] == ["9", "3", "2", "0", "1"]
     assert lines[4].endswith(f"takes back 3 rows of {history.id('mistake')}")
-    assert [
-        line.partition(history.id(name))[1] for line, name in zip(lines[1:], ("idle", "capped"), strict=False)
-    ]
+    assert [line.partition(history.id(name))[1] for line, name in zip(lines[1:], ("idle", "capped"), strict=False)]
     assert lines[-1] == str(folder)
 
 
@@ -439,7 +424,7 @@ def test_text_is_escaped_and_markup_is_not():
 
 def test_axes_end_at_round_numbers():
     assert [nice(value) for value in (0, 2, 3, 4, 5, 11, 39, 99, 101, 4001)] == [
-        *(2, 2, 4, 4, 10, 20, 40, 100, 200, 10_000),
+        *(2, 2, 4, 4, 10, 20, 40, 100, 200, 10_000)
     ]
 
 
@@ -469,9 +454,7 @@ def browse(page: Path, folder: Path, *options):
     """What Chromium makes of a page: its document and its complaints."""
     if CHROMIUM is None:
         reason = "Chromium is not installed: apt-get install chromium"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(
-            f"THE REPORT WAS NOT TRIED IN A BROWSER. {reason}"
-        )
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(f"THE REPORT WAS NOT TRIED IN A BROWSER. {reason}")
     return subprocess.run(
         [CHROMIUM, *QUIET, f"--user-data-dir={folder}", "--enable-logging=stderr", *options, page.as_uri()],
         capture_output=True,
@@ -484,9 +467,7 @@ def browse(page: Path, folder: Path, *options):
 def test_a_browser_shows_it_and_has_nothing_to_complain_about(render, tmp_path):
     page, picture = tmp_path / "report.html", tmp_path / "report.png"
     page.write_text(render(), "utf-8")
-    seen = browse(
-        page, tmp_path / "profile", "--dump-dom", f"--screenshot={picture}", "--window-size=1150,1800"
-    )
+    seen = browse(page, tmp_path / "profile", "--dump-dom", f"--screenshot={picture}", "--window-size=1150,1800")
 
     document = Page(seen.stdout)
     assert document.elements.keys() <= ELEMENTS

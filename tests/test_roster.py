@@ -34,11 +34,7 @@ def refusal(value: object) -> str:
     ],
 )
 def test_text_separated_in_any_way_and_json_in_any_form_read_the_same(text):
-    assert parse_reviewers(text, "here") == (
-        Entry("id", ANA),
-        Entry("email", "bo@example.com"),
-        Entry("id", CY),
-    )
+    assert parse_reviewers(text, "here") == (Entry("id", ANA), Entry("email", "bo@example.com"), Entry("id", CY))
 
 
 def test_an_object_may_carry_weight_room_and_absences():
@@ -47,10 +43,7 @@ def test_an_object_may_carry_weight_room_and_absences():
             "group": "Quality Assurance",
             "weight": 0.5,
             "max_open": 0,
-            "away": [
-                {"from": "2026-12-24", "until": "2027-01-02"},
-                {"from": "2027-02-01", "until": "2027-02-02"},
-            ],
+            "away": [{"from": "2026-12-24", "until": "2027-01-02"}, {"from": "2027-02-01", "until": "2027-02-02"}],
         }
     ]
     assert parse_reviewers(json.dumps(value), "here") == (
@@ -59,10 +52,7 @@ def test_an_object_may_carry_weight_room_and_absences():
             "Quality Assurance",
             0.5,
             0,
-            (
-                Absence(date(2026, 12, 24), date(2027, 1, 2)),
-                Absence(date(2027, 2, 1), date(2027, 2, 2)),
-            ),
+            (Absence(date(2026, 12, 24), date(2027, 1, 2)), Absence(date(2027, 2, 1), date(2027, 2, 2))),
         ),
     )
 
@@ -79,10 +69,7 @@ def test_a_duplicate_counts_once_and_the_first_mention_with_its_options_wins():
 
 
 def test_groups_whose_names_differ_in_case_are_two_groups():
-    assert parse_reviewers([{"group": "QA"}, {"group": "qa"}], "here") == (
-        Entry("group", "QA"),
-        Entry("group", "qa"),
-    )
+    assert parse_reviewers([{"group": "QA"}, {"group": "qa"}], "here") == (Entry("group", "QA"), Entry("group", "qa"))
 
 
 @pytest.mark.parametrize("value", ["", " ,\n", "[]", [], [""]])
@@ -104,10 +91,7 @@ def test_a_list_without_anyone_is_empty(value):
         ({"weight": 1}, '{"weight": 1} needs exactly one of id, email, group, as text'),
         ({"id": ""}, '{"id": ""} needs exactly one of id, email, group, as text'),
         ({"id": 7}, '{"id": 7} needs exactly one of id, email, group, as text'),
-        (
-            {"id": "a", "email": "b@c"},
-            '{"id": "a", "email": "b@c"} needs exactly one of id, email, group, as text',
-        ),
+        ({"id": "a", "email": "b@c"}, '{"id": "a", "email": "b@c"} needs exactly one of id, email, group, as text'),
         *(
             (
                 {"id": "a", "weight": weight},
@@ -150,9 +134,7 @@ def test_an_absence_that_is_not_two_dates_in_order_is_refused(away):
 
 
 def test_a_weight_too_large_for_any_number_is_refused():
-    assert refusal(f'[{{"id": "a", "weight": 1{"0" * 400}}}]').endswith(
-        "must be a number > 0, from 0.001 to 1000"
-    )
+    assert refusal(f'[{{"id": "a", "weight": 1{"0" * 400}}}]').endswith("must be a number > 0, from 0.001 to 1000")
 
 
 @pytest.mark.parametrize("key", ["sk-0123456789abcdef", "bt-st-0123456789abcdef"])
@@ -164,8 +146,7 @@ def test_a_key_that_landed_in_the_list_is_refused_without_being_shown(form, key)
 
 
 @pytest.mark.parametrize(
-    "item",
-    ["sk-0123456789abcdef", {"sk-0123456789abcdef": 1}, {"group": "x", "weight": "sk-0123456789abcdef"}],
+    "item", ["sk-0123456789abcdef", {"sk-0123456789abcdef": 1}, {"group": "x", "weight": "sk-0123456789abcdef"}]
 )
 def test_a_key_anywhere_in_the_list_is_not_shown(item):
     assert "0123456789abcdef" not in refusal([item])
@@ -218,9 +199,9 @@ def people(world, count, email="user{}@example.com") -> list[str]:
 
 def test_ids_and_emails_become_people_in_the_order_of_the_list(world):
     ana, bo, cy = people(world, 3)
-    assert resolved(
-        world, ["user2@example.com", {"id": ana, "weight": 2}, {"id": bo, "max_open": 3}]
-    ) == Roster((Reviewer(cy), Reviewer(ana, 2.0), Reviewer(bo, 1.0, 3)))
+    assert resolved(world, ["user2@example.com", {"id": ana, "weight": 2}, {"id": bo, "max_open": 3}]) == Roster(
+        (Reviewer(cy), Reviewer(ana, 2.0), Reviewer(bo, 1.0, 3))
+    )
     assert [(record.kind, record.method) for record in world.braintrust.requests] == [("user", "GET")] * 2
 
 
@@ -283,9 +264,7 @@ def test_a_member_who_left_the_organisation_is_left_out_and_reported(world):
     (ana,) = people(world, 1)
     world.braintrust.store.add_group("QA", [BO, ana])
     assert resolved(world, [{"group": "QA"}]) == Roster(
-        (Reviewer(ana),),
-        (f"user {BO} of group QA",),
-        (f"unknown reviewer left out: user {BO} of group QA",),
+        (Reviewer(ana),), (f"user {BO} of group QA",), (f"unknown reviewer left out: user {BO} of group QA",)
     )
 
 
@@ -366,14 +345,8 @@ def test_a_key_that_may_not_list_groups_leaves_them_out_and_says_so(world):
         ({"status": 401}, "{} look-up failed (401): check that the API key is correct and has not expired"),
         ({"status": 400, "message": "no"}, "{} look-up failed (400): no"),
         ({"hostile": "no_objects"}, "{} look-up failed: the answer is not a list of objects with ids"),
-        (
-            {"hostile": "objects_not_objects"},
-            "{} look-up failed: the answer is not a list of objects with ids",
-        ),
-        (
-            {"hostile": "html"},
-            "{} look-up failed (200): the answer is not the JSON it should be: <!doctype html>",
-        ),
+        ({"hostile": "objects_not_objects"}, "{} look-up failed: the answer is not a list of objects with ids"),
+        ({"hostile": "html"}, "{} look-up failed (200): the answer is not the JSON it should be: <!doctype html>"),
     ],
 )
 def test_any_other_failure_of_a_look_up_is_an_error(world, kind, fault, message):

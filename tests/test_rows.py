@@ -32,13 +32,9 @@ def reviewed(status) -> dict:
 
 
 def test_the_query_is_the_json_form_with_absolute_bounds_and_no_sort(world):
-    column = {
-        name: {"op": "ident", "name": [name]} for name in ("id", "created", "_xact_id", "metadata", "tags")
-    }
+    column = {name: {"op": "ident", "name": [name]} for name in ("id", "created", "_xact_id", "metadata", "tags")}
     assert build_query(world.load({"tag": "it's"}), WINDOW) == {
-        "select": [
-            {"alias": name, "expr": column[name]} for name in ("id", "created", "_xact_id", "metadata")
-        ],
+        "select": [{"alias": name, "expr": column[name]} for name in ("id", "created", "_xact_id", "metadata")],
         "from": {
             "op": "function",
             "name": {"op": "ident", "name": ["project_logs"]},
@@ -48,11 +44,7 @@ def test_the_query_is_the_json_form_with_absolute_bounds_and_no_sort(world):
             "op": "and",
             "left": {
                 "op": "and",
-                "left": {
-                    "op": "includes",
-                    "haystack": column["tags"],
-                    "needle": {"op": "literal", "value": "it's"},
-                },
+                "left": {"op": "includes", "haystack": column["tags"], "needle": {"op": "literal", "value": "it's"}},
                 "right": {
                     "op": "ge",
                     "left": column["created"],
@@ -77,9 +69,7 @@ def test_the_operators_filter_goes_in_as_written_and_nothing_else_changes(world)
 
 def test_a_page_after_the_first_differs_by_the_cursor_alone(world):
     settings_ = world.load()
-    assert build_query(settings_, WINDOW, "+++/cDA=") == build_query(settings_, WINDOW) | {
-        "cursor": "+++/cDA="
-    }
+    assert build_query(settings_, WINDOW, "+++/cDA=") == build_query(settings_, WINDOW) | {"cursor": "+++/cDA="}
 
 
 def test_what_is_sent_is_the_query_and_every_page_has_the_same_bounds(world):
@@ -200,18 +190,14 @@ def test_the_cursor_is_found_in_the_header_alone(world):
 @pytest.mark.parametrize("zipped", [False, True])
 def test_a_large_result_is_fetched_from_its_object_store_without_the_key(world, header, zipped):
     world.settings["IMPERSONATE_USER"] = world.braintrust.store.add_user("lead@example.com")
-    world.braintrust.faults.add(
-        "query", overflow=True, overflow_gzip=zipped, overflow_header=header, times=None
-    )
+    world.braintrust.faults.add("query", overflow=True, overflow_gzip=zipped, overflow_header=header, times=None)
     wanted = world.add_rows(25)
     assert ids(world.fetch({"limit": 10})) == wanted
     fetches = world.braintrust.requests.of("overflow")
     assert [(fetch.authorization, fetch.impersonated) for fetch in fetches] == [(False, None)] * 4
 
 
-@pytest.mark.parametrize(
-    "target", ["http://objects.example.com/x", "ftp://127.0.0.1/x", "file:///etc/passwd"]
-)
+@pytest.mark.parametrize("target", ["http://objects.example.com/x", "ftp://127.0.0.1/x", "file:///etc/passwd"])
 def test_a_large_result_is_not_fetched_over_plain_http_from_elsewhere(world, target):
     world.braintrust.faults.add("query", redirect=target)
     with pytest.raises(QueryError, match="redirected to a place that is neither https nor local"):
@@ -238,9 +224,7 @@ def test_the_page_cap_stops_the_fetching_and_says_so(world):
     assert (ids(fetched), fetched.complete, fetched.warnings) == (
         rows[10:],
         False,
-        [
-            "MAX_PAGES (2) was reached with rows left: older rows were not seen; raise MAX_PAGES or LIMIT",
-        ],
+        ["MAX_PAGES (2) was reached with rows left: older rows were not seen; raise MAX_PAGES or LIMIT"],
     )
 
 
@@ -253,14 +237,10 @@ def test_a_page_cap_that_is_just_enough_is_complete(world):
 
 def test_of_a_row_that_comes_twice_the_newest_version_counts(world):
     rows = world.add_rows(30)
-    world.braintrust.store.insert(
-        [{"id": row, "_is_merge": True, "metadata": {ASSIGNMENTS: ["ana"]}} for row in rows]
-    )
+    world.braintrust.store.insert([{"id": row, "_is_merge": True, "metadata": {ASSIGNMENTS: ["ana"]}} for row in rows])
     world.braintrust.faults.add("query", duplicates=4, after=1, times=3)
     fetched = world.fetch({"limit": 10})
-    assert [(row.id, row.reviewers) for row in oldest_first(fetched.rows)] == [
-        (row, ("ana",)) for row in rows
-    ]
+    assert [(row.id, row.reviewers) for row in oldest_first(fetched.rows)] == [(row, ("ana",)) for row in rows]
 
 
 def test_the_newest_version_counts_also_when_it_comes_second(world):
@@ -345,9 +325,7 @@ def test_what_cannot_be_read_counts_as_assigned_is_left_alone_and_warned_about(w
         0,
         1,
     ]
-    assert result["warnings"] == [
-        f"1 rows have review fields of an unexpected type and are left alone, such as {row}"
-    ]
+    assert result["warnings"] == [f"1 rows have review fields of an unexpected type and are left alone, such as {row}"]
 
 
 @pytest.mark.parametrize(
@@ -374,9 +352,7 @@ def test_a_stale_answer_is_warned_about(world):
     fetched = world.fetch({"limit": 10})
     assert (ids(fetched), fetched.warnings) == (
         wanted,
-        [
-            "Braintrust said that its answer may be stale (realtime_state exhausted_timeout)",
-        ],
+        ["Braintrust said that its answer may be stale (realtime_state exhausted_timeout)"],
     )
 
 

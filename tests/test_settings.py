@@ -120,8 +120,7 @@ def test_the_api_url_may_end_in_a_slash_or_v1_and_be_plain_http_only_for_this_ma
 
 
 @pytest.mark.parametrize(
-    ("given", "used"),
-    [("", "audit/"), ("a/b", "a/b/"), ("a/b/", "a/b/"), ("/a/", "a/"), ("/", "")],
+    ("given", "used"), [("", "audit/"), ("a/b", "a/b/"), ("a/b/", "a/b/"), ("/a/", "a/"), ("/", "")]
 )
 def test_the_audit_prefix_ends_in_one_slash_and_starts_with_none(given, used):
     assert load_settings(LEAST | {"AUDIT_PREFIX": given}).audit_prefix == used
@@ -197,9 +196,7 @@ def test_two_sources_for_the_key_are_refused():
 @pytest.mark.parametrize("key", ["sk-0123456789abcdef", "bt-st-0123456789abcdef"])
 @pytest.mark.parametrize("name", ["BRAINTRUST_API_KEY_SECRET_ID", "BRAINTRUST_API_KEY_PARAMETER"])
 def test_a_key_in_place_of_the_name_of_its_secret_is_refused_without_being_shown(name, key):
-    environ = {
-        variable: value for variable, value in LEAST.items() if variable != "BRAINTRUST_API_KEY_SECRET_ID"
-    }
+    environ = {variable: value for variable, value in LEAST.items() if variable != "BRAINTRUST_API_KEY_SECRET_ID"}
     assert problems(environ | {name: key}) == [
         f"{name} looks like a key itself: give the name of the secret or parameter that holds it"
     ]

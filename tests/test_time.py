@@ -61,9 +61,7 @@ def test_an_answer_that_drips_costs_no_more_than_request_timeout_and_is_asked_fo
 
 
 @pytest.mark.parametrize("seconds", [2, 4])
-def test_inserts_that_hang_leave_time_for_an_audit_that_tells_what_is_not_known(
-    world: World, seconds: int
-) -> None:
+def test_inserts_that_hang_leave_time_for_an_audit_that_tells_what_is_not_known(world: World, seconds: int) -> None:
     """What was sent is `unknown`, what was not is `not_attempted`; the record is written before the time is over."""
     world.settings = {"BATCH_SIZE": "1", "INSERT_CONCURRENCY": "2"}
     world.add_users(2)

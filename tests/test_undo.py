@@ -14,9 +14,7 @@ from tests.world import ASSIGNMENTS, REVIEW_LISTS, TAG, World
 def reassign(world: World, row_id: str, *reviewers: str) -> None:
     path = [["metadata", ASSIGNMENTS]]
     metadata = {ASSIGNMENTS: list(reviewers)}
-    world.braintrust.store.insert(
-        [{"id": row_id, "_is_merge": True, "_merge_paths": path, "metadata": metadata}]
-    )
+    world.braintrust.store.insert([{"id": row_id, "_is_merge": True, "_merge_paths": path, "metadata": metadata}])
 
 
 def review(world: World, row_id: str) -> None:
@@ -24,9 +22,7 @@ def review(world: World, row_id: str) -> None:
     world.braintrust.store.insert([{"id": row_id, "_is_merge": True, "metadata": {REVIEW_LISTS: status}}])
 
 
-def test_an_undo_frees_exactly_the_rows_that_still_have_that_reviewer_and_no_finished_review(
-    world: World,
-) -> None:
+def test_an_undo_frees_exactly_the_rows_that_still_have_that_reviewer_and_no_finished_review(world: World) -> None:
     first, second = world.add_users(2)
     rows = world.add_rows(6, metadata={"model": "m", "nested": {"a": [1]}})
     before = {row["id"]: row for row in world.braintrust.store.rows()}

@@ -25,9 +25,7 @@ class Watch:
         return [self._short(request) for request in (*self._aws, *asked)]
 
     def _short(self, request: str) -> str:
-        request = request.replace(self._world.prefix, "").replace(
-            self._world.braintrust.project_id, "<project>"
-        )
+        request = request.replace(self._world.prefix, "").replace(self._world.braintrust.project_id, "<project>")
         return re.sub(r"date=[^/]+/[^/]+\.json", "<date>/<run>.json", request)
 
 

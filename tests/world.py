@@ -104,10 +104,7 @@ class World:
         return Braintrust(settings or self.load(), self.braintrust.api_key, deadline, sleep)
 
     def fetch(
-        self,
-        event: object = None,
-        sleep: Callable[[float], None] = time.sleep,
-        deadline: Deadline | None = None,
+        self, event: object = None, sleep: Callable[[float], None] = time.sleep, deadline: Deadline | None = None
     ) -> Fetched:
         """What the product's fetching sees of the project now."""
         settings = self.load(event)
@@ -118,9 +115,7 @@ class World:
         self, event: object = None, *, seconds: float = 60, now: Any = utc_now, request_id: str = ""
     ) -> dict[str, Any]:
         """One run, without the handler's decorators."""
-        return run(
-            event, self.environ, Deadline(lambda: seconds * 1000), request_id or str(uuid.uuid4()), now
-        )
+        return run(event, self.environ, Deadline(lambda: seconds * 1000), request_id or str(uuid.uuid4()), now)
 
     def assignments(self) -> dict[str, tuple[str, ...]]:
         """Reviewers by row id, rows without any left out."""
@@ -131,9 +126,7 @@ class World:
         s3 = self.client("s3")
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=self.prefix + kind)
         return {
-            item["Key"].removeprefix(self.prefix): s3.get_object(Bucket=BUCKET, Key=item["Key"])["Body"]
-            .read()
-            .decode()
+            item["Key"].removeprefix(self.prefix): s3.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read().decode()
             for page in pages
             for item in page.get("Contents", [])
         }
@@ -166,8 +159,7 @@ class Naps:
 def lambda_context(seconds: float = 60, request_id: str = "") -> Any:
     """What Lambda hands to a handler."""
     return SimpleNamespace(
-        aws_request_id=request_id or str(uuid.uuid4()),
-        get_remaining_time_in_millis=lambda: int(seconds * 1000),
+        aws_request_id=request_id or str(uuid.uuid4()), get_remaining_time_in_millis=lambda: int(seconds * 1000)
     )
 
 

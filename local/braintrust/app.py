@@ -31,15 +31,7 @@ from local.braintrust.store import Store
 
 PAGE = 1000  # rows in a query page at most, and where no limit is given
 CURSOR_MARK = b"\xfb\xef\xbf"  # makes a cursor start with "++//": clients must take it as it is
-QUERY_KEYS = {
-    "query",
-    "fmt",
-    "use_brainstore",
-    "brainstore_realtime",
-    "lint_mode",
-    "tz_offset",
-    "disable_limit",
-}
+QUERY_KEYS = {"query", "fmt", "use_brainstore", "brainstore_realtime", "lint_mode", "tz_offset", "disable_limit"}
 
 Handler = Callable[["Exchange"], Response]
 
@@ -228,10 +220,7 @@ class BraintrustApp:
 
     def _authorize(self, project_id: str) -> None:
         if project_id not in self.store.logs:
-            raise Refusal(
-                403,
-                f"User service@example.com does not have permission to read project_logs {project_id}",
-            )
+            raise Refusal(403, f"User service@example.com does not have permission to read project_logs {project_id}")
 
     # POST /btql
 
@@ -311,9 +300,7 @@ class BraintrustApp:
             rows.sort(key=lambda row: (key(row) is not None, key(row)), reverse=descending)
         return rows[:limit]
 
-    def _envelope(
-        self, query: Query, data: list[Row], cursor: str | None, warnings: list[str], effects: Fault
-    ) -> Row:
+    def _envelope(self, query: Query, data: list[Row], cursor: str | None, warnings: list[str], effects: Fault) -> Row:
         xact = str(self.store.last_xact)
         payload: Row = {
             "data": data,

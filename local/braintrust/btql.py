@@ -29,15 +29,7 @@ _KEYS = {
     "isnotnull": {"expr"},
     **{op: {"left", "right"} for op in _TWO_SIDED},
 }
-_DAYS = {
-    "second": 1 / 86400,
-    "minute": 1 / 1440,
-    "hour": 1 / 24,
-    "day": 1,
-    "week": 7,
-    "month": 30,
-    "year": 365,
-}
+_DAYS = {"second": 1 / 86400, "minute": 1 / 1440, "hour": 1 / 24, "day": 1, "week": 7, "month": 30, "year": 365}
 
 
 @dataclass(frozen=True)
@@ -148,20 +140,14 @@ class _Compiler:
             case "not" | "isnull" | "isnotnull":
                 return partial(_UNARY[node["op"]], self.expression(node["expr"]))
             case "and" | "or":
-                return partial(
-                    _LOGIC[node["op"]], self.expression(node["left"]), self.expression(node["right"])
-                )
+                return partial(_LOGIC[node["op"]], self.expression(node["left"]), self.expression(node["right"]))
             case "includes":
                 haystack, needle = self.expression(node["haystack"]), self.expression(node["needle"])
                 return lambda row: _includes(haystack(row), needle(row))
         return self._comparison(node)
 
     def _comparison(self, node: Ast) -> Getter:
-        left, right, compare = (
-            self.expression(node["left"]),
-            self.expression(node["right"]),
-            _COMPARE[node["op"]],
-        )
+        left, right, compare = (self.expression(node["left"]), self.expression(node["right"]), _COMPARE[node["op"]])
         if self._is_created(node["left"]) or self._is_created(node["right"]):
             left, right = _as_moment(left), _as_moment(right)
             for side, getter in ((node["left"], left), (node["right"], right)):

@@ -24,11 +24,7 @@ if TYPE_CHECKING:
 def control_routes(app: BraintrustApp) -> list[Route]:
     """Return the routes. A body is the keyword arguments of what the route calls, or a list of such bodies."""
     actions: list[tuple[str, str, Callable[[BraintrustApp, Any], Any]]] = [
-        (
-            "GET",
-            "health",
-            lambda app, _: {"project_id": app.project_id, "now": format_time(app.store.clock())},
-        ),
+        ("GET", "health", lambda app, _: {"project_id": app.project_id, "now": format_time(app.store.clock())}),
         ("POST", "reset", lambda app, _: app.reset()),
         ("POST", "faults", lambda app, how: app.faults.add(**how) and None),
         ("DELETE", "faults", lambda app, _: app.faults.clear()),
@@ -48,9 +44,7 @@ def control_routes(app: BraintrustApp) -> list[Route]:
         ("DELETE", "requests", lambda app, _: app.requests.clear()),
         ("GET", "in_flight", lambda app, _: dict(app.requests.max_in_flight)),
     ]
-    return [
-        Route(f"/_local/{path}", _endpoint(app, action), methods=[method]) for method, path, action in actions
-    ]
+    return [Route(f"/_local/{path}", _endpoint(app, action), methods=[method]) for method, path, action in actions]
 
 
 def _endpoint(

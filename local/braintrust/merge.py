@@ -24,9 +24,7 @@ DEFAULTS: Row = {
     "origin": None,
     "log_id": "g",
 }
-SET_BY_SERVER = frozenset(
-    {"id", "created", "is_root", "_xact_id", "_pagination_key", "project_id", "org_id", "log_id"}
-)
+SET_BY_SERVER = frozenset({"id", "created", "is_root", "_xact_id", "_pagination_key", "project_id", "org_id", "log_id"})
 WRITABLE = (frozenset(DEFAULTS) - SET_BY_SERVER) | {"id", "created", "span_id", "root_span_id"}
 CONTROLS = frozenset({"_is_merge", "_merge_paths", "_array_delete", "_object_delete"})
 FIELDS = WRITABLE | SET_BY_SERVER

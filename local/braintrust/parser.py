@@ -33,9 +33,16 @@ _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
 _COMPARISONS = {"=": "eq", "!=": "ne", "<>": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
 _UNITS = frozenset({"second", "minute", "hour", "day", "week", "month", "year"})
 _CONSTANTS = {"true": True, "false": False, "null": None}
-_RESERVED = frozenset(
-    {"and", "or", "not", "is", "null", "includes", "contains", "in", "like", "ilike", "between"}
-) | {"as", "asc", "desc", "from", "where", "order", "limit", "offset"}
+_RESERVED = frozenset({"and", "or", "not", "is", "null", "includes", "contains", "in", "like", "ilike", "between"}) | {
+    "as",
+    "asc",
+    "desc",
+    "from",
+    "where",
+    "order",
+    "limit",
+    "offset",
+}
 
 
 def tokenize(text: str, *, escapes: bool) -> list[Token]:
@@ -226,10 +233,7 @@ class Parser:
         if self._accept_word("between"):
             low = self._sum()
             self._expect_word("and")
-            bounds = [
-                {"op": "ge", "left": left, "right": low},
-                {"op": "le", "left": left, "right": self._sum()},
-            ]
+            bounds = [{"op": "ge", "left": left, "right": low}, {"op": "le", "left": left, "right": self._sum()}]
             return {"op": "and", "left": bounds[0], "right": bounds[1]}
         return None
 

@@ -20,9 +20,7 @@ from local.braintrust.merge import (
     reviewers,
 )
 
-XACT_TOP_BITS = (
-    0x0DE1 << 48
-)  # Braintrust's transaction ids: these bits, then seconds, then a counter of 16 bits
+XACT_TOP_BITS = 0x0DE1 << 48  # Braintrust's transaction ids: these bits, then seconds, then a counter of 16 bits
 
 
 class Version(NamedTuple):
@@ -88,17 +86,13 @@ class Log:
         return known[-1].row if known else None
 
     def as_of(self, row_id: str, moment: datetime) -> Row | None:
-        return next(
-            (version.row for version in reversed(self.versions[row_id]) if version.at <= moment), None
-        )
+        return next((version.row for version in reversed(self.versions[row_id]) if version.at <= moment), None)
 
     def older(self, row_id: str) -> Row:
         """Return an outdated version of a row: the one before, or else itself with a lower transaction id."""
         *_, row = (version.row for version in self.versions[row_id][:-1] or self.versions[row_id])
         current = self.versions[row_id][-1].row or {}
-        return (
-            row if row and row is not current else {**current, "_xact_id": str(int(current["_xact_id"]) - 1)}
-        )
+        return row if row and row is not current else {**current, "_xact_id": str(int(current["_xact_id"]) - 1)}
 
     def below(self, pagination_key: str | None, as_of: datetime | None = None) -> Iterator[Row]:
         """Yield the rows before a pagination key, newest first; all of them without a key."""
@@ -223,9 +217,7 @@ class Store:
             row.update(fields)
             row["_xact_id"] = self._next_xact(at)
             row["is_root"] = fields.get("is_root", not row["span_parents"])
-            log.append(
-                Version(now if row_id in log.versions else min(at, now), row), row_id, row["_pagination_key"]
-            )
+            log.append(Version(now if row_id in log.versions else min(at, now), row), row_id, row["_pagination_key"])
         return row_id
 
     def add_rows(self, count: int, *, tag: str = "review", span: timedelta = timedelta(days=5)) -> None:

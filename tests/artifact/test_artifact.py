@@ -90,22 +90,15 @@ def busy_world(aws_url):
         planted = [fields for count, fields in kinds for _ in range(count)]
         random.Random(2).shuffle(planted)  # noqa: S311 - a mixture that is the same every time
         for number, special in enumerate(planted):
-            fields = {
-                "tags": [TAG],
-                "metadata": {"number": number, "nested": {"as": ["it", "was"]}},
-            } | special
+            fields = {"tags": [TAG], "metadata": {"number": number, "nested": {"as": ["it", "was"]}}} | special
             created = now - timedelta(days=fields.pop("days_ago", 0), seconds=60 + number)
-            braintrust.store.add_row(
-                created=created, input=f"question {number}", scores={"Factuality": 0.5}, **fields
-            )
+            braintrust.store.add_row(created=created, input=f"question {number}", scores={"Factuality": 0.5}, **fields)
         yield world
 
 
 def content(world):
     """Every row by id, without the stamp that each write leaves."""
-    return {
-        row["id"]: {k: v for k, v in row.items() if k != "_xact_id"} for row in world.braintrust.store.rows()
-    }
+    return {row["id"]: {k: v for k, v in row.items() if k != "_xact_id"} for row in world.braintrust.store.rows()}
 
 
 def test_hands_out_two_thousand_rows_evenly_and_touches_nothing_else(artifact, busy_world, tmp_path):
@@ -129,8 +122,7 @@ def test_hands_out_two_thousand_rows_evenly_and_touches_nothing_else(artifact, b
 
     assert result["status"] == "assigned", result
     counts = {
-        name: result[name]
-        for name in ("fetched", "already_assigned", "already_reviewed", "unassigned", "assigned")
+        name: result[name] for name in ("fetched", "already_assigned", "already_reviewed", "unassigned", "assigned")
     }
     assert counts == {
         "fetched": 2603,
@@ -154,9 +146,7 @@ def test_hands_out_two_thousand_rows_evenly_and_touches_nothing_else(artifact, b
     assert content(world) == expected
     assert all(len(world.braintrust.store.assignment_history(row_id)) == 2 for row_id in due)
 
-    lines = {
-        line["row_id"]: (line["reviewer_id"],) for line in world.lines(result) if line["status"] == "assigned"
-    }
+    lines = {line["row_id"]: (line["reviewer_id"],) for line in world.lines(result) if line["status"] == "assigned"}
     planned = {item["row_id"]: (item["reviewer_id"],) for item in world.records("plans")[0]["assignments"]}
     assert lines == planned == given
     assert sorted(world.records("to_assign_ids")[0]) == sorted(due)
@@ -190,14 +180,10 @@ def test_the_deployed_functions_environment_emits_what_the_alarms_watch(artifact
         for dimensions in directive["Dimensions"]
         for metric in directive["Metrics"]
     }
-    assert emitted == {
-        (telemetry.NAMESPACE, name, ("service",), ("the-stack",)) for name in telemetry.METRICS
-    }
+    assert emitted == {(telemetry.NAMESPACE, name, ("service",), ("the-stack",)) for name in telemetry.METRICS}
     watched = json.dumps(list(stack.of_type("AWS::CloudWatch::Alarm").values()))
     ours = re.findall(r'"Namespace": "BraintrustReviewAssigner", "MetricName": "(\w+)"', watched)
-    assert (
-        {*ours} == {"RunSucceeded", "RowsFailed", "OldestWaitingAge"} <= {name for _, name, _, _ in emitted}
-    )
+    assert {*ours} == {"RunSucceeded", "RowsFailed", "OldestWaitingAge"} <= {name for _, name, _, _ in emitted}
 
 
 def test_a_wrong_key_is_said_without_the_key(artifact, busy_world, tmp_path):
@@ -205,10 +191,7 @@ def test_a_wrong_key_is_said_without_the_key(artifact, busy_world, tmp_path):
     with Emulator(artifact, busy_world.environ, tmp_path) as emulator:
         error = emulator.invoke(None)
     assert error["errorType"] == "QueryError"
-    assert (
-        "BTQL query failed (401): check that the API key is correct and has not expired"
-        in error["errorMessage"]
-    )
+    assert "BTQL query failed (401): check that the API key is correct and has not expired" in error["errorMessage"]
     assert KEY not in emulator.log.read_text() + json.dumps(error)
 
 

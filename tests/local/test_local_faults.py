@@ -25,10 +25,7 @@ def test_a_status_comes_with_braintrusts_error_body(client, braintrust, status):
     braintrust.faults.add("query", status=status, message="No luck")
     answer = client.query(client.ast())
     body = answer.json()
-    assert (answer.status_code, sorted(body)) == (
-        status,
-        ["Code", "InternalTraceId", "Message", "Path", "Service"],
-    )
+    assert (answer.status_code, sorted(body)) == (status, ["Code", "InternalTraceId", "Message", "Path", "Service"])
     assert (body["Message"], body["Path"], body["Service"]) == ("No luck", "/btql", "api")
 
 
@@ -54,10 +51,7 @@ def test_a_fault_can_let_requests_pass_first(client, braintrust):
 
 def test_a_fault_of_every_kind_lasts_until_cleared(client, braintrust):
     braintrust.faults.add(status=502, times=ALWAYS)
-    assert (client.query(client.ast()).status_code, client.request("GET", "/v1/user").status_code) == (
-        502,
-        502,
-    )
+    assert (client.query(client.ast()).status_code, client.request("GET", "/v1/user").status_code) == (502, 502)
     braintrust.faults.clear()
     assert client.query(client.ast()).status_code == 200
 

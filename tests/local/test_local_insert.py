@@ -62,9 +62,7 @@ def test_a_merge_recurses_into_objects_and_replaces_everything_else(client, brai
         metadata={"deep": {"a": 1, "b": [1, 2], "c": {"x": 1}}, "other": True}, input={"q": 1}, output="old"
     )
     before = braintrust.store.row(row_id)
-    client.merge(
-        row_id, metadata={"deep": {"b": [3], "c": None, "d": 4}}, output=["new"], input={"q": {"r": 2}}
-    )
+    client.merge(row_id, metadata={"deep": {"b": [3], "c": None, "d": 4}}, output=["new"], input={"q": {"r": 2}})
     after = braintrust.store.row(row_id)
     assert after == {
         **before,
@@ -97,9 +95,7 @@ def test_the_documented_assignment_keeps_other_metadata_and_other_review_lists(c
     lists = "~__bt_review_lists"
     row_id = braintrust.store.add_row(metadata={"customer": 7, lists: {"other": {"status": "APPROVED"}}})
     pending = {"__bt_default_review_list": {"status": "PENDING"}}
-    client.merge(
-        row_id, metadata={ASSIGNMENTS: ["ana"], lists: pending}, _merge_paths=[["metadata", ASSIGNMENTS]]
-    )
+    client.merge(row_id, metadata={ASSIGNMENTS: ["ana"], lists: pending}, _merge_paths=[["metadata", ASSIGNMENTS]])
     assert braintrust.store.row(row_id)["metadata"] == {
         "customer": 7,
         ASSIGNMENTS: ["ana"],
@@ -197,9 +193,7 @@ def test_a_wrong_event_is_refused_and_nothing_of_the_request_is_applied(client, 
     assert braintrust.store.rows() == []
 
 
-@pytest.mark.parametrize(
-    "body", ["[]", "null", "{}", '{"events": {}}', '{"events": [], "more": 1}', "not json", ""]
-)
+@pytest.mark.parametrize("body", ["[]", "null", "{}", '{"events": {}}', '{"events": [], "more": 1}', "not json", ""])
 def test_a_body_that_is_no_object_with_events_is_refused(client, braintrust, body):
     answer = client.request("POST", f"/v1/project_logs/{braintrust.project_id}/insert", data=body)
     assert answer.status_code == 400
@@ -213,16 +207,8 @@ def test_an_insert_above_six_megabytes_is_refused_by_the_gateway(client, braintr
 
 def test_feedback_reaches_scores_and_tags_but_not_metadata(client, braintrust):
     row_id = braintrust.store.add_row(metadata={"a": 1}, tags=["x"])
-    item = {
-        "id": row_id,
-        "scores": {"good": 1},
-        "tags": ["y"],
-        "metadata": {ASSIGNMENTS: ["ana"]},
-        "comment": "Fine",
-    }
-    answer = client.request(
-        "POST", f"/v1/project_logs/{braintrust.project_id}/feedback", json={"feedback": [item]}
-    )
+    item = {"id": row_id, "scores": {"good": 1}, "tags": ["y"], "metadata": {ASSIGNMENTS: ["ana"]}, "comment": "Fine"}
+    answer = client.request("POST", f"/v1/project_logs/{braintrust.project_id}/feedback", json={"feedback": [item]})
     row = braintrust.store.row(row_id)
     assert answer.json() == {"status": "success"}
     assert (row["scores"], row["tags"], row["metadata"]) == ({"good": 1}, ["x", "y"], {"a": 1})
@@ -236,13 +222,7 @@ VALUES = SCALARS | OBJECTS
 TAGS = st.none() | st.lists(st.sampled_from(["x", "y", "z"]), max_size=3)
 PATHS = st.lists(st.lists(KEYS, min_size=1, max_size=2).map(lambda path: ["metadata", *path]), max_size=2)
 EVENTS = st.fixed_dictionaries(
-    {},
-    optional={
-        "metadata": st.dictionaries(KEYS, VALUES),
-        "tags": TAGS,
-        "output": VALUES,
-        "_merge_paths": PATHS,
-    },
+    {}, optional={"metadata": st.dictionaries(KEYS, VALUES), "tags": TAGS, "output": VALUES, "_merge_paths": PATHS}
 )
 
 

@@ -129,9 +129,7 @@ def test_fetch_goes_through_the_versions_latest_first(client, braintrust):
 
 @pytest.fixture
 def official(braintrust):
-    with braintrust_api.Braintrust(
-        api_key=braintrust.api_key, base_url=braintrust.url, max_retries=0
-    ) as client:
+    with braintrust_api.Braintrust(api_key=braintrust.api_key, base_url=braintrust.url, max_retries=0) as client:
         yield client
 
 
@@ -163,9 +161,7 @@ def test_the_official_client_lists_users_groups_and_projects(official, braintrus
     group = braintrust.store.add_group("reviewers", ids)
     assert [user.id for user in official.users.list(limit=2)] == ids
     assert [user.id for user in official.users.list(ids=ids[1:])] == ids[1:]
-    assert [(found.id, found.member_users) for found in official.groups.list(group_name="reviewers")] == [
-        (group, ids)
-    ]
+    assert [(found.id, found.member_users) for found in official.groups.list(group_name="reviewers")] == [(group, ids)]
     assert [project.id for project in official.projects.list()] == [braintrust.project_id]
     assert official.projects.create(name="Second").name == "Second"
 
@@ -187,9 +183,7 @@ def test_another_process_can_plant_and_read(remote, braintrust):
     assert remote.project_id == braintrust.project_id
     user = remote.post("users", {"email": "ana@example.com"})
     group = remote.post("groups", {"name": "reviewers", "member_users": [user]})
-    rows = remote.post(
-        "rows", [{"tags": ["x"], "created": "2026-01-01"}, {"row_id": "a/b?c", "metadata": "text"}]
-    )
+    rows = remote.post("rows", [{"tags": ["x"], "created": "2026-01-01"}, {"row_id": "a/b?c", "metadata": "text"}])
     remote.post("preload", {"count": 3, "tag": "y", "days": 2})
     assert [found["id"] for found in braintrust.store.groups] == [group]
     assert remote.get("rows", id="a/b?c") == braintrust.store.row("a/b?c")
@@ -230,17 +224,7 @@ def test_another_process_is_told_what_was_wrong(remote):
 
 
 def test_the_command_line_serves_a_preloaded_project():
-    command = [
-        sys.executable,
-        "-m",
-        "local.braintrust",
-        "--port",
-        "0",
-        "--rows",
-        "50",
-        "--user",
-        "ana@example.com",
-    ]
+    command = [sys.executable, "-m", "local.braintrust", "--port", "0", "--rows", "50", "--user", "ana@example.com"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             ready = json.loads(process.stdout.readline())

@@ -26,9 +26,7 @@ def quoted(text: str) -> str:
 
 def test_the_answer_is_an_envelope(client, braintrust):
     row_id = braintrust.store.add_row(tags=["x"])
-    answer = client.ask(
-        client.ast("id", "tags", filter=operator("gt", ident("created"), literal("2020-01-01")))
-    )
+    answer = client.ask(client.ast("id", "tags", filter=operator("gt", ident("created"), literal("2020-01-01"))))
     xact = braintrust.store.row(row_id)["_xact_id"]
     assert answer.pop("cursor").startswith("+++/")
     assert answer == {
@@ -51,8 +49,7 @@ def test_the_three_forms_and_a_raw_snippet_mean_the_same(client, braintrust):
         f'SELECT id, metadata.a."b c" FROM {client.source} WHERE metadata.a."b c" = 1 LIMIT 5',
         client.ast() | {"select": columns, "filter": condition},
         client.ast() | {"select": columns, "filter": {"btql": 'metadata.a."b c" = 1'}},
-        client.ast()
-        | {"select": columns, "filter": operator("and", includes("x"), {"btql": 'metadata.a."b c" < 2'})},
+        client.ast() | {"select": columns, "filter": operator("and", includes("x"), {"btql": 'metadata.a."b c" < 2'})},
     ]
     assert [client.ask(query)["data"] for query in queries] == [expected] * len(queries)
 
@@ -245,10 +242,7 @@ def test_wrong_queries_are_refused_with_a_plain_message(client):
 
 def test_wrong_asts_are_refused_with_a_plain_message(client):
     refused = [
-        (
-            {"filter": {"op": "equals", "left": ident("id"), "right": literal(1)}},
-            "Unknown operator: 'equals'",
-        ),
+        ({"filter": {"op": "equals", "left": ident("id"), "right": literal(1)}}, "Unknown operator: 'equals'"),
         ({"filter": {"op": "eq", "left": ident("id")}}, "Operator 'eq' takes left, right"),
         ({"filter": {"op": "ident", "name": "id"}}, "ident: name is a non-empty array of strings"),
         ({"filter": "is_root"}, "Expected an expression, got str"),
@@ -356,9 +350,7 @@ def test_a_deleted_row_is_still_read_while_reads_lag(client, braintrust):
 
 
 def test_other_projects_are_forbidden_with_a_message_that_names_somebody(client):
-    other = client.ast() | {
-        "from": {"op": "function", "name": ident("project_logs"), "args": [literal("other")]}
-    }
+    other = client.ast() | {"from": {"op": "function", "name": ident("project_logs"), "args": [literal("other")]}}
     answer = client.query(other).json()
     assert answer.pop("InternalTraceId")
     assert answer == {

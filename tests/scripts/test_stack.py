@@ -23,9 +23,7 @@ def deployed(world, monkeypatch):
     world.add_users(2)
     world.invoked = []
     monkeypatch.setattr(
-        script,
-        "outputs",
-        lambda _: {"FunctionName": "f", "AuditBucketName": BUCKET, "AuditPrefix": world.prefix},
+        script, "outputs", lambda _: {"FunctionName": "f", "AuditBucketName": BUCKET, "AuditPrefix": world.prefix}
     )
 
     class Function:
@@ -34,9 +32,7 @@ def deployed(world, monkeypatch):
             return world.answer
 
     real = boto3.client
-    monkeypatch.setattr(
-        boto3, "client", lambda name, **how: Function() if name == "lambda" else real(name, **how)
-    )
+    monkeypatch.setattr(boto3, "client", lambda name, **how: Function() if name == "lambda" else real(name, **how))
     return world
 
 

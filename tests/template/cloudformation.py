@@ -101,9 +101,7 @@ class Stack:
 
     def of_type(self, kind: str) -> dict[str, Any]:
         """The properties of every resource of a type, by logical id."""
-        return {
-            name: each.get("Properties", {}) for name, each in self.resources.items() if each["Type"] == kind
-        }
+        return {name: each.get("Properties", {}) for name, each in self.resources.items() if each["Type"] == kind}
 
     def holds(self, condition: str) -> bool:
         """Whether a named condition is true."""
@@ -123,14 +121,10 @@ class Stack:
                 return self.holds(argument)
             if name.startswith("Fn::"):
                 return getattr(self, "_" + name.removeprefix("Fn::").lower())(argument)
-        values = {
-            key: self.value(value) for key, value in node.items() if key not in {"DependsOn", "Condition"}
-        }
+        values = {key: self.value(value) for key, value in node.items() if key not in {"DependsOn", "Condition"}}
         if "Condition" in node:  # of a policy statement; a resource's is a name
             values["Condition"] = node["Condition"]
-        for target in (
-            [node["DependsOn"]] if isinstance(node.get("DependsOn"), str) else node.get("DependsOn", [])
-        ):
+        for target in [node["DependsOn"]] if isinstance(node.get("DependsOn"), str) else node.get("DependsOn", []):
             self._all[target]
         return {key: value for key, value in values.items() if value is not None}
 
@@ -143,9 +137,7 @@ class Stack:
 
     def _physical(self, name: str) -> str:
         resource = self._present(name)
-        given = {"AWS::Logs::LogGroup": "LogGroupName", "AWS::Lambda::Function": "FunctionName"}.get(
-            resource["Type"]
-        )
+        given = {"AWS::Logs::LogGroup": "LogGroupName", "AWS::Lambda::Function": "FunctionName"}.get(resource["Type"])
         if given and given in resource["Properties"]:
             return str(self.value(resource["Properties"][given]))
         if resource["Type"] == "AWS::CloudWatch::Dashboard":

@@ -11,12 +11,7 @@ from lib import settings
 from lib.errors import ConfigurationError
 from tests.template.cloudformation import GIVEN, PSEUDO, ROOT, Stack, source
 
-OURS = {
-    "POWERTOOLS_SERVICE_NAME",
-    "POWERTOOLS_LOG_LEVEL",
-    "POWERTOOLS_PARAMETERS_MAX_AGE",
-    "AWS_ENDPOINT_URL",
-}
+OURS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_LOG_LEVEL", "POWERTOOLS_PARAMETERS_MAX_AGE", "AWS_ENDPOINT_URL"}
 IN_CODE = {"PROJECT_ID", "TAG", "AUDIT_BUCKET", "BRAINTRUST_API_KEY_SECRET_ID", "REVIEWERS_PARAMETER"}
 """No default in the code, or another one than in the template."""
 
@@ -72,11 +67,7 @@ def test_the_code_accepts_what_the_parameters_give(parameters):
 
 
 @pytest.mark.parametrize(
-    "parameters",
-    [
-        {"BraintrustApiKeySecretId": ""},
-        {"BraintrustApiKeyParameter": "/braintrust/key"},
-    ],
+    "parameters", [{"BraintrustApiKeySecretId": ""}, {"BraintrustApiKeyParameter": "/braintrust/key"}]
 )
 def test_exactly_one_source_of_the_key(parameters):
     stack = Stack(parameters)
@@ -112,22 +103,15 @@ def test_every_parameter_is_described_bounded_used_and_in_a_group():
     unbounded = {"Filter"}  # any text, or none
     for name, parameter in parameters.items():
         assert parameter["Description"], name
-        assert name in unbounded or parameter.keys() & {
-            "AllowedPattern",
-            "AllowedValues",
-            "MinValue",
-            "MinLength",
-        }, name
+        assert name in unbounded or parameter.keys() & {"AllowedPattern", "AllowedValues", "MinValue", "MinLength"}, (
+            name
+        )
         bounded = parameter.keys() & {"AllowedPattern", "MinValue", "MinLength"}
         assert not bounded or "ConstraintDescription" in parameter, name
     groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     assert sorted(name for group in groups for name in group["Parameters"]) == sorted(parameters)
-    rest = json.dumps(
-        {name: part for name, part in template.items() if name not in {"Parameters", "Metadata"}}
-    )
-    assert [
-        name for name in parameters if f'"Ref": "{name}"' not in rest and f"${{{name}}}" not in rest
-    ] == []
+    rest = json.dumps({name: part for name, part in template.items() if name not in {"Parameters", "Metadata"}})
+    assert [name for name in parameters if f'"Ref": "{name}"' not in rest and f"${{{name}}}" not in rest] == []
     assert {name for name, parameter in parameters.items() if "Default" not in parameter} | {
         "BraintrustApiKeySecretId"
     } == {*GIVEN}
@@ -169,9 +153,7 @@ def test_nothing_that_failed_is_dropped(stack):
     (schedule,) = stack.of_type("AWS::Scheduler::Schedule").values()
     (asynchronous,) = stack.of_type("AWS::Lambda::EventInvokeConfig").values()
     assert schedule["Target"]["DeadLetterConfig"]["Arn"].endswith(":the-stack-undeliveredqueue")
-    assert asynchronous["DestinationConfig"]["OnFailure"]["Destination"].endswith(
-        ":the-stack-failedrunsqueue"
-    )
+    assert asynchronous["DestinationConfig"]["OnFailure"]["Destination"].endswith(":the-stack-failedrunsqueue")
     for queue in stack.of_type("AWS::SQS::Queue").values():
         assert queue == {"MessageRetentionPeriod": 1209600, "SqsManagedSseEnabled": True}
 

@@ -61,11 +61,7 @@ def test_the_log_is_kept_as_long_as_asked(function):
 )  # fmt: skip
 def test_every_reference_leads_somewhere_under_all_conditions(parameters):
     stack = Stack(parameters)  # raises for a name that does not exist, or not under these parameters
-    left = [
-        word
-        for word in ("Fn::", '"Ref"', "${")
-        if word in json.dumps(stack.resources) + json.dumps(stack.outputs)
-    ]
+    left = [word for word in ("Fn::", '"Ref"', "${") if word in json.dumps(stack.resources) + json.dumps(stack.outputs)]
     assert left == []
 
 
@@ -85,9 +81,7 @@ def test_outputs_are_commands_that_can_be_pasted(stack):
     assert stack.outputs["AuditBucketName"] == "the-stack-auditbucket"
     by_arn = Stack({"BraintrustApiKeySecretId": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:k"})
     by_parameter = Stack({"BraintrustApiKeySecretId": "", "BraintrustApiKeyParameter": "/braintrust/key"})
-    assert [
-        each.outputs["StoreApiKeyCommand"].split(" --region")[0] for each in (stack, by_arn, by_parameter)
-    ] == [
+    assert [each.outputs["StoreApiKeyCommand"].split(" --region")[0] for each in (stack, by_arn, by_parameter)] == [
         "aws secretsmanager create-secret",
         "aws secretsmanager put-secret-value",
         "aws ssm put-parameter",

@@ -102,11 +102,7 @@ def everything(world):
 @pytest.fixture(params=["secret", "parameter"])
 def deployed(request, world):
     """A stack that points to the world's bucket, parameter and key."""
-    parameters = {
-        "AuditPrefix": world.prefix,
-        "ReviewersParameter": REVIEWERS,
-        "BraintrustApiKeySecretId": SECRET,
-    }
+    parameters = {"AuditPrefix": world.prefix, "ReviewersParameter": REVIEWERS, "BraintrustApiKeySecretId": SECRET}
     if request.param == "parameter":
         world.client("ssm").put_parameter(
             Name=KEY_PARAMETER, Value=world.braintrust.api_key, Type="SecureString", Overwrite=True
@@ -178,9 +174,7 @@ def test_a_key_of_your_own_may_decrypt():
 
 def test_no_wildcard_without_a_reason(stack):
     policies = [
-        policy["PolicyDocument"]
-        for role in stack.of_type("AWS::IAM::Role").values()
-        for policy in role["Policies"]
+        policy["PolicyDocument"] for role in stack.of_type("AWS::IAM::Role").values() for policy in role["Policies"]
     ] + [bucket["PolicyDocument"] for bucket in stack.of_type("AWS::S3::BucketPolicy").values()]
     for statement in (statement for policy in policies for statement in policy["Statement"]):
         if statement["Effect"] == "Allow":
@@ -208,9 +202,7 @@ def test_each_permission_has_its_reason_beside_it():
 def test_the_role_is_lambdas_and_the_scheduler_may_do_two_things(stack):
     roles = stack.of_type("AWS::IAM::Role")
     trusted = {
-        name: [
-            statement["Principal"]["Service"] for statement in role["AssumeRolePolicyDocument"]["Statement"]
-        ]
+        name: [statement["Principal"]["Service"] for statement in role["AssumeRolePolicyDocument"]["Statement"]]
         for name, role in roles.items()
     }
     assert trusted == {

@@ -21,9 +21,7 @@ def alarms(stack):
 
 def watched(alarm):
     """(namespace, metric, dimensions) of everything that an alarm looks at."""
-    parts = [each["MetricStat"]["Metric"] for each in alarm.get("Metrics", []) if "MetricStat" in each] or [
-        alarm
-    ]
+    parts = [each["MetricStat"]["Metric"] for each in alarm.get("Metrics", []) if "MetricStat" in each] or [alarm]
     return [
         (part["Namespace"], part["MetricName"], {each["Name"]: each["Value"] for each in part["Dimensions"]})
         for part in parts
@@ -103,9 +101,7 @@ def test_every_alarm_tells_whom_it_should(parameters, told):
     for alarm in alarms(stack).values():
         assert alarm["AlarmActions"] == alarm["OKActions"] == told
     subscribed = [topic["Subscription"] for topic in stack.of_type("AWS::SNS::Topic").values()]
-    expected = (
-        [[{"Protocol": "email", "Endpoint": "oncall@example.com"}]] if "AlarmEmail" in parameters else []
-    )
+    expected = [[{"Protocol": "email", "Endpoint": "oncall@example.com"}]] if "AlarmEmail" in parameters else []
     assert subscribed == expected
 
 
@@ -133,9 +129,7 @@ def test_the_dashboard_shows_every_metric_and_none_that_nobody_emits(stack):
     shown = [each for widget in dashboard(stack) if widget["type"] == "metric" for each in plotted(widget)]
     for each in shown:
         assert exists(stack, *each), each
-    assert {metric for namespace, metric, _ in shown if namespace == telemetry.NAMESPACE} == {
-        *telemetry.METRICS
-    }
+    assert {metric for namespace, metric, _ in shown if namespace == telemetry.NAMESPACE} == {*telemetry.METRICS}
 
 
 def test_the_dashboard_shows_every_alarm(stack):
@@ -205,9 +199,7 @@ def test_the_errors_query_shows_what_a_failed_run_logs(stack, world):
 
 
 def test_rows_per_reviewer_are_found_in_the_log_line(stack, last_line):
-    patterns = {
-        match for query in queries(stack) for match in re.findall(r"parse @message /(.+?)/(?=\s)", query)
-    }
+    patterns = {match for query in queries(stack) for match in re.findall(r"parse @message /(.+?)/(?=\s)", query)}
     assert len(patterns) == 1
     found = re.search(patterns.pop().replace("(?<", "(?P<"), last_line)
     assert json.loads("{" + found["per_reviewer"] + "}") == json.loads(last_line)["result"]["per_reviewer"]
@@ -230,9 +222,7 @@ def test_the_readme_explains_every_parameter_and_every_alarm(stack):
     text = " ".join(README.read_text().replace("`", "").split())
     assert [name for name in source()["Parameters"] if not re.search(rf"\b{name}\b", text)] == []
     for name, alarm in alarms(stack).items():
-        meaning, action = re.fullmatch(
-            r"Meaning: (.+) First action: (.+)", alarm["AlarmDescription"]
-        ).groups()
+        meaning, action = re.fullmatch(r"Meaning: (.+) First action: (.+)", alarm["AlarmDescription"]).groups()
         meaning = meaning.replace("24 hours", "MaxWaitingHours hours")
         for sentence in (name, meaning, action):
             assert sentence.rstrip(".").lower() in text.lower(), sentence
