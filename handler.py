@@ -1,5 +1,6 @@
 """The Lambda function's entry point."""
 
+import gc
 import os
 from typing import Any
 
@@ -8,6 +9,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from lib.deadline import Deadline
 from lib.run import run
 from lib.telemetry import logger
+
+# Rows are many and hold no cycles: by the usual thresholds the collector would look through all of them many times.
+gc.set_threshold(50_000, 20, 100)
 
 
 def lambda_handler(event: object, context: LambdaContext) -> dict[str, Any]:

@@ -51,8 +51,8 @@ def describe(settings: Settings, window: Window, outlook: Outlook, outcomes: Seq
     deferred = len(needy) - counts["assigned"] - failed
     done = [change for change, outcome in zip(outlook.changes, outcomes, strict=False) if outcome.status == "assigned"]
     given = Counter(reviewer for _, reviewer in (outlook.changes if settings.dry_run else done))
-    kept = {row_id for row_id, _ in done}
-    waiting = [row for row in needy if row.id not in kept]
+    kept = {row_id for row_id, _ in done} if len(done) < len(needy) else None
+    waiting = [] if kept is None else [row for row in needy if row.id not in kept]
     oldest = min((row.created for row in waiting), default=window.end.timestamp())
     warnings = [
         *outlook.roster.warnings,
