@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,3 +71,11 @@ def history(shared_braintrust: LocalBraintrust, aws_url: str) -> History:
 def history_folder(history: History, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of that audit, to be read only."""
     return history.copy(tmp_path_factory.mktemp("history"))
+
+
+@pytest.fixture
+def curl() -> None:
+    """For tests of commands that are documented with curl; where checks are complete, it has to be there."""
+    if shutil.which("curl") is None:
+        reason = "curl is not installed: apt-get install curl"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(f"THE CURL COMMANDS WERE NOT TRIED. {reason}")

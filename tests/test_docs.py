@@ -186,6 +186,7 @@ def shell(script: str, environ: dict[str, str]) -> Any:
     return json.loads(ran.stdout)
 
 
+@pytest.mark.usefixtures("curl")
 def test_the_curl_commands_find_rows_assign_one_and_take_it_back(world: World):
     find, who, assign, take_back = (block.text for block in blocks("bash", "curl"))
     ana = world.braintrust.store.add_user("ana@example.com")

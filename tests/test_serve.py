@@ -86,6 +86,7 @@ def test_the_env_file_sends_containers_to_the_host_and_sets_only_what_the_templa
         assert served.variables[name].startswith("http://host.docker.internal:")
 
 
+@pytest.mark.usefixtures("curl")
 def test_the_curl_commands_it_prints_work(served):
     commands = re.findall(r"^  (curl .*)$", served.said, re.MULTILINE)
     answers = [served.run(*shlex.split(command), "--fail") for command in commands]
