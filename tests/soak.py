@@ -10,6 +10,7 @@ import logging
 import os
 import random
 import re
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -220,6 +221,9 @@ def main() -> None:
         aws_client("secretsmanager", aws.url).create_secret(Name=SECRET, SecretString=braintrust.api_key)
         for seed in range(arguments.first, arguments.first + arguments.scenarios):
             verdict = scenario(seed, braintrust, aws)
+            done = seed - arguments.first + 1
+            if done % 50 == 0:
+                print(f"{done} of {arguments.scenarios} scenarios, {len(broken)} broke a promise", file=sys.stderr)
             broken += [verdict] if verdict.broken else []
             for name in verdict.faults or ("(no fault)",):
                 table[name].update(
