@@ -1,6 +1,7 @@
 # Everything a person or CI does here. `make` alone lists it.
 
-STACK ?= braintrust-review-assigner
+DEFAULT_STACK := braintrust-review-assigner
+STACK ?= $(DEFAULT_STACK)
 ARCH ?= arm64
 FUNCTION := ReviewAssignerFunction
 ARGS ?=
@@ -30,7 +31,7 @@ local: .venv/.stamp ## keep both local servers up and write env.json, for `sam l
 
 ##@ Change it
 
-.PHONY: test lint types template audit format lock hooks bench soak clean
+.PHONY: test lint types template audit format docs lock hooks bench soak clean
 test: .venv/.stamp .venv/bin/aws-lambda-rie ## every test; some of them: make test ARGS="tests/template -k alarms"
 	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
@@ -52,6 +53,9 @@ audit: .venv-tools/.stamp ## known vulnerabilities in what runs in Lambda; AUDIT
 format: .venv/.stamp ## put the code into shape
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+
+docs: .venv/.stamp ## write the README's tables anew, from the settings and the template
+	$(PY) scripts/readme_tables.py
 
 # The versions that are locked stay unless `make lock ARGS=--upgrade`. No address of a package index is written down.
 COMPILE = $(TOOLS)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-emit-find-links $(ARGS)
@@ -80,15 +84,20 @@ clean: ## remove what was built and installed here
 build: .venv-tools/.stamp ## make the artifact in .aws-sam/build; ARCH=x86_64 for `sam local` on such a machine
 	$(TOOLS)/sam build --parameter-overrides Architecture=$(ARCH)
 
-# Guided as long as samconfig.toml has no parameters of yours; the questions' answers are kept there.
+# Each stack has its own sections in samconfig.toml (a "config environment"), so that none is ever deployed with the
+# parameters of another. The default stack has SAM's default ones. Guided as long as a stack has no answers there.
+ENVIRONMENT = $(if $(filter $(DEFAULT_STACK),$(STACK)),default,$(STACK))
+ANSWERED = $(shell awk '/^ *\[/ {here = $$1 == "[$(ENVIRONMENT).deploy.parameters]"} \
+    here && /^ *parameter_overrides *=/ {print "yes"}' samconfig.toml)
 deploy: build ## create or update the stack; asks for the parameters the first time
-	$(TOOLS)/sam deploy $(if $(shell grep -s '^parameter_overrides' samconfig.toml),,--guided) --stack-name $(STACK) $(ARGS)
+	$(TOOLS)/sam deploy --config-env $(ENVIRONMENT) --stack-name $(STACK) \
+	    $(if $(ANSWERED),,--guided --confirm-changeset) $(ARGS)
 
 status: .venv/.stamp ## the last runs of a stack, from its audit; of another audit: make status ARGS=.local/audit
 	$(PY) -m local.status --stack $(STACK) $(ARGS)
 
 logs: .venv-tools/.stamp ## follow the log
-	$(TOOLS)/sam logs --stack-name $(STACK) --name $(FUNCTION) --tail $(ARGS)
+	$(TOOLS)/sam logs --config-env $(ENVIRONMENT) --stack-name $(STACK) --name $(FUNCTION) --tail $(ARGS)
 
 invoke: .venv/.stamp ## one run now; other settings for it: make invoke EVENT=events/overrides.json
 	$(PY) scripts/stack.py invoke $(STACK) $(or $(EVENT),events/empty.json)
