@@ -36,7 +36,7 @@ MEANINGS = {
     "BRAINTRUST_API_KEY_PARAMETER": "Where the API key is, if it is in Parameter Store.",
     "REVIEWERS_PARAMETER": "Where [the reviewers](#reviewers) are.",
     "IMPERSONATE_USER": "Act as this user (header `x-bt-impersonate-user`). The key must belong to an Owner.",
-    "AUDIT_BUCKET": "Where plans and records go. In the template: the stack's own bucket.",
+    "AUDIT_BUCKET": "Where plans and records go. The stack makes a bucket if its parameter is empty; stacks on one project [have to share one](docs/operations.md#several-deployments).",
     "AUDIT_PREFIX": "What the audit's keys start with.",
 }
 NEXT_TO_SETTINGS = {
@@ -81,20 +81,26 @@ def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
+def parameter_of(value: dict[str, Any], parameters: dict[str, Any]) -> str:
+    """The parameter that a variable's value is taken from, or may be: `!Ref x` or `!If [condition, !Ref own, !Ref x]`."""
+    (source,) = {each["!Ref"] for each in value.get("!If", [value])[-2:] if each["!Ref"] in parameters}
+    return str(source)
+
+
 def settings_table() -> str:
     """One line a variable: from RULES, the template and MEANINGS."""
     stack = template()
     variables = stack["Resources"]["ReviewAssignerFunction"]["Properties"]["Environment"]["Variables"]
     rows = []
     for name, rule in RULES.items():
-        source = variables[name]["!Ref"]
-        parameter = stack["Parameters"].get(source, {})
+        source = parameter_of(variables[name], stack["Parameters"])
+        parameter = stack["Parameters"][source]
         default = "required" if rule.default is REQUIRED else code(rule.default)
-        if rule.default is REQUIRED and "Default" in parameter:
+        if rule.default is REQUIRED and parameter.get("Default"):
             default += f"; the template has {code(parameter['Default'])}"
         event = code(name.lower()) if rule.in_event else ""
         meaning = f"{MEANINGS[name]} Accepted: {rule.accepted}."
-        rows.append((code(name), source if parameter else "made by the stack", event, default, meaning))
+        rows.append((code(name), source, event, default, meaning))
     return table(("variable", "template parameter", "event field", "default", "meaning"), rows)
 
 

@@ -58,6 +58,7 @@ def test_the_defaults_are_those_of_the_code(stack):
         },
         {"Days": 30, "Limit": 1, "BatchSize": 1, "MaxPages": 1, "RequestTimeout": 1, "InsertConcurrency": 16},
         {"BraintrustApiUrl": "https://api-eu.braintrust.dev", "ImpersonateUser": "lead@example.com"},
+        {"ExistingAuditBucket": "another-stack-auditbucket"},
     ],
 )
 def test_the_code_accepts_what_the_parameters_give(parameters):
@@ -84,6 +85,7 @@ def test_exactly_one_source_of_the_key(parameters):
         ("BraintrustApiKeyParameter", ["", "/braintrust/key"], ["braintrust/key", "/a b"]),
         ("ReviewersParameter", ["/reviewers"], ["", "reviewers", "/a*"]),
         ("BraintrustApiUrl", ["https://api.braintrust.dev", "https://bt.example.com:8443/api/"], ["http://api.braintrust.dev", "https://user@host"]),
+        ("ExistingAuditBucket", ["", "the-stack-auditbucket-1a2b3c"], ["arn:aws:s3:::b", "s3://b", "b/audit", "B_1"]),
         ("AuditPrefix", ["", "audit/", "a/b/"], ["audit", "/audit/", "a*/"]),
         ("AlarmTopicArn", ["", "arn:aws:sns:eu-central-1:123456789012:oncall"], ["oncall"]),
         ("AlarmEmail", ["", "oncall@example.com"], ["oncall", "a b@example.com"]),
@@ -124,16 +126,17 @@ def test_bounds_are_those_of_the_code():
         for name, parameter in source()["Resources"]["ReviewAssignerFunction"]["Properties"]["Environment"][
             "Variables"
         ].items()
-        if isinstance(parameter, dict) and parameter["Ref"] not in PSEUDO
+        if isinstance(parameter, dict) and parameter.get("Ref", "AWS::Region") not in PSEUDO
     }
     for variable, rule in settings.RULES.items():
-        parameter = source()["Parameters"].get(by_variable[variable], {})
+        parameter = source()["Parameters"].get(by_variable.get(variable), {})
         for bound, outside in (("MinValue", -1), ("MaxValue", 1)):
             if bound in parameter:
                 edge = parameter[bound]
                 assert rule.check(edge), (variable, edge)
                 assert not rule.check(edge + outside), (variable, edge + outside)
-    assert {*by_variable.values()} <= stack.parameters.keys() | {"AuditBucket"}
+    assert settings.RULES.keys() - by_variable.keys() == {"AUDIT_BUCKET"}  # a parameter, or a resource's name
+    assert {*by_variable.values()} <= stack.parameters.keys()
 
 
 def test_a_late_retry_never_meets_the_next_hour(stack, function):

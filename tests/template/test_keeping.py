@@ -1,6 +1,7 @@
 """What is kept, for how long, and who can read it; and that the template can be trusted to be whole."""
 
 import json
+import re
 
 import pytest
 
@@ -19,6 +20,18 @@ def test_the_audit_bucket_is_private_encrypted_versioned_and_outlives_the_stack(
     assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
 
 
+def test_a_stack_with_another_stacks_bucket_makes_none_and_leaves_that_ones_policy_alone():
+    first = Stack()
+    second = Stack({"ExistingAuditBucket": first.outputs["AuditBucketName"]})
+    assert [each for each in second.resources.values() if each["Type"].startswith("AWS::S3::")] == []
+    shared = {name: first.outputs[name] for name in ("AuditBucketName", "AuditPrefix")}
+    assert {name: second.outputs[name] for name in shared} == shared
+    for stack in (first, second):
+        (function,) = stack.of_type("AWS::Lambda::Function").values()
+        variables = function["Environment"]["Variables"]
+        assert [variables["AUDIT_BUCKET"], variables["AUDIT_PREFIX"]] == [*shared.values()]
+
+
 def test_only_old_versions_of_the_audit_are_ever_forgotten(stack):
     (bucket,) = stack.of_type("AWS::S3::Bucket").values()
     rules = bucket["LifecycleConfiguration"]["Rules"]
@@ -29,7 +42,9 @@ def test_only_old_versions_of_the_audit_are_ever_forgotten(stack):
 
 
 def test_the_bucket_refuses_plain_http_from_everybody(stack):
-    (policy,) = stack.of_type("AWS::S3::BucketPolicy").values()
+    (resource,) = [each for each in stack.resources.values() if each["Type"] == "AWS::S3::BucketPolicy"]
+    assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+    policy = resource["Properties"]
     (statement,) = policy["PolicyDocument"]["Statement"]
     assert statement == {
         "Sid": "RefusePlainHttp",
@@ -57,6 +72,7 @@ def test_the_log_is_kept_as_long_as_asked(function):
         {"BraintrustApiKeySecretId": "", "BraintrustApiKeyParameter": "/k", "ApiKeyKmsKeyArn": "arn:aws:kms:eu-central-1:123456789012:key/1"},
         {"BraintrustApiKeySecretId": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:k-AbCdEf"},
         {"AlarmTopicArn": "arn:aws:sns:eu-central-1:123456789012:oncall"},
+        {"ExistingAuditBucket": "another-stack-auditbucket"},
     ],
 )  # fmt: skip
 def test_every_reference_leads_somewhere_under_all_conditions(parameters):
@@ -76,13 +92,46 @@ def test_every_finding_that_is_skipped_is_argued():
             assert len(skip["comment"]) > 40, skip
 
 
-def test_outputs_are_commands_that_can_be_pasted(stack):
+def commands(parameters, output):
+    """What the command is for a key in a secret, in a secret given by its ARN, and in a parameter."""
+    by_arn = {"BraintrustApiKeySecretId": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:k"}
+    by_parameter = {"BraintrustApiKeySecretId": "", "BraintrustApiKeyParameter": "/braintrust/key"}
+    return [Stack(parameters | given).outputs[output] for given in ({}, by_arn, by_parameter)]
+
+
+def test_outputs_name_what_the_stack_has(stack):
     assert stack.outputs["FunctionName"] == "the-stack"
     assert stack.outputs["AuditBucketName"] == "the-stack-auditbucket"
-    by_arn = Stack({"BraintrustApiKeySecretId": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:k"})
-    by_parameter = Stack({"BraintrustApiKeySecretId": "", "BraintrustApiKeyParameter": "/braintrust/key"})
-    assert [each.outputs["StoreApiKeyCommand"].split(" --region")[0] for each in (stack, by_arn, by_parameter)] == [
-        "aws secretsmanager create-secret",
-        "aws secretsmanager put-secret-value",
-        "aws ssm put-parameter",
+
+
+def test_the_key_is_stored_by_one_command_and_replaced_by_another():
+    secret, parameter = "aws secretsmanager {} --region eu-central-1 ", "aws ssm put-parameter --region eu-central-1 "
+    replace = [
+        secret.format("put-secret-value") + "--secret-id braintrust/key --secret-string file://key.txt",
+        secret.format("put-secret-value")
+        + "--secret-id arn:aws:secretsmanager:eu-central-1:123456789012:secret:k --secret-string file://key.txt",
+        parameter + "--name /braintrust/key --type SecureString --overwrite --value file://key.txt",
     ]
+    assert commands({}, "RotateApiKeyCommand") == replace
+    assert commands({}, "StoreApiKeyCommand") == [
+        secret.format("create-secret") + "--name braintrust/key --secret-string file://key.txt",
+        replace[1],  # whoever knows its ARN has made it already
+        replace[2].replace(" --overwrite", ""),
+    ]
+
+
+def test_a_key_of_your_own_stays_the_one_that_encrypts():
+    """A parameter that is written without it is encrypted with AWS's own key from then on; a secret keeps its key."""
+    mine = "arn:aws:kms:eu-central-1:123456789012:key/0f1e2d3c"
+    create, _, put = commands({"ApiKeyKmsKeyArn": mine}, "StoreApiKeyCommand")
+    *_, replace = commands({"ApiKeyKmsKeyArn": mine}, "RotateApiKeyCommand")
+    assert f" --kms-key-id {mine} " in create
+    assert f" --key-id {mine} " in put
+    assert f" --key-id {mine} " in replace
+
+
+@pytest.mark.parametrize("name", [name for name in source()["Outputs"] if name.startswith(("Store", "Rotate"))])
+def test_a_command_that_is_pasted_stores_nothing_that_is_made_up(name, stack):
+    """It reads a file of whoever pastes it, and fails without."""
+    given = re.search(r" --(?:value|secret-string) (\S+)$", stack.outputs[name])
+    assert re.fullmatch(r"file://\w+\.txt", given[1])

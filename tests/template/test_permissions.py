@@ -99,7 +99,7 @@ def everything(world):
     return calls
 
 
-@pytest.fixture(params=["secret", "parameter"])
+@pytest.fixture(params=["secret", "parameter", "another stack's bucket"])
 def deployed(request, world):
     """A stack that points to the world's bucket, parameter and key."""
     parameters = {"AuditPrefix": world.prefix, "ReviewersParameter": REVIEWERS, "BraintrustApiKeySecretId": SECRET}
@@ -109,6 +109,8 @@ def deployed(request, world):
         )
         world.settings |= {"BRAINTRUST_API_KEY_SECRET_ID": "", "BRAINTRUST_API_KEY_PARAMETER": KEY_PARAMETER}
         parameters |= {"BraintrustApiKeySecretId": "", "BraintrustApiKeyParameter": KEY_PARAMETER}
+    if request.param == "another stack's bucket":
+        return Stack(parameters | {"ExistingAuditBucket": BUCKET})
     return Stack(parameters, names={"AuditBucket": BUCKET})
 
 
@@ -170,6 +172,16 @@ def test_a_key_of_your_own_may_decrypt():
     stack = Stack({"ApiKeyKmsKeyArn": mine})
     assert allowed(stack, "kms:Decrypt", mine)
     assert not allowed(stack, "kms:Decrypt", f"arn:aws:kms:{ACCOUNT}:key/another")
+
+
+def test_a_stack_with_another_stacks_bucket_may_use_its_audit_and_nothing_else_of_it():
+    stack = Stack({"ExistingAuditBucket": "shared", "AuditPrefix": "reviews/"})
+    for action in ("s3:GetObject", "s3:PutObject"):
+        assert allowed(stack, action, "arn:aws:s3:::shared/reviews/ledger/x.json")
+        assert not allowed(stack, action, "arn:aws:s3:::shared/elsewhere/x.json")
+        assert not allowed(stack, action, "arn:aws:s3:::the-stack-auditbucket/reviews/ledger/x.json")
+    assert allowed(stack, "s3:ListBucket", "arn:aws:s3:::shared")
+    assert not allowed(stack, "s3:DeleteObject", "arn:aws:s3:::shared/reviews/ledger/x.json")
 
 
 def test_no_wildcard_without_a_reason(stack):
