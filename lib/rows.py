@@ -210,7 +210,8 @@ def _read_row(row: Json) -> Row:
             f"BTQL query failed: a row without a usable id, created or _xact_id ({str(row_id)[:60]!r}); nothing was written"
         ) from error
     try:
-        reviewers, reviewed, readable = tuple(map(sys.intern, get_assignments(row))), _is_reviewed(row), True
+        held, reviewed, readable = get_assignments(row), _is_reviewed(row), True
+        reviewers = tuple(map(sys.intern, held)) if held else ()
     except UnreadableError:
         reviewers, reviewed, readable = (), False, False
     return Row(row_id, created.timestamp(), version, reviewers, reviewed, readable)
@@ -240,8 +241,10 @@ def is_assigned(row: Json) -> bool:
 
 def _is_reviewed(row: Json) -> bool:
     """The default review list has a status, and it is not PENDING."""
-    lists = _object(_object(row.get("metadata")).get(REVIEW_LISTS))
-    return _object(lists.get(DEFAULT_LIST)).get("status") not in (None, "PENDING")
+    lists = _object(row.get("metadata")).get(REVIEW_LISTS)
+    if lists is None:
+        return False
+    return _object(_object(lists).get(DEFAULT_LIST)).get("status") not in (None, "PENDING")
 
 
 def _object(value: object) -> Json:
