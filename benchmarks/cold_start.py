@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from statistics import median
 from typing import NamedTuple
 
 from local.aws import CREDENTIALS
@@ -48,9 +47,9 @@ def measure(code: str) -> Start:
 
 
 def compare(times: int) -> tuple[Start, Start]:
-    """Medians of ours and of the floor, measured in turns."""
+    """The best of ours and of the floor, measured in turns: whatever else the machine does only adds to them."""
     pairs = [(measure(OURS), measure(FLOOR)) for _ in range(times + 1)][1:]  # the first one compiles
-    ours, floor = (Start(*map(median, zip(*starts, strict=True))) for starts in zip(*pairs, strict=True))
+    ours, floor = (Start(*map(min, zip(*starts, strict=True))) for starts in zip(*pairs, strict=True))
     return ours, floor
 
 
