@@ -1,6 +1,5 @@
 """Log rows: the query that finds them, the pages it comes in, and what a row's metadata says about its review."""
 
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -197,7 +196,8 @@ def _is_stale(body: Json) -> bool:
     return isinstance(state, dict) and state.get("type") == "exhausted_timeout"
 
 
-def _read_row(row: Json) -> Row:
+def _read_row(row: Json, reviewer_sets: dict[tuple[str, ...], tuple[str, ...]]) -> Row:
+    """What is kept of a row; `reviewer_sets` lets rows of the same people share one tuple."""
     row_id, version = row.get("id"), row.get("_xact_id") or 0
     try:
         if not isinstance(row_id, str) or not row_id or not row_id.isprintable():
@@ -210,8 +210,8 @@ def _read_row(row: Json) -> Row:
             f"BTQL query failed: a row without a usable id, created or _xact_id ({str(row_id)[:60]!r}); nothing was written"
         ) from error
     try:
-        held, reviewed, readable = get_assignments(row), _is_reviewed(row), True
-        reviewers = tuple(map(sys.intern, held)) if held else ()
+        reviewers, reviewed, readable = tuple(get_assignments(row)), _is_reviewed(row), True
+        reviewers = reviewer_sets.setdefault(reviewers, reviewers)
     except UnreadableError:
         reviewers, reviewed, readable = (), False, False
     return Row(row_id, created.timestamp(), version, reviewers, reviewed, readable)
