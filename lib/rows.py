@@ -150,11 +150,11 @@ def fetch_all_logs(client: Braintrust, settings: Settings, window: Window, deadl
         size.went_well()
         rows, cursor = _read_page(answer)
         stale = stale or _is_stale(answer.body)
-        for row in map(_read_row, rows):
+        for each in rows:
+            row = _read_row(each, reviewer_sets)
             known = found.get(row.id)
             if known is None or row.version > known.version:
-                shared = reviewer_sets.setdefault(row.reviewers, row.reviewers)
-                found[row.id] = row._replace(reviewers=shared) if shared else row
+                found[row.id] = row
         if not rows or not cursor:
             break
         if cursor in cursors:
