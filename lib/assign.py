@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from lib.braintrust import Braintrust, NotStarted, RequestFailed
+from lib.plan import quoted
 from lib.rows import ASSIGNMENTS, DEFAULT_LIST, REVIEW_LISTS, iso
 
 MAX_BODY = 5_000_000  # bytes; the API takes about 6 MB
@@ -75,7 +76,7 @@ def _payload(batch: Assignments, build: Callable[[str, str], Event]) -> bytes:
     """The events as JSON. From row to row only the id differs, so the rest is written out once a reviewer."""
     blank = uuid.uuid4().hex
     around = {who: json.dumps(build(blank, who)).split(json.dumps(blank)) for who in {who for _, who in batch}}
-    return f'{{"events": [{", ".join(json.dumps(row_id).join(around[who]) for row_id, who in batch)}]}}'.encode()
+    return f'{{"events": [{", ".join(quoted(row_id).join(around[who]) for row_id, who in batch)}]}}'.encode()
 
 
 def assign_all(

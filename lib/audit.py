@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lib.assign import Assignments, Outcome
 from lib.errors import AuditError
-from lib.plan import CARRY, Plan, json_array, json_assignments
+from lib.plan import CARRY, Plan, json_array, json_assignments, quoted
 from lib.rows import iso
 from lib.settings import Settings
 
@@ -96,11 +96,11 @@ class Audit:
         head = f'{{"run_id": {json.dumps(self.run_id)}, "row_id": '
         tail = cache(lambda who, what: f', "reviewer_id": {json.dumps(who)}, {json.dumps(what._asdict())[1:]}\n')
         lines = (
-            head + json.dumps(row_id) + tail(reviewer, outcome)
+            head + quoted(row_id) + tail(reviewer, outcome)
             for (row_id, reviewer), outcome in zip(assignments, outcomes, strict=True)
         )
         done = zip(assignments, outcomes, strict=True)
-        ids = json_array(json.dumps(row_id) for (row_id, _), outcome in done if outcome.status == "assigned")
+        ids = json_array(quoted(row_id) for (row_id, _), outcome in done if outcome.status == "assigned")
         problems = []
         for kind, suffix, pieces in (("assignments", "jsonl", lines), ("to_assign_ids", "json", ids)):
             key = self._key(kind, suffix)

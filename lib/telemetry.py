@@ -32,7 +32,7 @@ logger = Logger(use_rfc3339=True)
 
 def emit(values: Mapping[str, float]) -> None:
     """Write metrics out at once, as a line of their own: two runs in one process share nothing."""
-    metrics = EphemeralMetrics(namespace=NAMESPACE)
+    metrics = EphemeralMetrics(namespace=NAMESPACE, service=logger.service)
     for name, value in values.items():
         metrics.add_metric(name=name, unit=METRICS[name], value=value)
     metrics.flush_metrics()
