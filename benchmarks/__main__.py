@@ -8,11 +8,10 @@ import time
 
 from benchmarks.cold_start import compare, import_times
 from benchmarks.idle import idle_requests
-from benchmarks.servers import Latency, Measured, contend, servers
+from benchmarks.servers import NONE, Latency, Measured, contend, servers
 from local.screen import Screen
 
 SLOW = Latency(query=0.3, insert=0.4)
-NONE = Latency()
 SIZES = (1_000, 30_000, 100_000)
 JUDGED = 30_000  # rows
 CONCURRENCY = 8  # INSERT_CONCURRENCY's default
@@ -34,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     screen, began = Screen(), time.monotonic()
     waiting(screen, SIZES[:2] if options.quick else SIZES)
-    computing(screen, 1 if options.quick else 5)
+    computing(screen, 1 if options.quick else 4)
     cold_start(screen, 5 if options.quick else 15)
     idle(screen)
     screen.say(f"\n{len(screen.failed)} targets missed, {time.monotonic() - began:.0f} seconds")

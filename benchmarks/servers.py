@@ -22,6 +22,9 @@ class Latency:
     insert: float = 0.0
 
 
+NONE = Latency()
+
+
 @dataclass(frozen=True)
 class Measured:
     """One run of one contender."""

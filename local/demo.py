@@ -100,8 +100,8 @@ def show_files(screen: Screen) -> None:
     started = next(line for line in lines if line.get("message") == "run started")
     screen.fact("", json.dumps(started))
     screen.line("Metrics", "in the same files, as CloudWatch reads them, such as:")
-    metrics = [line for line in lines if "_aws" in line]
-    screen.fact("", json.dumps({name: value for name, value in metrics[-1].items() if name != "_aws"}))
+    metrics = next(line for line in reversed(lines) if "RowsAssigned" in line)
+    screen.fact("", json.dumps({name: value for name, value in metrics.items() if name != "_aws"}))
 
 
 if __name__ == "__main__":
