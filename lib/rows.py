@@ -14,6 +14,7 @@ from lib.settings import Settings
 ASSIGNMENTS = "~__bt_assignments"
 REVIEW_LISTS = "~__bt_review_lists"
 DEFAULT_LIST = "__bt_default_review_list"
+REVIEW_FIELDS = frozenset({ASSIGNMENTS, REVIEW_LISTS})
 SMALLEST_PAGE = 25
 PAGES_BEFORE_GROWTH = 4
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -209,11 +210,14 @@ def _read_row(row: Json, reviewer_sets: dict[tuple[str, ...], tuple[str, ...]]) 
         raise QueryError(
             f"BTQL query failed: a row without a usable id, created or _xact_id ({str(row_id)[:60]!r}); nothing was written"
         ) from error
-    try:
-        reviewers, reviewed, readable = tuple(get_assignments(row)), _is_reviewed(row), True
-        reviewers = reviewer_sets.setdefault(reviewers, reviewers)
-    except UnreadableError:
-        reviewers, reviewed, readable = (), False, False
+    reviewers: tuple[str, ...] = ()
+    reviewed, readable, metadata = False, True, row.get("metadata")
+    if not (isinstance(metadata, dict) and REVIEW_FIELDS.isdisjoint(metadata)):  # most rows: nobody has touched them
+        try:
+            reviewers, reviewed = tuple(get_assignments(row)), _is_reviewed(row)
+            reviewers = reviewer_sets.setdefault(reviewers, reviewers)
+        except UnreadableError:
+            reviewers, readable = (), False
     return Row(row_id, created.timestamp(), version, reviewers, reviewed, readable)
 
 
@@ -241,10 +245,8 @@ def is_assigned(row: Json) -> bool:
 
 def _is_reviewed(row: Json) -> bool:
     """The default review list has a status, and it is not PENDING."""
-    lists = _object(row.get("metadata")).get(REVIEW_LISTS)
-    if lists is None:
-        return False
-    return _object(_object(lists).get(DEFAULT_LIST)).get("status") not in (None, "PENDING")
+    lists = _object(_object(row.get("metadata")).get(REVIEW_LISTS))
+    return _object(lists.get(DEFAULT_LIST)).get("status") not in (None, "PENDING")
 
 
 def _object(value: object) -> Json:
