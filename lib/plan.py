@@ -165,7 +165,7 @@ def make_plan(draft: Plan, rows: Sequence[Row], roster: Roster, previous: Plan |
         assignments=again + dealt,
         repeated=len(again),
         carried=[entry for entry in carried.values() if entry.row_id not in sent],
-        reviewers=_explain(roster, received, open_now, Counter(reviewer for _, reviewer in dealt), again, now),
+        reviewers=_explain(roster, received, open_now, dealt, again, [seat.user for seat in seats], now),
         waiting={why: count for why, count in waiting.items() if count},
         served=[reviewer for reviewer in served if reviewer not in last] + last,
     )
@@ -216,11 +216,12 @@ def _explain(
     roster: Roster,
     received: Counter[str],
     open_now: Counter[str],
-    given: Counter[str],
+    dealt: list[tuple[str, str]],
     again: list[tuple[str, str]],
+    turns: list[str],
     now: datetime,
 ) -> list[dict[str, Any]]:
-    repeated = Counter(reviewer for _, reviewer in again)
+    given, repeated = (Counter(reviewer for _, reviewer in rows) for rows in (dealt, again))
     reasons = []
     for person in roster.reviewers:
         back, room = person.away_until(now.date()), _room(person, open_now)
@@ -229,7 +230,8 @@ def _explain(
         elif room is not None and given[person.id] >= room:
             reason = f"full: max_open is {person.max_open}"
         else:
-            reason = "a share by weight; the extra row goes to whoever received the fewest, then was served longest ago"
+            turn = f"{turns.index(person.id) + 1} of {len(turns)}"
+            reason = f"number {turn} in turn: by rows received per weight, then by who was served longest ago"
         reasons.append(
             {
                 "reviewer_id": person.id,

@@ -129,9 +129,9 @@ def test_the_plan_says_for_everybody_why_they_got_what_they_got() -> None:
     ]
     draft = Plan("project", "tag", {}, NOON)
     done = make_plan(draft, [a_row(0, "bo"), a_row(1)], Roster(tuple(people), ("email x@example.com",)), None)
-    share = "a share by weight; the extra row goes to whoever received the fewest, then was served longest ago"
+    turn = "number 1 of 2 in turn: by rows received per weight, then by who was served longest ago"
     assert done.reviewers == [
-        why("ana", given=1, reason=share),
+        why("ana", given=1, reason=turn),
         why("bo", weight=0.5, received_before=1, open_before=1, reason="full: max_open is 0"),
         why("cy", reason="away until 2026-12-01"),
         {"entry": "email x@example.com", "given": 0, "reason": "unknown to the organisation"},
