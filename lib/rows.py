@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 
 class Window(NamedTuple):
-    """The run's bounds on `created`: from `start` (included) to `end` (excluded), UTC."""
+    """The run's bounds on `created`, both included, UTC."""
 
     start: datetime
     end: datetime
@@ -31,7 +31,8 @@ class Window(NamedTuple):
     @classmethod
     def before(cls, now: datetime, days: int) -> "Window":
         """The last `days` days before `now`."""
-        return cls(now - min(timedelta(days=min(days, 10**6)), now - EPOCH), now)
+        end = now + timedelta(microseconds=-now.microsecond % 1000)  # a row of this very millisecond is in it
+        return cls(end - min(timedelta(days=min(days, 10**6)), end - EPOCH), end)
 
     def to_json(self) -> dict[str, str]:
         """`{"from": ..., "to": ...}`, as in the audit."""
@@ -77,7 +78,7 @@ def build_query(settings: Settings, window: Window, cursor: str | None = None, l
     conditions: list[Json] = [
         {"op": "includes", "haystack": _field("tags"), "needle": _literal(settings.tag)},
         {"op": "ge", "left": created, "right": _literal(iso(window.start))},
-        {"op": "lt", "left": created, "right": _literal(iso(window.end))},
+        {"op": "le", "left": created, "right": _literal(iso(window.end))},
     ]
     if settings.filter:
         conditions.append({"btql": settings.filter})
@@ -227,7 +228,7 @@ class UnreadableError(ValueError):
 
 def get_assignments(row: Json) -> list[str]:
     """The reviewers' ids in the row's metadata; raises UnreadableError for a value of an unexpected type."""
-    reviewers = _object(row.get("metadata")).get(ASSIGNMENTS)
+    reviewers = _object(row.get("metadata"), []).get(ASSIGNMENTS)
     if reviewers is None:
         return []
     if not isinstance(reviewers, list) or not all(isinstance(reviewer, str) and reviewer for reviewer in reviewers):
@@ -245,13 +246,13 @@ def is_assigned(row: Json) -> bool:
 
 def _is_reviewed(row: Json) -> bool:
     """The default review list has a status, and it is not PENDING."""
-    lists = _object(_object(row.get("metadata")).get(REVIEW_LISTS))
+    lists = _object(_object(row.get("metadata"), []).get(REVIEW_LISTS))
     return _object(lists.get(DEFAULT_LIST)).get("status") not in (None, "PENDING")
 
 
-def _object(value: object) -> Json:
-    """A JSON object; null and the empty array, which hold nothing that could be lost, are empty ones."""
-    if value is None or value == []:
+def _object(value: object, empty: object = None) -> Json:
+    """A JSON object; null, and `empty`, are one that holds nothing."""
+    if value is None or value == empty:
         return {}
     if not isinstance(value, dict):
         raise UnreadableError(type(value).__name__)

@@ -376,7 +376,7 @@ def test_another_tag_and_project_can_be_asked_for_by_event(seven):
 
 def test_rows_that_came_in_after_the_run_began_wait_for_the_next(seven):
     seven.add_users(1)
-    log(seven, "just now", 0)
+    log(seven, "just after", -0.01)
     assert told(run(seven)) == expected(seven)
 
 
