@@ -80,7 +80,7 @@ clean: ## remove what was built and installed here
 
 ##@ Deploy and operate it
 
-.PHONY: build deploy status logs invoke dry-run undo report
+.PHONY: build deploy outputs status logs stack-is-there invoke dry-run undo report
 build: .venv-tools/.stamp ## make the artifact in .aws-sam/build; ARCH=x86_64 for `sam local` on such a machine
 	$(TOOLS)/sam build --parameter-overrides Architecture=$(ARCH)
 
@@ -93,20 +93,30 @@ deploy: build ## create or update the stack; asks for the parameters the first t
 	$(TOOLS)/sam deploy --config-env $(ENVIRONMENT) --stack-name $(STACK) \
 	    $(if $(ANSWERED),,--guided --confirm-changeset) $(ARGS)
 
+outputs: .venv/.stamp ## what a stack is made of: its function, its audit bucket and so on, one a line
+	$(PY) -m scripts.stack outputs $(STACK)
+
 status: .venv/.stamp ## the last runs of a stack, from its audit; of another audit: make status ARGS=.local/audit
 	$(PY) -m local.status --stack $(STACK) $(ARGS)
 
-logs: .venv-tools/.stamp ## follow the log
+# First of all, whether there is such a stack: the SAM CLI does not say so, and is long to install. The region is, as for
+# the SAM CLI, the one that a guided deployment left beside its answers.
+REGION = $(shell awk '/^ *\[/ {here = $$1 == "[$(ENVIRONMENT).deploy.parameters]"} \
+    here && /^ *region *=/ {gsub(/.*= *"|".*/, ""); print}' samconfig.toml)
+stack-is-there: .venv/.stamp
+	@$(if $(REGION),AWS_DEFAULT_REGION=$(REGION) )$(PY) -m scripts.stack outputs --quiet $(STACK)
+
+logs: stack-is-there .venv-tools/.stamp ## follow the log
 	$(TOOLS)/sam logs --config-env $(ENVIRONMENT) --stack-name $(STACK) --name $(FUNCTION) --tail $(ARGS)
 
 invoke: .venv/.stamp ## one run now; other settings for it: make invoke EVENT=events/overrides.json
-	$(PY) scripts/stack.py invoke $(STACK) $(or $(EVENT),events/empty.json)
+	$(PY) -m scripts.stack invoke $(STACK) $(or $(EVENT),events/empty.json)
 
 dry-run: .venv/.stamp ## what a run would do now, without writing to Braintrust
-	$(PY) scripts/stack.py invoke $(STACK) events/dry-run.json
+	$(PY) -m scripts.stack invoke $(STACK) events/dry-run.json
 
-undo: .venv/.stamp ## take back what one run assigned: make undo RUN_ID=... (DRY_RUN=true only says what it would do)
-	$(PY) scripts/stack.py undo $(STACK) $(RUN_ID) $(if $(filter true,$(DRY_RUN)),--dry-run)
+undo: .venv/.stamp ## take back what one run assigned: make undo RUN_ID=... (DRY_RUN=true only says what it would do; so does anything but false)
+	$(PY) -m scripts.stack undo $(STACK) $(RUN_ID) $(if $(filter-out false,$(DRY_RUN)),--dry-run)
 
 report: .venv/.stamp ## one HTML page from a stack's audit, or another: make report ARGS="s3://bucket/audit/ -o report.html"
 	$(PY) -m local.report --stack $(STACK) $(ARGS)

@@ -16,6 +16,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.stacks import NoStackError, outputs, reason
+
 KINDS = ("runs", "dry_runs", "plans", "assignments")
 AT_ONCE = 16  # objects that are fetched side by side
 MOST_RECORDS = 20_000  # of a project: more than two years of hourly runs
@@ -145,9 +147,16 @@ class Run:
     spread: float
     warnings: tuple[str, ...]
     undoes: str
+    until: str
+    """The end of its window: when it began, to the millisecond; of an undo, when that began which it takes back."""
     previous: tuple[str, int]
     """The run before it that had a plan, and how many of that plan's rows it saw landed."""
     seconds: float
+
+    @property
+    def order(self) -> tuple[datetime, bool, str, str]:
+        """Sorts runs by time. Ids tell whole seconds only; an undo comes after the other runs of its second."""
+        return self.at, bool(self.undoes), self.until, self.run_id
 
     @property
     def left(self) -> int:
@@ -192,8 +201,10 @@ def open_audit(address: str | None, stack: str | None = None) -> Place:
         raise AuditUnreadableError("say which audit: s3://bucket/prefix, a folder, or --stack NAME")
     try:
         return _root(_place(address or _address_of(str(stack))))
+    except NoStackError as error:
+        raise AuditUnreadableError(str(error)) from error
     except (BotoCoreError, ClientError, OSError) as error:
-        raise AuditUnreadableError(f"the audit of {address or stack} cannot be read: {error}") from error
+        raise AuditUnreadableError(f"the audit of {address or stack} cannot be read: {reason(error)}") from error
 
 
 def _place(address: str) -> Place:
@@ -228,11 +239,9 @@ def _root(place: Place) -> Place:
 
 
 def _address_of(stack: str) -> str:
-    client: Any = boto3.client("cloudformation")
-    found = client.describe_stacks(StackName=stack)["Stacks"][0]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+    found = outputs(stack)
     try:
-        return f"s3://{outputs['AuditBucketName']}/{outputs['AuditPrefix']}"
+        return f"s3://{found['AuditBucketName']}/{found['AuditPrefix']}"
     except KeyError as error:
         raise AuditUnreadableError(f"the stack {stack} has no output {error}: is it a review assigner?") from error
 
@@ -247,15 +256,18 @@ def read_records(place: Place, project: str, since: datetime, most: int = MOST_R
     """The runs of a project since a day, dry ones and undos too; of more than `most` the newest."""
     recorded = _keys(place, "runs", project, since)
     keys = sorted(recorded + _keys(place, "dry_runs", project, since), key=_name)
+    first = max(0, len(keys) - most)
+    while 0 < first < len(keys) and _name(keys[first - 1])[:16] == _name(keys[first])[:16]:
+        first -= 1  # the ids do not tell which runs of one second are the newest
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        read = list(pool.map(lambda key: _read(place, key), keys[-most:]))
+        read = list(pool.map(lambda key: _read(place, key), keys[first:]))
     done = {_name(key) for key in recorded}
     planned = [_name(key) for key in _keys(place, "plans", project, since)]
     return Records(
-        [run for run in read if isinstance(run, Run)],
+        sorted((run for run in read if isinstance(run, Run)), key=lambda run: run.order),
         [shown(run_id) for run_id in planned if run_id not in done],
         [run for run in read if isinstance(run, str)],
-        max(0, len(keys) - most),
+        first,
     )
 
 
@@ -312,6 +324,7 @@ def _parse(key: str, text: bytes) -> Run:
         raise ValueError(name)
     previous = record.get("previous_plan") or {"run_id": "", "landed": 0}
     undoes = shown(record.get("undoes") or "")
+    window = record.get("window")
     fields = ("fetched", "unassigned", "assigned", "failed", "deferred", "undone", "unknown_reviewers")
     return Run(
         key=key,
@@ -326,6 +339,7 @@ def _parse(key: str, text: bytes) -> Run:
         spread=_number(record.get("spread", 0)),
         warnings=tuple(shown(warning) for warning in record["warnings"]),
         undoes=undoes,
+        until=shown(window.get("to", "")) if isinstance(window, dict) else "",
         previous=(shown(previous["run_id"]), _count(previous["landed"])),
         seconds=_number(record["duration_ms"]) / 1000,
     )

@@ -71,7 +71,7 @@ def report(place: Place, now: datetime, days: int, names: Names | None = None, p
         work_out(name, read_records(place, name, start), lambda run: read_lines(place, run), since, now)
         for name in ([project] if project else projects(place))
     ]
-    all_figures.sort(key=lambda figures: figures.runs[-1].run_id if figures.runs else "", reverse=True)
+    all_figures.sort(key=lambda figures: [run.order for run in figures.runs[-1:]], reverse=True)
     return page(all_figures, place.address, now, names or {})
 
 

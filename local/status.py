@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 def status(place: Place, last: int, now: datetime) -> str:
     """The table, and what the newest run warned about."""
     found = [newest_records(place, project, last, now) for project in projects(place)]
-    runs = sorted((run for records in found for run in records.runs), key=lambda run: run.run_id, reverse=True)
+    runs = sorted((run for records in found for run in records.runs), key=lambda run: run.order, reverse=True)
     unreadable = [key for records in found for key in records.unreadable]
     heads = f"{'UTC':16}  {'status':18} " + "".join(f"{name:>11}" for name in SHOWN) + f"{'seconds':>9}  run"
     notes = [f"cannot be read: {key}" for key in unreadable]

@@ -1,6 +1,6 @@
-"""Work with a deployed stack: run it, undo one run.
+"""Work with a deployed stack: run it, undo one run, print its outputs.
 
-python scripts/stack.py invoke|undo <stack> ...; region and credentials are the AWS SDK's usual ones.
+python -m scripts.stack invoke|undo|outputs <stack> ...; region and credentials are the AWS SDK's usual ones.
 """
 
 import argparse
@@ -13,36 +13,41 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.stacks import NoStackError, outputs, reason
+
 # As long as a run may take; and one try, because repeating an invocation that did not answer starts another run.
 PATIENT = Config(connect_timeout=10, read_timeout=930, retries={"total_max_attempts": 1})
 
 
 def main() -> int:
     """Do what the command line says; the exit code."""
-    parser = argparse.ArgumentParser(prog="scripts/stack.py", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.stack", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     invoke = commands.add_parser("invoke", help="one run now, with an event from a file")
     undo = commands.add_parser("undo", help="take back what one run assigned")
-    for command in (invoke, undo):
+    show = commands.add_parser("outputs", help="print the stack's outputs, one a line")
+    for command in (invoke, undo, show):
         command.add_argument("stack")
     invoke.add_argument("event", type=Path)
     undo.add_argument("run_id", nargs="?")
     undo.add_argument("--dry-run", action="store_true")
+    show.add_argument("--quiet", action="store_true", help="only see whether the stack is there")
     chosen = parser.parse_args()
     try:
+        if chosen.command == "outputs":
+            found = outputs(chosen.stack)
+            if not chosen.quiet:
+                print("\n".join(f"{name}: {value}" for name, value in sorted(found.items())))
+            return 0
         if chosen.command == "invoke":
             return invoke_function(chosen.stack, json.loads(chosen.event.read_text()))
         if not chosen.run_id:
             sys.exit("which run? make undo RUN_ID=... (make status lists them)")
         return invoke_function(chosen.stack, {"undo": chosen.run_id, "dry_run": chosen.dry_run})
+    except NoStackError as error:
+        sys.exit(str(error))
     except (BotoCoreError, ClientError) as error:
-        sys.exit(f"AWS: {error}")
-
-
-def outputs(stack: str) -> dict[str, str]:
-    """The stack's outputs: FunctionName, ..."""
-    found = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
-    return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+        sys.exit(f"AWS: {reason(error)}")
 
 
 def invoke_function(stack: str, event: Any) -> int:  # noqa: ANN401 - any JSON

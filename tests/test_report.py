@@ -381,6 +381,19 @@ def test_status_shows_the_last_runs_a_line_each(folder, history):
     assert lines[-1] == str(folder)
 
 
+def test_runs_of_one_second_are_in_the_order_in_which_they_began(folder):
+    (run,) = (folder / "runs").rglob("*-idle.json")
+    record = json.loads(run.read_text())
+    for name, to in (("b", "100"), ("a", "900")):
+        window = record["window"] | {"to": f"2026-11-23T07:30:00.{to}Z"}
+        run.with_name(run.name.replace("idle", name)).write_text(json.dumps(record | {"window": window}))
+    run.unlink()
+
+    lines = status(Folder(folder), 2, NOW).splitlines()
+    assert ["-a" in lines[1], "-b" in lines[2]] == [True, True]
+    assert "-a" in status(Folder(folder), 1, NOW).splitlines()[1]
+
+
 def test_status_says_what_the_newest_run_warned_about_in_plain_characters(folder):
     (run,) = (folder / "runs").rglob("*-idle.json")
     run.write_text(json.dumps(json.loads(run.read_text()) | {"warnings": ["red \x1b[31m\n\ud800"]}))

@@ -26,7 +26,7 @@ def sam(tmp_path):
     def arguments(config, *command):
         tomllib.loads(config)
         (tmp_path / "samconfig.toml").write_text(config, "utf-8")
-        only_say = ["make", "--dry-run", "--old-file=.venv-tools/.stamp", *command]
+        only_say = ["make", "--dry-run", "--old-file=.venv/.stamp", "--old-file=.venv-tools/.stamp", *command]
         ran = subprocess.run(only_say, cwd=tmp_path, capture_output=True, text=True, check=True)
         assert ran.stderr == ""
         lines = ran.stdout.replace("\\\n", " ").splitlines()
@@ -78,3 +78,26 @@ def test_the_log_is_looked_for_in_the_stacks_own_region(sam, config):
     rest = ["--name", "ReviewAssignerFunction", "--tail"]
     assert sam(config, "logs") == [*FIRST, *rest]
     assert sam(config, "logs", "STACK=review-assigner-search") == [*SECOND, *rest]
+
+
+@pytest.mark.parametrize("said", ["true", "True", "1", "yes", "False"])
+def test_only_false_makes_an_undo_real_where_dry_run_is_given(said):
+    def command(*given):
+        only_say = ["make", "--dry-run", "--old-file=.venv/.stamp", "undo", "STACK=s", "RUN_ID=r", *given]
+        return subprocess.run(only_say, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+
+    assert command(f"DRY_RUN={said}")[-5:] == ["scripts.stack", "undo", "s", "r", "--dry-run"]
+    assert command()[-1] == command("DRY_RUN=false")[-1] == command("DRY_RUN=")[-1] == "r"
+
+
+def test_a_log_is_looked_for_only_where_there_is_such_a_stack(config, tmp_path):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "samconfig.toml").write_text(answered(config) + SEARCH, "utf-8")
+    only_say = ["make", "--dry-run", "--old-file=.venv/.stamp", "--old-file=.venv-tools/.stamp", "logs"]
+    ran = subprocess.run(
+        [*only_say, "STACK=review-assigner-search"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    first, second = ran.stdout.splitlines()
+    check = "-m scripts.stack outputs --quiet review-assigner-search"
+    assert first == f"AWS_DEFAULT_REGION=eu-central-1 .venv/bin/python {check}"
+    assert "/sam logs " in second

@@ -7,7 +7,9 @@ import sys
 
 import boto3
 import pytest
+from botocore.exceptions import NoCredentialsError, NoRegionError
 
+from local.stacks import NoStackError
 from tests.template.cloudformation import ROOT
 from tests.world import BUCKET
 
@@ -71,3 +73,34 @@ def test_undo_wants_to_know_which(deployed, monkeypatch):
     with pytest.raises(SystemExit, match="which run"):
         call(monkeypatch, "undo", "the-stack")
     assert deployed.invoked == []
+
+
+@pytest.mark.usefixtures("deployed")
+def test_outputs_are_printed_one_a_line(monkeypatch, capsys):
+    assert call(monkeypatch, "outputs", "the-stack") == 0
+    assert f"AuditBucketName: {BUCKET}\n" in capsys.readouterr().out
+    assert call(monkeypatch, "outputs", "--quiet", "the-stack") == 0
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (NoRegionError(), "No region: export AWS_DEFAULT_REGION="),
+        (NoCredentialsError(), "No AWS credentials: set AWS_PROFILE"),
+        (NoStackError("no stack the-stack in region x"), "^no stack the-stack"),
+    ],
+)
+def test_what_is_missing_is_said_with_what_to_do(monkeypatch, error, says):
+    def outputs(_):
+        raise error
+
+    monkeypatch.setattr(script, "outputs", outputs)
+    with pytest.raises(SystemExit, match=says):
+        call(monkeypatch, "outputs", "the-stack")
+
+
+def test_a_stack_that_is_not_there_is_named_with_its_region(world, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", world.aws_url)
+    with pytest.raises(SystemExit, match=r"^no stack nowhere in region \S+; name another: STACK="):
+        call(monkeypatch, "outputs", "nowhere")
