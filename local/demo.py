@@ -3,6 +3,7 @@
 The second needs BRAINTRUST_API_KEY, PROJECT_ID, TAG and REVIEWERS in the environment.
 """
 
+import argparse
 import json
 import os
 import re
@@ -31,12 +32,20 @@ SHOWN: dict[str, tuple[str, ...]] = {
 """The kinds of audit objects, and which of their fields fit on a line."""
 
 
-def main() -> int:
+parser = argparse.ArgumentParser(prog="python -m local.demo", description=__doc__)
+parser.add_argument("--undo", metavar="RUN_ID", help="take back what this run against a real Braintrust assigned")
+
+
+def main(arguments: list[str] | None = None) -> int:
     """Run what the environment asks for; 1 if anything was not as it must be."""
+    options = parser.parse_args(arguments)
     screen = Screen()
-    given = [name for name in trial.NEEDED if os.environ.get(name)]
-    if given:
-        return trial.main(screen)
+    if options.undo or any(os.environ.get(name) for name in trial.ASKING):
+        return trial.main(screen, options.undo)
+    if os.environ.get("BRAINTRUST_API_KEY"):
+        screen.say(
+            "BRAINTRUST_API_KEY is not used here: with PROJECT_ID, TAG and REVIEWERS too, this is a dry run there."
+        )
     began = time.monotonic()
     forget_real_aws()
     shutil.rmtree(AUDIT, ignore_errors=True)
@@ -54,9 +63,9 @@ def main() -> int:
         screen.line("Braintrust", f"{braintrust.url}  local stand-in, project {braintrust.project_id}")
         screen.line("AWS", f"{aws.url}  moto: bucket, secret, parameter")
         screen.line("Reviewers", f"{', '.join(people.values())}  ({REVIEWERS})")
-        hours.play(screen, braintrust, aws, people, LOGS / "hours.jsonl")
+        run_ids = hours.play(screen, braintrust, aws, people, LOGS / "hours.jsonl")
         aws.copy_bucket(AUDIT)
-        show_audit(screen)
+        show_audit(screen, run_ids)
         week.play(screen, braintrust, aws, people, LOGS / "week.jsonl", AUDIT)
     show_files(screen)
     screen.say()
@@ -67,12 +76,15 @@ def main() -> int:
     return 0
 
 
-def show_audit(screen: Screen) -> None:
-    """One line of the newest object of each kind."""
+def show_audit(screen: Screen, run_ids: list[str]) -> None:
+    """One line of the newest object of each kind; `run_ids` in order: those of one second do not sort by their names."""
+    order = {run_id: number for number, run_id in enumerate(run_ids)}
     screen.say()
     screen.say(f"What the runs wrote to s3://{BUCKET}/audit/, and from the newest of each kind:")
     for kind, fields in SHOWN.items():
-        paths = sorted((AUDIT / "audit" / kind).rglob("*.json*"))
+        paths = sorted(
+            (AUDIT / "audit" / kind).rglob("*.json*"), key=lambda path: order.get(path.name.partition(".")[0], -1)
+        )
         text = paths[-1].read_text("utf-8")
         newest = json.loads(text.splitlines()[0] if paths[-1].suffix == ".jsonl" else text)
         if fields:

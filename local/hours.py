@@ -52,8 +52,8 @@ class Ran(NamedTuple):
     wrong: list[str]
 
 
-def play(screen: Screen, braintrust: LocalBraintrust, aws: LocalAws, people: Mapping[str, str], log: Path) -> None:
-    """`people`: names by user id."""
+def play(screen: Screen, braintrust: LocalBraintrust, aws: LocalAws, people: Mapping[str, str], log: Path) -> list[str]:
+    """The ids of the runs, in order. `people`: names by user id."""
     client = Braintrust(api_key=braintrust.api_key, base_url=braintrust.url)
     traffic = Traffic(1, list(people))
     function = Function(
@@ -92,6 +92,7 @@ def play(screen: Screen, braintrust: LocalBraintrust, aws: LocalAws, people: Map
         ran.append(Ran(step, at, result, compare(step, result, before, rows, people)))
     show(screen, ran, people)
     show_checks(screen, braintrust, ran)
+    return [run.result["run_id"] for run in ran]
 
 
 def set_clock(braintrust: LocalBraintrust, moment: datetime) -> None:

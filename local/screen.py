@@ -43,6 +43,11 @@ class Screen:
         table.add_row(escape(label), escape(text))
         self.console.print(table)
 
+    def whole(self, label: str, text: str) -> None:
+        """One line that can be copied: never broken, cut or filled up."""
+        line = Text(f"{label:<16} ", style="cyan").append(text, style="default")
+        self.console.print(line, soft_wrap=True)
+
     def table(self, columns: Iterable[str], rows: Iterable[Iterable[object]], left: int = 1) -> None:
         """The first `left` columns are words, the others numbers."""
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")

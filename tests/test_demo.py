@@ -14,11 +14,11 @@ from tests.world import TAG, World
 ROOT = Path(__file__).parents[1]
 
 
-def demo(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+def demo(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run it in an empty folder, where it puts its .local/."""
     clean = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run(
-        [sys.executable, "-m", "local.demo"],
+        [sys.executable, "-m", "local.demo", *arguments],
         env=clean | {"PYTHONPATH": str(ROOT)} | environ,
         cwd=folder,
         capture_output=True,
@@ -43,7 +43,7 @@ def trial(world: World) -> dict[str, str]:
 
 
 def test_everything_runs_on_one_machine_and_every_check_holds(tmp_path):
-    ran = demo(tmp_path, FILTER="this is no filter", DAYS="none", AWS_PROFILE="production")
+    ran = demo(tmp_path, FILTER="this is no filter", BRAINTRUST_API_KEY="sk-x", DAYS="none", AWS_PROFILE="production")
 
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "FAILED" not in ran.stdout
@@ -74,6 +74,17 @@ def test_dry_run_false_means_it(tmp_path, world, trial):
     assert ran.returncode == 0
     assert "rows ARE assigned" in ran.stdout
     assert Counter(world.assignments().values()) == {(world.users[0],): 2, (world.users[1],): 1}
+
+
+def test_what_a_trial_assigned_can_be_taken_back(tmp_path, world, trial):
+    ran = demo(tmp_path, **trial, DRY_RUN="false")
+    (run_id,) = [line.split()[1] for line in ran.stdout.splitlines() if line.startswith("Run  ")]
+
+    assert demo(tmp_path, "--undo", run_id, **trial).returncode == 0
+    assert len(world.assignments()) == 3
+    undone = demo(tmp_path, "--undo", run_id, **trial, DRY_RUN="false")
+    assert (undone.returncode, undone.stderr) == (0, "")
+    assert not any(world.assignments().values())
 
 
 def test_a_second_trial_that_reads_stale_rows_knows_what_the_first_one_planned(tmp_path, world, trial):
