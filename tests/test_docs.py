@@ -246,7 +246,7 @@ def words_of_the_product() -> str:
     "message",
     [
         *(line[0] for line in table(RUNBOOK, "warning")),
-        *(line[0] for line in table(README, "you see") if line[0].startswith("`")),
+        *(line[0] for line in table(RUNBOOK, "you see") if line[0].startswith("`")),
     ],
 )
 def test_every_message_that_is_quoted_is_one_that_the_product_says(message):
