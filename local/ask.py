@@ -11,6 +11,7 @@ from local.audit_reader import AuditUnreadableError, open_audit
 SQL = Path(__file__).parents[1] / "docs/sql/duckdb"
 VIEWS = "create_views"
 QUESTIONS = sorted(path.stem for path in SQL.glob("*.sql") if path.stem != VIEWS)
+NEEDS_ROW = "which_run_assigned_this_row"
 
 parser = argparse.ArgumentParser(prog="python -m local.ask", description="Ask the audit, with DuckDB.")
 parser.add_argument("question", choices=QUESTIONS)
@@ -21,6 +22,8 @@ parser.add_argument("--row-id", default="", help="the row, for which_run_assigne
 def main(arguments: list[str] | None = None) -> int:
     """Print the answer; 1 if it cannot be had."""
     chosen = parser.parse_args(arguments)
+    if chosen.question == NEEDS_ROW and not chosen.row_id:
+        parser.error(f"{NEEDS_ROW} needs --row-id ROW_ID")
     try:
         connection = connect(open_audit(chosen.audit).address)
         connection.execute("SET VARIABLE row_id = ?", [chosen.row_id])

@@ -25,7 +25,10 @@ def main(arguments: list[str] | None = None) -> int:
         written = json.loads(options.env_file.read_text("utf-8"))[FUNCTION]
     except FileNotFoundError:
         parser.error(f"{options.env_file} is not there: start `make local` in another terminal")
-    event = options.event if options.event.lstrip()[:1] in "{[" else Path(options.event).read_text("utf-8")
+    try:
+        event = options.event if options.event.lstrip()[:1] in "{[" else Path(options.event).read_text("utf-8")
+    except OSError as error:
+        parser.error(f"the event {options.event} is neither JSON nor a file that can be read: {error.strerror}")
     variables = {name: value.replace(CONTAINERS, HOST) for name, value in written.items()}
     forget_real_aws()
     try:

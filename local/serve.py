@@ -106,7 +106,7 @@ def explain(screen: Screen, options: argparse.Namespace, api_key: str, port: int
             "Look at rows, at who has which, at the audit",
             [
                 f'curl -s {url}/btql {bearer} -H "Content-Type: application/json" -d "{body}"',
-                f"curl -s {url}/v1/project_logs/{PROJECT}/fetch?limit=1 {bearer}",
+                f'curl -s "{url}/v1/project_logs/{PROJECT}/fetch?limit=1" {bearer}',
                 f"curl -s {url}/_local/assignments",
                 f'curl -s "{aws.url}/{BUCKET}?list-type=2"',
             ],

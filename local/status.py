@@ -1,6 +1,7 @@
 """`python -m local.status` (`make status`): the last runs, from the audit, a line each."""
 
 import argparse
+import os
 import sys
 from datetime import UTC, datetime
 
@@ -28,6 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         print(status(open_audit(chosen.audit, chosen.stack), max(1, chosen.last), datetime.now(UTC)))
+        sys.stdout.flush()
+    except BrokenPipeError:  # such as `make status | head`; nothing is left to be flushed at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except NothingRecordedError as error:
         print(error)
     except AuditUnreadableError as error:
@@ -37,23 +41,21 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def status(place: Place, last: int, now: datetime) -> str:
-    """The table, and what the newest run warned about."""
+    """The table, each run with what it warned about beneath it."""
     found = [newest_records(place, project, last, now) for project in projects(place)]
     runs = sorted((run for records in found for run in records.runs), key=lambda run: run.order, reverse=True)
     unreadable = [key for records in found for key in records.unreadable]
     heads = f"{'UTC':16}  {'status':18} " + "".join(f"{name:>11}" for name in SHOWN) + f"{'seconds':>9}  run"
     notes = [f"cannot be read: {key}" for key in unreadable]
-    if runs:
-        notes += [f"warning of the newest: {warning[:KEPT]}" for warning in runs[0].warnings]
-    return "\n".join([heads, *map(line, runs[:last]), *notes, f"{place.address}"])
+    lines = [text for run in runs[:last] for text in (line(run), *(f"    warning: {it[:KEPT]}" for it in run.warnings))]
+    return "\n".join([heads, *lines, *notes, f"{place.address}"])
 
 
 def line(run: Run) -> str:
     """One run; what its record does not have is a dash."""
     counts = "".join(f"{run.counts.get(name, '-'):>11}" for name in SHOWN)
     undone = f"  takes back {run.counts.get('undone', 0)} rows of {run.undoes}" if run.undoes else ""
-    more = f"  {len(run.warnings)} warnings" if run.warnings else ""
-    return f"{run.at:%Y-%m-%d %H:%M}  {run.status:18.18} {counts}{run.seconds:>9.1f}  {run.run_id}{undone}{more}"
+    return f"{run.at:%Y-%m-%d %H:%M}  {run.status:18.18} {counts}{run.seconds:>9.1f}  {run.run_id}{undone}"
 
 
 if __name__ == "__main__":

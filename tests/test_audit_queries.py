@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -263,7 +264,7 @@ def test_the_commands_of_the_document_can_be_run(history_folder, tmp_path):
     (tmp_path / ".local").mkdir()
     (tmp_path / ".local/audit").symlink_to(history_folder)
     for command in commands:
-        words = command.replace("ROW_ID", "a0").split()
+        words = shlex.split(command.replace("ROW_ID", "a0"), comments=True)
         assert words[0] == ".venv/bin/python"
         ran = subprocess.run(
             [sys.executable, *words[1:]],

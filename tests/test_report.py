@@ -372,7 +372,10 @@ def test_wrong_names_are_refused(folder, tmp_path, capsys, names):
 
 
 def test_status_shows_the_last_runs_a_line_each(folder, history):
-    lines = status(Folder(folder), 4, NOW).splitlines()
+    text = status(Folder(folder), 4, NOW).splitlines()
+    lines = [line for line in text if not line.startswith("    warning: ")]
+
+    assert text[3] == f"    warning: {history.runs['capped']['warnings'][0]}"
 
     assert [line.split()[2] for line in lines[1:5]] == [*("nothing_to_assign", "incomplete", "dry_run", "undone")]
     assert lines[2].split()[3:8] == ["9", "3", "2", "0", "1"]
@@ -399,7 +402,7 @@ def test_status_says_what_the_newest_run_warned_about_in_plain_characters(folder
     run.write_text(json.dumps(json.loads(run.read_text()) | {"warnings": ["red \x1b[31m\n\ud800"]}))
     text = status(Folder(folder), 2, NOW)
 
-    assert "warning of the newest: red \ufffd[31m\ufffd\ufffd" in text
+    assert "    warning: red \ufffd[31m\ufffd\ufffd" in text
     assert text.isprintable() or text.replace("\n", "").isprintable()
 
 
