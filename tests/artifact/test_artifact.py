@@ -150,7 +150,7 @@ def test_hands_out_two_thousand_rows_evenly_and_touches_nothing_else(artifact, b
     planned = {item["row_id"]: (item["reviewer_id"],) for item in world.records("plans")[0]["assignments"]}
     assert lines == planned == given
     assert sorted(world.records("to_assign_ids")[0]) == sorted(due)
-    assert world.records("runs")[0] == result
+    assert result in world.records("runs")
 
     assert second["status"] == "nothing_to_assign"
     assert refused["errorType"] == "ConfigurationError"

@@ -18,6 +18,13 @@ SECOND = ["--config-env", "review-assigner-search", "--stack-name", "review-assi
 ASK = ["--guided", "--confirm-changeset"]
 
 
+@pytest.fixture(autouse=True)
+def no_outer_make(monkeypatch):
+    """`make test` hands its own variables and flags down; here, a person calls make."""
+    for variable in ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "ARGS"):
+        monkeypatch.delenv(variable, raising=False)
+
+
 @pytest.fixture
 def sam(tmp_path):
     """What `make <target>` gives to the SAM CLI in a folder with this samconfig.toml."""
@@ -26,7 +33,14 @@ def sam(tmp_path):
     def arguments(config, *command):
         tomllib.loads(config)
         (tmp_path / "samconfig.toml").write_text(config, "utf-8")
-        only_say = ["make", "--dry-run", "--old-file=.venv/.stamp", "--old-file=.venv-tools/.stamp", *command]
+        only_say = [
+            "make",
+            "--no-print-directory",
+            "--dry-run",
+            "--old-file=.venv/.stamp",
+            "--old-file=.venv-tools/.stamp",
+            *command,
+        ]
         ran = subprocess.run(only_say, cwd=tmp_path, capture_output=True, text=True, check=True)
         assert ran.stderr == ""
         lines = ran.stdout.replace("\\\n", " ").splitlines()
@@ -83,7 +97,16 @@ def test_the_log_is_looked_for_in_the_stacks_own_region(sam, config):
 @pytest.mark.parametrize("said", ["true", "True", "1", "yes", "False"])
 def test_only_false_makes_an_undo_real_where_dry_run_is_given(said):
     def command(*given):
-        only_say = ["make", "--dry-run", "--old-file=.venv/.stamp", "undo", "STACK=s", "RUN_ID=r", *given]
+        only_say = [
+            "make",
+            "--no-print-directory",
+            "--dry-run",
+            "--old-file=.venv/.stamp",
+            "undo",
+            "STACK=s",
+            "RUN_ID=r",
+            *given,
+        ]
         return subprocess.run(only_say, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
 
     assert command(f"DRY_RUN={said}")[-5:] == ["scripts.stack", "undo", "s", "r", "--dry-run"]
@@ -93,7 +116,14 @@ def test_only_false_makes_an_undo_real_where_dry_run_is_given(said):
 def test_a_log_is_looked_for_only_where_there_is_such_a_stack(config, tmp_path):
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "samconfig.toml").write_text(answered(config) + SEARCH, "utf-8")
-    only_say = ["make", "--dry-run", "--old-file=.venv/.stamp", "--old-file=.venv-tools/.stamp", "logs"]
+    only_say = [
+        "make",
+        "--no-print-directory",
+        "--dry-run",
+        "--old-file=.venv/.stamp",
+        "--old-file=.venv-tools/.stamp",
+        "logs",
+    ]
     ran = subprocess.run(
         [*only_say, "STACK=review-assigner-search"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
