@@ -29,10 +29,6 @@ ASSIGNMENTS = "~__bt_assignments"
 REVIEW_LISTS = "~__bt_review_lists"
 
 
-class SimulatedDeathError(BaseException):
-    """Raised where a test kills a run: nothing in the product catches it."""
-
-
 @cache
 def aws_client(service: str, url: str) -> Any:
     return boto3.client(service, endpoint_url=url)
