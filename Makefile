@@ -31,7 +31,7 @@ local: .venv/.stamp ## keep both local servers up and write env.json, for `sam l
 
 ##@ Change it
 
-.PHONY: test lint types template audit format docs lock hooks bench soak clean
+.PHONY: test lint types template advisories format docs lock hooks bench soak clean
 test: .venv/.stamp .venv/bin/aws-lambda-rie ## every test; some of them: make test ARGS="tests/template -k alarms"
 	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
@@ -47,8 +47,8 @@ template: .venv/.stamp .venv-tools/.stamp .venv-checkov/.stamp
 	$(TOOLS)/sam validate --lint --region us-east-1
 	.venv-checkov/bin/checkov --file template.yaml --framework cloudformation --quiet --compact --skip-download
 
-audit: .venv-tools/.stamp ## known vulnerabilities in what runs in Lambda; AUDIT_STRICT=1 fails if they cannot be looked up
-	$(TOOLS)/python scripts/audit.py requirements.txt
+advisories: .venv-tools/.stamp ## known vulnerabilities in what runs in Lambda; AUDIT_STRICT=1 fails if they cannot be looked up
+	$(TOOLS)/python scripts/advisories.py requirements.txt
 
 format: .venv/.stamp ## put the code into shape
 	$(PY) -m ruff check --fix .
@@ -94,32 +94,32 @@ deploy: build ## create or update the stack; asks for the parameters the first t
 	    $(if $(ANSWERED),,--guided --confirm-changeset) $(ARGS)
 
 outputs: .venv/.stamp ## what a stack is made of: its function, its audit bucket and so on, one a line
-	$(PY) -m scripts.stack outputs $(STACK)
+	$(PY) -m ops.stack outputs $(STACK)
 
 status: .venv/.stamp ## the last runs of a stack, from its audit; of another audit: make status ARGS=.local/audit
-	$(PY) -m local.status --stack $(STACK) $(ARGS)
+	$(PY) -m ops.status --stack $(STACK) $(ARGS)
 
 # First of all, whether there is such a stack: the SAM CLI does not say so, and is long to install. The region is, as for
 # the SAM CLI, the one that a guided deployment left beside its answers.
 REGION = $(shell awk '/^ *\[/ {here = $$1 == "[$(ENVIRONMENT).deploy.parameters]"} \
     here && /^ *region *=/ {gsub(/.*= *"|".*/, ""); print}' samconfig.toml)
 stack-is-there: .venv/.stamp
-	@$(if $(REGION),AWS_DEFAULT_REGION=$(REGION) )$(PY) -m scripts.stack outputs --quiet $(STACK)
+	@$(if $(REGION),AWS_DEFAULT_REGION=$(REGION) )$(PY) -m ops.stack outputs --quiet $(STACK)
 
 logs: stack-is-there .venv-tools/.stamp ## follow the log
 	$(TOOLS)/sam logs --config-env $(ENVIRONMENT) --stack-name $(STACK) --name $(FUNCTION) --tail $(ARGS)
 
 invoke: .venv/.stamp ## one run now; other settings for it: make invoke EVENT=events/overrides.json
-	$(PY) -m scripts.stack invoke $(STACK) $(or $(EVENT),events/empty.json)
+	$(PY) -m ops.stack invoke $(STACK) $(or $(EVENT),events/empty.json)
 
 dry-run: .venv/.stamp ## what a run would do now, without writing to Braintrust
-	$(PY) -m scripts.stack invoke $(STACK) events/dry-run.json
+	$(PY) -m ops.stack invoke $(STACK) events/dry-run.json
 
 undo: .venv/.stamp ## take back what one run assigned: make undo RUN_ID=... (DRY_RUN=true only says what it would do; so does anything but false)
-	$(PY) -m scripts.stack undo $(STACK) $(RUN_ID) $(if $(filter-out false,$(DRY_RUN)),--dry-run)
+	$(PY) -m ops.stack undo $(STACK) $(RUN_ID) $(if $(filter-out false,$(DRY_RUN)),--dry-run)
 
 report: .venv/.stamp ## one HTML page from a stack's audit, or another: make report ARGS="s3://bucket/audit/ -o report.html"
-	$(PY) -m local.report --stack $(STACK) $(ARGS)
+	$(PY) -m ops.report --stack $(STACK) $(ARGS)
 
 # ---------------------------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from lib.braintrust import Braintrust
 from lib.deadline import Deadline
 from lib.errors import AssignerError, AssignmentError, AuditError, ConfigurationError
 from lib.plan import Plan, make_plan, make_undo
-from lib.report import Outlook, describe, describe_undo, unwritten
+from lib.result import Outlook, describe, describe_undo, unwritten
 from lib.roster import Entry, Roster, parse_reviewers, resolve
 from lib.rows import Window, fetch_all_logs
 from lib.settings import Settings, load_settings

@@ -11,7 +11,7 @@ import pytest
 
 from tests.world import TAG, World
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def demo(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import cycle, pairwise
 
-from local.markup import Html, tag
+from ops.report.markup import Html, tag
 
 WIDTH, HEIGHT = 500, 180
 LEFT, RIGHT, TOP, BOTTOM = 42, 8, 12, 24

@@ -538,7 +538,7 @@ def test_the_key_is_in_no_log_line_error_metric_or_audit_object(world):
         [sys.executable, "-c", SCRIPT],
         input=json.dumps(events),
         env=environ | {"LOG_LEVEL": "DEBUG", "POWERTOOLS_LOG_LEVEL": "DEBUG", "POWERTOOLS_SERVICE_NAME": "test"},
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         timeout=60,

@@ -1,4 +1,4 @@
-"""`python -m local.report` (`make report`): one HTML page from an audit, for whoever leads the reviewers."""
+"""`python -m ops.report` (`make report`): one HTML page from an audit, for whoever leads the reviewers."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from local.audit_reader import (
+from ops.records import (
     AuditUnreadableError,
     Place,
     Run,
@@ -18,9 +18,9 @@ from local.audit_reader import (
     read_records,
     shown,
 )
-from local.charts import columns, spark, steps
-from local.figures import Figures, Share, needs_a_look, span, work_out
-from local.markup import Html, join, tag
+from ops.report.charts import columns, spark, steps
+from ops.report.figures import Figures, Share, needs_a_look, span, work_out
+from ops.report.markup import Html, join, tag
 
 OUT = Path(".local/report.html")
 STYLE = Path(__file__).with_name("report.css")
@@ -29,7 +29,7 @@ MOST_PROJECTS, MOST_REVIEWERS, MOST_RUNS, MOST_FAILURES, MOST_WARNINGS, LONGEST 
 COLOURS = {"failed": "bad", "incomplete": "warn", "assigned": "good", "nothing_to_assign": "good", "undone": "good"}
 Names = Mapping[str, str]
 
-parser = argparse.ArgumentParser(prog="python -m local.report", description="One HTML page from an audit.")
+parser = argparse.ArgumentParser(prog="python -m ops.report", description="One HTML page from an audit.")
 add_arguments(parser)
 parser.add_argument("--days", type=int, default=30, metavar="N", help="the last N days, today included (30)")
 parser.add_argument("-o", "--out", type=Path, default=OUT, metavar="FILE", help=f"where the page goes ({OUT})")
@@ -384,7 +384,3 @@ def clipped(text: str) -> str:
 
 def day(at: date) -> str:
     return f"{at.day} {at:%b}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

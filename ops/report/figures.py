@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
 
-from local.audit_reader import Line, Records, Run
+from ops.records import Line, Records, Run
 
 MOST_BINS = 62  # columns in a chart; with more days, a column is a week or more
 LEAST_DAYS = 7

@@ -13,14 +13,14 @@ from pathlib import Path
 import boto3
 import pytest
 
-from local import report as program
-from local import status as status_program
-from local.audit_reader import AuditUnreadableError, Folder, open_audit, projects, read_records, shown
-from local.charts import columns, nice, thin
-from local.figures import span
-from local.markup import Html, join, tag
-from local.report import report
-from local.status import status
+from ops import status as status_program
+from ops.records import AuditUnreadableError, Folder, open_audit, projects, read_records, shown
+from ops.report import page as program
+from ops.report.charts import columns, nice, thin
+from ops.report.figures import span
+from ops.report.markup import Html, join, tag
+from ops.report.page import report
+from ops.status import status
 from tests.history import HOSTILE, NOW, UNKNOWN
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -12,10 +12,10 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from local import ask
+from ops import ask
 from tests.history import HOSTILE
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SQL = ROOT / "docs/sql"
 QUESTIONS = sorted(path.stem for path in (SQL / "duckdb").glob("*.sql") if path.stem != "create_views")
 DIALECTS = ("duckdb", "athena")
@@ -258,7 +258,7 @@ def test_the_commands_of_the_document_can_be_run(history_folder, tmp_path):
         line
         for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
         for line in block.splitlines()
-        if "local.ask" in line
+        if "ops.ask" in line
     ]
     assert len(commands) >= 2
     (tmp_path / ".local").mkdir()

@@ -109,7 +109,7 @@ def test_only_false_makes_an_undo_real_where_dry_run_is_given(said):
         ]
         return subprocess.run(only_say, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
 
-    assert command(f"DRY_RUN={said}")[-5:] == ["scripts.stack", "undo", "s", "r", "--dry-run"]
+    assert command(f"DRY_RUN={said}")[-5:] == ["ops.stack", "undo", "s", "r", "--dry-run"]
     assert command()[-1] == command("DRY_RUN=false")[-1] == command("DRY_RUN=")[-1] == "r"
 
 
@@ -128,6 +128,6 @@ def test_a_log_is_looked_for_only_where_there_is_such_a_stack(config, tmp_path):
         [*only_say, "STACK=review-assigner-search"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     first, second = ran.stdout.splitlines()
-    check = "-m scripts.stack outputs --quiet review-assigner-search"
+    check = "-m ops.stack outputs --quiet review-assigner-search"
     assert first == f"AWS_DEFAULT_REGION=eu-central-1 .venv/bin/python {check}"
     assert "/sam logs " in second

@@ -1,6 +1,6 @@
 """Work with a deployed stack: run it, undo one run, print its outputs.
 
-python -m scripts.stack invoke|undo|outputs <stack> ...; region and credentials are the AWS SDK's usual ones.
+python -m ops.stack invoke|undo|outputs <stack> ...; region and credentials are the AWS SDK's usual ones.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.stacks import NoStackError, outputs, reason
+from ops.stacks import NoStackError, outputs, reason
 
 # As long as a run may take; and one try, because repeating an invocation that did not answer starts another run.
 PATIENT = Config(connect_timeout=10, read_timeout=930, retries={"total_max_attempts": 1})
@@ -21,7 +21,7 @@ PATIENT = Config(connect_timeout=10, read_timeout=930, retries={"total_max_attem
 
 def main() -> int:
     """Do what the command line says; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.stack", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m ops.stack", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     invoke = commands.add_parser("invoke", help="one run now, with an event from a file")
     undo = commands.add_parser("undo", help="take back what one run assigned")

@@ -1,4 +1,4 @@
-"""`make audit` fails for what is vulnerable, and never takes silence for good news."""
+"""`make advisories` fails for what is vulnerable, and never takes silence for good news."""
 
 import json
 import os
@@ -16,7 +16,7 @@ UNKNOWN = {"name": "unknown", "skip_reason": "not found on PyPI"}
 
 @pytest.fixture
 def audit(tmp_path):
-    """scripts/audit.py beside a pip-audit that says what a test wants."""
+    """scripts/advisories.py beside a pip-audit that says what a test wants."""
     (tmp_path / "python").symlink_to(sys.executable)
 
     def run(says, complains="", code=0, **environ):
@@ -26,7 +26,7 @@ def audit(tmp_path):
         )
         tool.chmod(0o755)
         return subprocess.run(
-            [tmp_path / "python", ROOT / "scripts" / "audit.py", "requirements.txt"],
+            [tmp_path / "python", ROOT / "scripts" / "advisories.py", "requirements.txt"],
             env=os.environ | environ, capture_output=True, text=True, check=False,
         )  # fmt: skip
 

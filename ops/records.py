@@ -16,7 +16,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.stacks import NoStackError, outputs, reason
+from ops.stacks import NoStackError, outputs, reason
 
 KINDS = ("runs", "dry_runs", "plans", "assignments")
 AT_ONCE = 16  # objects that are fetched side by side

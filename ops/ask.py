@@ -1,4 +1,4 @@
-"""`python -m local.ask QUESTION`: a question of docs/sql/duckdb put to a folder with a copy of the audit."""
+"""`python -m ops.ask QUESTION`: a question of docs/sql/duckdb put to a folder with a copy of the audit."""
 
 import argparse
 import sys
@@ -6,14 +6,14 @@ from pathlib import Path
 
 import duckdb
 
-from local.audit_reader import AuditUnreadableError, open_audit
+from ops.records import AuditUnreadableError, open_audit
 
 SQL = Path(__file__).parents[1] / "docs/sql/duckdb"
 VIEWS = "create_views"
 QUESTIONS = sorted(path.stem for path in SQL.glob("*.sql") if path.stem != VIEWS)
 NEEDS_ROW = "which_run_assigned_this_row"
 
-parser = argparse.ArgumentParser(prog="python -m local.ask", description="Ask the audit, with DuckDB.")
+parser = argparse.ArgumentParser(prog="python -m ops.ask", description="Ask the audit, with DuckDB.")
 parser.add_argument("question", choices=QUESTIONS)
 parser.add_argument("audit", nargs="?", default=".local/audit", help="a folder with a copy of the audit (.local/audit)")
 parser.add_argument("--row-id", default="", help="the row, for which_run_assigned_this_row")

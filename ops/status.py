@@ -1,11 +1,11 @@
-"""`python -m local.status` (`make status`): the last runs, from the audit, a line each."""
+"""`python -m ops.status` (`make status`): the last runs, from the audit, a line each."""
 
 import argparse
 import os
 import sys
 from datetime import UTC, datetime
 
-from local.audit_reader import (
+from ops.records import (
     AuditUnreadableError,
     NothingRecordedError,
     Place,
@@ -19,7 +19,7 @@ from local.audit_reader import (
 SHOWN = ("fetched", "unassigned", "assigned", "failed", "deferred")
 KEPT = 300  # characters of a warning
 
-parser = argparse.ArgumentParser(prog="python -m local.status", description="The last runs, newest first.")
+parser = argparse.ArgumentParser(prog="python -m ops.status", description="The last runs, newest first.")
 add_arguments(parser)
 parser.add_argument("--last", type=int, default=10, metavar="N", help="so many runs (10)")
 

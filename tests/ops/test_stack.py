@@ -1,6 +1,5 @@
 """The commands for a deployed stack, against moto's CloudFormation, S3 and a Lambda that the test plays."""
 
-import importlib.util
 import io
 import json
 import sys
@@ -9,13 +8,10 @@ import boto3
 import pytest
 from botocore.exceptions import NoCredentialsError, NoRegionError
 
-from local.stacks import NoStackError
+from ops import stack as script
+from ops.stacks import NoStackError
 from tests.template.cloudformation import ROOT
 from tests.world import BUCKET
-
-spec = importlib.util.spec_from_file_location("stack_script", ROOT / "scripts" / "stack.py")
-script = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(script)
 
 
 @pytest.fixture

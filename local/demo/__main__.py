@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from local import hours, trial, week
 from local.aws import BUCKET, REVIEWERS, LocalAws, forget_real_aws
 from local.braintrust.server import LocalBraintrust
+from local.demo import hours, trial, week
 from local.screen import Screen
 from local.traffic import TEAM
 

@@ -11,9 +11,9 @@ from braintrust_api import Braintrust
 
 from local.aws import BUCKET, LocalAws
 from local.braintrust.server import LocalBraintrust
-from local.check import ASSIGNMENTS, DEFAULT, LISTS
+from local.demo.check import ASSIGNMENTS, DEFAULT, LISTS
+from local.demo.hours import set_clock
 from local.function import Function
-from local.hours import set_clock
 from local.screen import Screen
 from local.traffic import TAG, TEAM, Traffic, send
 

@@ -12,7 +12,7 @@ from braintrust_api import Braintrust
 from local.aws import LocalAws
 from local.braintrust.server import LocalBraintrust
 from local.braintrust.store import Clock
-from local.check import Row, needs_reviewer, wrong_rows
+from local.demo.check import Row, needs_reviewer, wrong_rows
 from local.function import Function
 from local.screen import Screen
 from local.traffic import TAG, Traffic, send

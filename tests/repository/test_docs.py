@@ -15,7 +15,7 @@ from lib.telemetry import METRICS
 from scripts import readme_tables
 from tests.world import ASSIGNMENTS, REVIEW_LISTS, TAG, World
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOCUMENTS = {
     path.relative_to(ROOT).as_posix(): path.read_text("utf-8")
     for path in [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -23,7 +23,7 @@ DOCUMENTS = {
 README, RUNBOOK = DOCUMENTS["README.md"], DOCUMENTS["docs/operations.md"]
 MINE = ["README.md", "CHANGELOG.md", "docs/operations.md", "docs/decisions.md"]
 FENCE = re.compile(r"(?:^ *<!-- tested: (\w+) -->\n)?^( *)```(\w+)\n(.*?)^\2```$", re.MULTILINE | re.DOTALL)
-FOLDERS = "lib|local|scripts|docs|events|tests|benchmarks"
+FOLDERS = "lib|local|ops|scripts|docs|events|tests|benchmarks"
 
 
 class Block(NamedTuple):
@@ -108,7 +108,7 @@ def test_every_link_and_every_file_that_is_mentioned_leads_somewhere(document):
     for item in code:
         for path in re.findall(rf"(?<![\w/.])((?:{FOLDERS})/[\w./-]*\w)", item):
             broken += [path] if not (ROOT / path).exists() else []
-        for module in re.findall(r"python -m (local[\w.]*|benchmarks)", item):
+        for module in re.findall(r"python -m ((?:local|ops)[\w.]*|benchmarks)", item):
             path = ROOT / module.replace(".", "/")
             broken += [module] if not (path.with_suffix(".py").exists() or path.is_dir()) else []
 
@@ -269,7 +269,7 @@ def test_every_status_and_field_of_a_result_is_explained(world):
     assert done.keys() - documented - known == set()
     statuses = {name for line in table(explained, "status") for name in re.findall(r"`(\w+)`", line[0])}
     assert {done["status"], again["status"], undone["status"]} <= statuses
-    source = (ROOT / "lib/report.py").read_text("utf-8")
+    source = (ROOT / "lib/result.py").read_text("utf-8")
     assert {name for name in statuses if f'"{name}"' not in source} == set()
 
 
