@@ -21,4 +21,6 @@ def lambda_handler(event: object, context: LambdaContext) -> dict[str, Any]:
     `{"dry_run": true}`. Raises lib.errors.AssignerError, so that Lambda counts a run that could not do its work.
     """
     logger.set_correlation_id(context.aws_request_id)
-    return run(event, os.environ, Deadline(context.get_remaining_time_in_millis), context.aws_request_id)
+    return run(
+        event, os.environ, Deadline(context.get_remaining_time_in_millis), context.aws_request_id
+    )

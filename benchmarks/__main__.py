@@ -19,9 +19,14 @@ PAGE = BATCH = 1000
 MOST_WALL, MOST_ABOVE_IDEAL, MOST_CPU, MOST_COLD, MOST_BYTES = 0.6, 1.1, 1.2, 1.15, 400
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-parser.add_argument("--quick", action="store_true", help="without 100,000 rows and a slow API, and each once")
 parser.add_argument(
-    "--profile", metavar="ROWS", type=int, help="only say where the time goes over so many rows, without latency"
+    "--quick", action="store_true", help="without 100,000 rows and a slow API, and each once"
+)
+parser.add_argument(
+    "--profile",
+    metavar="ROWS",
+    type=int,
+    help="only say where the time goes over so many rows, without latency",
 )
 
 
@@ -48,7 +53,9 @@ def ideal(rows: int, latency: Latency) -> float:
 
 def waiting(screen: Screen, sizes: tuple[int, ...]) -> None:
     """An API as slow as the real one."""
-    screen.head(f"An API that takes {SLOW.query * 1000:.0f} ms for a page, {SLOW.insert * 1000:.0f} ms for an insert")
+    screen.head(
+        f"An API that takes {SLOW.query * 1000:.0f} ms for a page, {SLOW.insert * 1000:.0f} ms for an insert"
+    )
     table: list[tuple[object, ...]] = []
     for rows in screen.progress(sizes, "Measuring"):
         least = ideal(rows, SLOW)
@@ -56,19 +63,44 @@ def waiting(screen: Screen, sizes: tuple[int, ...]) -> None:
         for who, run in runs.items():
             ratios = (f"{run.wall / runs['script'].wall:.2f}", f"{run.wall / least:.2f}")
             table.append((rows, who, f"{run.wall:.1f}", *ratios, *asked(run)))
-        table.append((rows, "ideal", f"{least:.1f}", f"{least / runs['script'].wall:.2f}", "1.00", "", "", ""))
+        table.append(
+            (
+                rows,
+                "ideal",
+                f"{least:.1f}",
+                f"{least / runs['script'].wall:.2f}",
+                "1.00",
+                "",
+                "",
+                "",
+            )
+        )
         if rows == JUDGED:
             wall, above = runs["ours"].wall / runs["script"].wall, runs["ours"].wall / least
             queries = runs["ours"].requests["query"]
-    screen.table(("Rows", "", "Wall s", "Of script", "Of ideal", "Queries", "Inserts", "Look-ups"), table, left=2)
-    screen.check(f"{JUDGED:,} rows: {wall:.2f} of the script's time, at most {MOST_WALL}", ok=wall <= MOST_WALL)
-    screen.check(f"{JUDGED:,} rows: {above:.2f} of the ideal, at most {MOST_ABOVE_IDEAL}", ok=above <= MOST_ABOVE_IDEAL)
-    screen.check(f"{JUDGED:,} rows: {queries} queries, as few as can be", ok=queries == JUDGED // PAGE + 1)
+    screen.table(
+        ("Rows", "", "Wall s", "Of script", "Of ideal", "Queries", "Inserts", "Look-ups"),
+        table,
+        left=2,
+    )
+    screen.check(
+        f"{JUDGED:,} rows: {wall:.2f} of the script's time, at most {MOST_WALL}",
+        ok=wall <= MOST_WALL,
+    )
+    screen.check(
+        f"{JUDGED:,} rows: {above:.2f} of the ideal, at most {MOST_ABOVE_IDEAL}",
+        ok=above <= MOST_ABOVE_IDEAL,
+    )
+    screen.check(
+        f"{JUDGED:,} rows: {queries} queries, as few as can be", ok=queries == JUDGED // PAGE + 1
+    )
 
 
 def computing(screen: Screen, times: int) -> None:
     """An API that answers at once: what is left is our own cost."""
-    screen.head(f"An API that answers at once: our own cost, {SIZES[-1]:,} rows as the best of {times}")
+    screen.head(
+        f"An API that answers at once: our own cost, {SIZES[-1]:,} rows as the best of {times}"
+    )
     table, found = [], {}
     for rows in screen.progress(SIZES, "Measuring"):
         turns = [
@@ -79,14 +111,29 @@ def computing(screen: Screen, times: int) -> None:
             run = found[who, rows] = min(runs, key=lambda run: run.cpu)
             share = run.cpu / found["script", rows].cpu
             grew, most = run.growth / 2**20, run.peak / 2**20
-            table.append((rows, who, f"{run.wall:.2f}", f"{run.cpu:.2f}", f"{share:.2f}", f"{grew:.1f}", f"{most:.0f}"))
-    screen.table(("Rows", "", "Wall s", "CPU s", "CPU of script", "Memory grew MB", "Peak MB"), table, left=2)
+            table.append(
+                (
+                    rows,
+                    who,
+                    f"{run.wall:.2f}",
+                    f"{run.cpu:.2f}",
+                    f"{share:.2f}",
+                    f"{grew:.1f}",
+                    f"{most:.0f}",
+                )
+            )
+    screen.table(
+        ("Rows", "", "Wall s", "CPU s", "CPU of script", "Memory grew MB", "Peak MB"), table, left=2
+    )
     most = SIZES[-1]
     cpu = found["ours", most].cpu / found["script", most].cpu
     a_row = {
-        who: (found[who, most].growth - found[who, SIZES[1]].growth) / (most - SIZES[1]) for who in ("ours", "script")
+        who: (found[who, most].growth - found[who, SIZES[1]].growth) / (most - SIZES[1])
+        for who in ("ours", "script")
     }
-    screen.check(f"{most:,} rows: {cpu:.2f} of the script's CPU time, at most {MOST_CPU}", ok=cpu <= MOST_CPU)
+    screen.check(
+        f"{most:,} rows: {cpu:.2f} of the script's CPU time, at most {MOST_CPU}", ok=cpu <= MOST_CPU
+    )
     screen.check(
         f"{a_row['ours']:.0f} bytes of memory a row from {SIZES[1]:,} to {most:,} rows, less than {MOST_BYTES} "
         f"(script: {a_row['script']:.0f})",
@@ -100,12 +147,18 @@ def cold_start(screen: Screen, times: int) -> None:
     screen.table(
         ("", "Wall s", "CPU s", "Modules"),
         [
-            ("boto3, requests, Powertools and three clients", *_seconds(floor.wall, floor.cpu), int(floor.modules)),
+            (
+                "boto3, requests, Powertools and three clients",
+                *_seconds(floor.wall, floor.cpu),
+                int(floor.modules),
+            ),
             ("handler and its three clients", *_seconds(ours.wall, ours.cpu), int(ours.modules)),
         ],
     )
     ratio = ours.cpu / floor.cpu
-    screen.check(f"{ratio:.2f} of the least, in CPU time, at most {MOST_COLD}", ok=ratio <= MOST_COLD)
+    screen.check(
+        f"{ratio:.2f} of the least, in CPU time, at most {MOST_COLD}", ok=ratio <= MOST_COLD
+    )
     screen.say("The imports that take longest by themselves (own us, cumulated us, module):")
     for line in import_times(5):
         screen.say(f"  {line}")

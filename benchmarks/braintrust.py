@@ -46,7 +46,9 @@ def main() -> None:
     options = parser.parse_args()
     braintrust = LocalBraintrust()
     take_time(braintrust, {"query": options.query, "insert": options.insert})
-    users = [braintrust.store.add_user(f"reviewer{number}@example.com") for number in range(REVIEWERS)]
+    users = [
+        braintrust.store.add_user(f"reviewer{number}@example.com") for number in range(REVIEWERS)
+    ]
     empty = braintrust.store.add_project("Empty")
     braintrust.store.add_rows(options.rows, tag=TAG)
     gc.freeze()  # the rows are here to stay: without this, looking through them doubles the cost of an insert

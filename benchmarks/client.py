@@ -28,7 +28,9 @@ SECONDS = 900.0
 
 
 def ours(project_id: str) -> int:
-    context = SimpleNamespace(aws_request_id=str(uuid.uuid4()), get_remaining_time_in_millis=lambda: SECONDS * 1000)
+    context = SimpleNamespace(
+        aws_request_id=str(uuid.uuid4()), get_remaining_time_in_millis=lambda: SECONDS * 1000
+    )
     os.environ["PROJECT_ID"] = project_id
     return int(handler.lambda_handler({}, context)["assigned"])
 

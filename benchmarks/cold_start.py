@@ -48,16 +48,27 @@ def measure(code: str) -> Start:
 
 def compare(times: int) -> tuple[Start, Start]:
     """The best of ours and of the floor, measured in turns: whatever else the machine does only adds to them."""
-    pairs = [(measure(OURS), measure(FLOOR)) for _ in range(times + 1)][1:]  # the first one compiles
-    ours, floor = (Start(*map(min, zip(*starts, strict=True))) for starts in zip(*pairs, strict=True))
+    pairs = [(measure(OURS), measure(FLOOR)) for _ in range(times + 1)][
+        1:
+    ]  # the first one compiles
+    ours, floor = (
+        Start(*map(min, zip(*starts, strict=True))) for starts in zip(*pairs, strict=True)
+    )
     return ours, floor
 
 
 def import_times(most: int) -> list[str]:
     """The modules whose import takes longest by themselves, as `-X importtime` prints them: own, cumulated, name."""
     ran = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", "import handler"], stderr=subprocess.PIPE, text=True, check=True
+        [sys.executable, "-X", "importtime", "-c", "import handler"],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=True,
     )
-    lines = [line.removeprefix("import time:") for line in ran.stderr.splitlines() if line.startswith("import time:")]
+    lines = [
+        line.removeprefix("import time:")
+        for line in ran.stderr.splitlines()
+        if line.startswith("import time:")
+    ]
     lines = [line for line in lines if line.split("|")[0].strip().isdigit()]
     return sorted(lines, key=lambda line: -int(line.split("|")[0]))[:most]

@@ -38,12 +38,19 @@ class Simulation:
         now = START + timedelta(hours=self.hours)
         for number, age in enumerate(arrivals):
             created = (now - timedelta(hours=age)).timestamp()
-            self.rows.append(Row(f"{self.hours:05}-{number:04}", created, 1, (), reviewed=False, readable=True))
-        self.rows = [row for row in self.rows if row.created >= (now - timedelta(days=self.days)).timestamp()]
+            self.rows.append(
+                Row(f"{self.hours:05}-{number:04}", created, 1, (), reviewed=False, readable=True)
+            )
+        self.rows = [
+            row for row in self.rows if row.created >= (now - timedelta(days=self.days)).timestamp()
+        ]
         waiting = sum(row.needs_reviewer for row in self.rows)
         plan = make_plan(Plan("project", "tag", {}, now), self.rows, Roster(self.people), self.plan)
         given = dict(plan.assignments)
-        self.rows = [row._replace(reviewers=(given[row.id],)) if row.id in given else row for row in self.rows]
+        self.rows = [
+            row._replace(reviewers=(given[row.id],)) if row.id in given else row
+            for row in self.rows
+        ]
         self.given.update(given.values())
         self.published.update(self.people[place % len(self.people)].id for place in range(waiting))
         if waiting:
@@ -58,7 +65,12 @@ class Simulation:
 
 
 def month(
-    people: Sequence[Reviewer], rate: float, *, seed: int | None = None, late: float = 0.0, hours: int = 720
+    people: Sequence[Reviewer],
+    rate: float,
+    *,
+    seed: int | None = None,
+    late: float = 0.0,
+    hours: int = 720,
 ) -> Simulation:
     """Hourly runs at `rate` rows an hour: exactly so many, or, with a `seed`, by chance.
 
@@ -69,7 +81,10 @@ def month(
     for _ in range(hours):
         count = int(rate) if seed is None else sum(chance.random() < rate / 200 for _ in range(200))
         simulation.run(
-            [chance.random() + (72 * chance.random() if chance.random() < late else 0) for _ in range(count)]
+            [
+                chance.random() + (72 * chance.random() if chance.random() < late else 0)
+                for _ in range(count)
+            ]
         )
     return simulation
 
@@ -83,18 +98,27 @@ def main() -> None:
     """Print the table."""
     print(f"{'720 hourly runs':<34}{'rows':>7}{'ours':>8}{'worst':>8}{'published':>11}")
     for count, rate in CASES:
-        for how, options in (("", {}), (", by chance", {"seed": 1}), (", 30 % tagged late", {"seed": 1, "late": 0.3})):
+        for how, options in (
+            ("", {}),
+            (", by chance", {"seed": 1}),
+            (", 30 % tagged late", {"seed": 1, "late": 0.3}),
+        ):
             done = month(staff(*[1.0] * count), rate, **options)
             numbers = (done.spread(done.given), done.worst, done.spread(done.published))
             print(
                 f"{f'{count} people, {rate} rows/h{how}':<34}{done.given.total():>7}"
-                + "".join(f"{number:>{width}.0f}" for number, width in zip(numbers, (8, 8, 11), strict=True))
+                + "".join(
+                    f"{number:>{width}.0f}"
+                    for number, width in zip(numbers, (8, 8, 11), strict=True)
+                )
             )
     done = month(staff(1, 1, 1, 0.5), 7)
     print(
         f"{'weights 1, 1, 1, 0.5 at 7 rows/h':<34}{done.given.total():>7}{done.spread(done.given):>8.1f}{done.worst:>8.1f}"
     )
-    print("ours, worst, published: max minus min of the rows received, per weight; worst: after any of the runs")
+    print(
+        "ours, worst, published: max minus min of the rows received, per weight; worst: after any of the runs"
+    )
 
 
 if __name__ == "__main__":

@@ -51,7 +51,10 @@ def measure() -> dict[str, list[str]]:
     forget_real_aws()
     with LocalBraintrust() as braintrust, LocalAws() as aws:
         idle = Idle(braintrust, aws)
-        found = {"a run that hands out 100 rows": idle.requests(), "an idle run, new container": idle.requests()}
+        found = {
+            "a run that hands out 100 rows": idle.requests(),
+            "an idle run, new container": idle.requests(),
+        }
         idle.requests(MAX_AGE)  # reads what the next one goes on with
         found["an idle run, warm container"] = idle.requests(MAX_AGE)
         return found

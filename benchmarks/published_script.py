@@ -21,7 +21,9 @@ Row = dict[str, Any]
 class Script:
     """The constants that people fill in at the top of the script."""
 
-    def __init__(self, api_url: str, api_key: str, project_id: str, tag: str, user_ids: list[str]) -> None:
+    def __init__(
+        self, api_url: str, api_key: str, project_id: str, tag: str, user_ids: list[str]
+    ) -> None:
         self.api_url = api_url
         self.headers = {"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"}
         self.project_id = project_id

@@ -41,7 +41,9 @@ class Measured:
 @contextmanager
 def process(*module: str) -> Iterator[dict[str, Any]]:
     """`python -m module`, for as long as the block lasts; yields the JSON line that it says when it is up."""
-    with subprocess.Popen([sys.executable, "-m", *module], stdout=subprocess.PIPE, text=True) as running:  # noqa: S603 - our own modules
+    with subprocess.Popen(
+        [sys.executable, "-m", *module], stdout=subprocess.PIPE, text=True
+    ) as running:  # noqa: S603 - our own modules
         try:
             yield json.loads(running.stdout.readline())  # type: ignore[union-attr] # it is a pipe
         finally:
@@ -67,5 +69,7 @@ def contend(contender: str, rows: int, latency: Latency) -> Measured:
         requests = Counter(request["kind"] for request in remote.get("requests"))
         reviewers = Counter(map(len, remote.get("assignments").values()))
     if reviewers != {1: rows}:
-        raise ValueError(f"{contender}: rows by number of reviewers: {dict(reviewers)}, not {rows} with one")
+        raise ValueError(
+            f"{contender}: rows by number of reviewers: {dict(reviewers)}, not {rows} with one"
+        )
     return Measured(**json.loads(ran.stdout.splitlines()[-1]), requests=requests)

@@ -63,19 +63,27 @@ def assign_batch(
     """Send one insert request and check its answer, row by row. Raises RequestFailed if it was not taken."""
     payload = _payload(batch, build)
     if len(payload) > MAX_BODY:
-        raise RequestFailed(f"{len(batch)} rows make {len(payload)} bytes, more than the API takes", 413)
+        raise RequestFailed(
+            f"{len(batch)} rows make {len(payload)} bytes, more than the API takes", 413
+        )
     answer = client.insert(payload)
     named = answer.get("row_ids") if isinstance(answer, dict) else None
     if not isinstance(named, list) or len(named) != len(batch):
         return [NOT_NAMED] * len(batch)
     done = Outcome("assigned" if build is build_event else "undone", iso(now()))
-    return [done if row_id == name else NOT_NAMED for (row_id, _), name in zip(batch, named, strict=True)]
+    return [
+        done if row_id == name else NOT_NAMED
+        for (row_id, _), name in zip(batch, named, strict=True)
+    ]
 
 
 def _payload(batch: Assignments, build: Callable[[str, str], Event]) -> bytes:
     """The events as JSON. From row to row only the id differs, so the rest is written out once a reviewer."""
     blank = uuid.uuid4().hex
-    around = {who: json.dumps(build(blank, who)).split(json.dumps(blank)) for who in {who for _, who in batch}}
+    around = {
+        who: json.dumps(build(blank, who)).split(json.dumps(blank))
+        for who in {who for _, who in batch}
+    }
     return f'{{"events": [{", ".join(quoted(row_id).join(around[who]) for row_id, who in batch)}]}}'.encode()
 
 
@@ -94,7 +102,10 @@ def assign_all(
     sender = _Sender(client, assignments, lambda batch: assign_batch(client, batch, now, build))
     pool = ThreadPoolExecutor(concurrency)
     starts = range(0, len(assignments), batch_size)
-    batches = [pool.submit(sender.send, start, min(start + batch_size, len(assignments))) for start in starts]
+    batches = [
+        pool.submit(sender.send, start, min(start + batch_size, len(assignments)))
+        for start in starts
+    ]
     finished, _ = wait(batches, timeout=max(0.0, client.deadline.left()))
     sender.stopped.set()
     client.close()
@@ -108,7 +119,10 @@ class _Sender:
     """Sends slices of the plan from several threads; each writes its rows' outcomes in place."""
 
     def __init__(
-        self, client: Braintrust, assignments: Assignments, assign: Callable[[Assignments], list[Outcome]]
+        self,
+        client: Braintrust,
+        assignments: Assignments,
+        assign: Callable[[Assignments], list[Outcome]],
     ) -> None:
         self.stopped = threading.Event()
         self.outcomes = [NOT_ATTEMPTED] * len(assignments)
@@ -135,7 +149,9 @@ class _Sender:
         except RequestFailed as failure:
             in_doubt = in_doubt or failure.may_have_landed
             error = self._client.explain("insert", failure)
-            self.outcomes[start:end] = [Outcome("unknown" if in_doubt else "failed", error=error)] * (end - start)
+            self.outcomes[start:end] = [
+                Outcome("unknown" if in_doubt else "failed", error=error)
+            ] * (end - start)
             if failure.status not in {400, 413}:
                 if failure.status in FATAL:
                     self.stopped.set()

@@ -36,7 +36,9 @@ class Ledger(NamedTuple):
 class Audit:
     """One run's objects under the bucket's prefix. Every write is create-only, but for the ledger's."""
 
-    def __init__(self, s3: "S3Client", settings: Settings, started: datetime, request_id: str) -> None:
+    def __init__(
+        self, s3: "S3Client", settings: Settings, started: datetime, request_id: str
+    ) -> None:
         self._s3 = s3
         self._bucket = settings.audit_bucket
         self._prefix = settings.audit_prefix
@@ -58,7 +60,10 @@ class Audit:
             entry = json.loads(body)
             plan_key = entry["plan"]
             stored = self._get(plan_key)
-            if stored is None and self._started - datetime.fromisoformat(entry["committed_at"]) > CARRY:
+            if (
+                stored is None
+                and self._started - datetime.fromisoformat(entry["committed_at"]) > CARRY
+            ):
                 return Ledger(etag=etag)  # cleaned up, and too old to matter
             if stored is None:
                 raise ValueError(f"its plan {plan_key} is missing")  # noqa: TRY301 - one message for all of them
@@ -94,15 +99,24 @@ class Audit:
     def write_outcomes(self, assignments: Assignments, outcomes: list[Outcome]) -> None:
         """One line a planned row, and the ids of those that were assigned. Raises AuditError after trying both."""
         head = f'{{"run_id": {json.dumps(self.run_id)}, "row_id": '
-        tail = cache(lambda who, what: f', "reviewer_id": {json.dumps(who)}, {json.dumps(what._asdict())[1:]}\n')
+        tail = cache(
+            lambda who, what: (
+                f', "reviewer_id": {json.dumps(who)}, {json.dumps(what._asdict())[1:]}\n'
+            )
+        )
         lines = (
             head + quoted(row_id) + tail(reviewer, outcome)
             for (row_id, reviewer), outcome in zip(assignments, outcomes, strict=True)
         )
         done = zip(assignments, outcomes, strict=True)
-        ids = json_array(quoted(row_id) for (row_id, _), outcome in done if outcome.status == "assigned")
+        ids = json_array(
+            quoted(row_id) for (row_id, _), outcome in done if outcome.status == "assigned"
+        )
         problems = []
-        for kind, suffix, pieces in (("assignments", "jsonl", lines), ("to_assign_ids", "json", ids)):
+        for kind, suffix, pieces in (
+            ("assignments", "jsonl", lines),
+            ("to_assign_ids", "json", ids),
+        ):
             key = self._key(kind, suffix)
             try:
                 self._put(key, pieces)
@@ -177,10 +191,14 @@ class Audit:
 
     def _put(self, key: str, pieces: Iterable[str], **conditions: str) -> bool:
         """Write an object; False if somebody else's write stands in the way of the conditions."""
-        mark = uuid4().hex  # the SDK repeats a write whose answer was lost, and then meets its own object
+        mark = (
+            uuid4().hex
+        )  # the SDK repeats a write whose answer was lost, and then meets its own object
         with SpooledTemporaryFile(IN_MEMORY) as body:
             pieces = iter(pieces)
-            while some := "".join(islice(pieces, 1000)):  # a write for each would cost more than its JSON
+            while some := "".join(
+                islice(pieces, 1000)
+            ):  # a write for each would cost more than its JSON
                 body.write(some.encode())
             body.seek(0)
             try:
@@ -206,4 +224,8 @@ class Audit:
 
 
 def _code(error: Exception) -> str:
-    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
+    return (
+        str(error.response.get("Error", {}).get("Code", ""))
+        if isinstance(error, ClientError)
+        else ""
+    )

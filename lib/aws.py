@@ -30,7 +30,9 @@ def _client(service: str, endpoint: str) -> Any:  # noqa: ANN401 - boto3's clien
             connect_timeout=3,  # these three together: a service that hangs costs a run 20 seconds, not its audit
             read_timeout=5,
             retries={"mode": "standard", "total_max_attempts": 3},
-            s3={"addressing_style": "path"} if endpoint else None,  # a local server answers to one host name
+            s3={"addressing_style": "path"}
+            if endpoint
+            else None,  # a local server answers to one host name
         ),
     )
 
@@ -66,7 +68,9 @@ class Aws:
         """The Braintrust API key. Raises ConfigurationError, which never shows it, if there is none to use."""
         if settings.braintrust_api_key_parameter:
             source = f"BRAINTRUST_API_KEY_PARAMETER {settings.braintrust_api_key_parameter}"
-            key = self._parameter("BRAINTRUST_API_KEY_PARAMETER", settings.braintrust_api_key_parameter)
+            key = self._parameter(
+                "BRAINTRUST_API_KEY_PARAMETER", settings.braintrust_api_key_parameter
+            )
         else:
             source = f"BRAINTRUST_API_KEY_SECRET_ID {settings.braintrust_api_key_secret_id}"
             key = self._secret(settings.braintrust_api_key_secret_id)
@@ -74,7 +78,9 @@ class Aws:
                 key = _key_field(key, source)
         key = key.strip()
         if not key or not key.isascii() or not key.isprintable() or " " in key:
-            raise ConfigurationError(f"{source} holds no usable API key: one line of plain characters, such as sk-...")
+            raise ConfigurationError(
+                f"{source} holds no usable API key: one line of plain characters, such as sk-..."
+            )
         return key
 
     def _parameter(self, variable: str, name: str) -> str:

@@ -26,7 +26,9 @@ from lib.roster import Group, User
 from lib.settings import LOCAL_HOSTS, Settings
 
 # The retry policy. The budget is the time the invocation has left, not a number of tries.
-RETRIED = frozenset({408, 429, 500, 502, 503, 504})  # and connection faults; any other status is a refusal
+RETRIED = frozenset(
+    {408, 429, 500, 502, 503, 504}
+)  # and connection faults; any other status is a refusal
 TOO_HEAVY = frozenset({408, 413, 500, 504})  # on a query: fewer rows a page may cure it
 FIRST_PAUSE = 1.0  # seconds, doubled with every try, with jitter; a Retry-After header comes first
 FIRST_PAUSE_THROTTLED_QUERY = 4.0  # an allowance of 20 queries a minute is normal
@@ -36,9 +38,18 @@ CONNECT_TIMEOUT = 10.0
 MAX_ANSWER = 32 * 2**20  # bytes, unpacked; a larger page is asked for again with fewer rows
 LOOKUP_PAGE = 1000
 CURSOR_HEADERS = ("x-bt-cursor", "x-amz-meta-bt_cursor", "x-amz-meta-bt-cursor")
-NAMES = {"query": "BTQL query", "insert": "insert", "user": "user look-up", "group": "group look-up"}
+NAMES = {
+    "query": "BTQL query",
+    "insert": "insert",
+    "user": "user look-up",
+    "group": "group look-up",
+}
 WRONG_PROJECT = "verify that PROJECT_ID {project} exists and that the key may read it"
-ADVICE = {401: "check that the API key is correct and has not expired", 403: WRONG_PROJECT, 404: WRONG_PROJECT}
+ADVICE = {
+    401: "check that the API key is correct and has not expired",
+    403: WRONG_PROJECT,
+    404: WRONG_PROJECT,
+}
 
 
 Headers = Mapping[str, str]
@@ -47,7 +58,9 @@ Headers = Mapping[str, str]
 class RequestFailed(Exception):  # noqa: N818 - a fact for the calling module to judge, it never leaves lib/
     """A request that was refused, or not answered in the time there was."""
 
-    def __init__(self, reason: str, status: int | None = None, *, may_have_landed: bool = False) -> None:
+    def __init__(
+        self, reason: str, status: int | None = None, *, may_have_landed: bool = False
+    ) -> None:
         super().__init__(reason)
         self.status = status
         """The HTTP status of the last answer; None: no answer came."""
@@ -83,7 +96,11 @@ class Braintrust:
     """The calls this product makes. Safe to use from several threads; each call ends by the deadline."""
 
     def __init__(
-        self, settings: Settings, api_key: str, deadline: Deadline, sleep: Callable[[float], None] = time.sleep
+        self,
+        settings: Settings,
+        api_key: str,
+        deadline: Deadline,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.deadline = deadline
         self.counts: Counter[str] = Counter()
@@ -100,7 +117,9 @@ class Braintrust:
         self._session.auth = _Bearer(api_key)
         if settings.impersonate_user:
             self._session.headers["x-bt-impersonate-user"] = settings.impersonate_user
-        self._object_store = self._new_session(1)  # overflowing results lie elsewhere: no key goes there
+        self._object_store = self._new_session(
+            1
+        )  # overflowing results lie elsewhere: no key goes there
 
     def _new_session(self, connections: int) -> requests.Session:
         session = requests.Session()
@@ -116,9 +135,13 @@ class Braintrust:
         self._session.close()
         self._object_store.close()
 
-    def query(self, body: Callable[[], Any], lighten: Callable[[], bool], deadline: Deadline) -> Answer:
+    def query(
+        self, body: Callable[[], Any], lighten: Callable[[], bool], deadline: Deadline
+    ) -> Answer:
         """POST `body()` to /btql; where fewer rows may help, `lighten()` changes the next body and says if it could."""
-        return self._request("query", "POST", "/btql", lambda: json.dumps(body()).encode(), lighten, deadline)
+        return self._request(
+            "query", "POST", "/btql", lambda: json.dumps(body()).encode(), lighten, deadline
+        )
 
     def insert(self, payload: bytes) -> Any:  # noqa: ANN401 - JSON, for the caller to check
         """POST the JSON `payload` to the project's insert endpoint; returns the decoded answer."""
@@ -136,7 +159,12 @@ class Braintrust:
         if (listed := self._list("group")) is None:
             return None
         return [
-            Group(item["id"], str(item.get("name")), _ids(item, "member_users"), _ids(item, "member_groups"))
+            Group(
+                item["id"],
+                str(item.get("name")),
+                _ids(item, "member_users"),
+                _ids(item, "member_groups"),
+            )
             for item in listed
         ]
 
@@ -150,8 +178,12 @@ class Braintrust:
                 if not isinstance(page, list) or not all(
                     isinstance(item, dict) and _is_id(item.get("id")) for item in page
                 ):
-                    raise QueryError(f"{NAMES[kind]} failed: the answer is not a list of objects with ids")
-                if all(item["id"] in found for item in page):  # empty, or a server that knows no starting_after
+                    raise QueryError(
+                        f"{NAMES[kind]} failed: the answer is not a list of objects with ids"
+                    )
+                if all(
+                    item["id"] in found for item in page
+                ):  # empty, or a server that knows no starting_after
                     return list(found.values())
                 found |= {item["id"]: item for item in page}
                 path = f"{start}&starting_after={quote(page[-1]['id'], safe='')}"
@@ -195,7 +227,12 @@ class Braintrust:
             landed, retry_after = failure.may_have_landed, None
             try:
                 status, headers, content = self._answer(method, path, body(), deadline)
-            except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError, OSError) as error:
+            except (
+                requests.ConnectionError,
+                requests.Timeout,
+                urllib3.exceptions.HTTPError,
+                OSError,
+            ) as error:
                 reason = self.clean(f"{type(error).__name__}: {error}")
                 failure = RequestFailed(reason, may_have_landed=landed or not _never_sent(error))
                 if _is_hopeless(error):
@@ -204,7 +241,9 @@ class Braintrust:
                 landed = landed or status == 408 or not 300 <= status < 500
                 if 200 <= status < 300:
                     return Answer(headers, self._decode(content, status))
-                failure = RequestFailed(self._reason(status, headers, content), status, may_have_landed=landed)
+                failure = RequestFailed(
+                    self._reason(status, headers, content), status, may_have_landed=landed
+                )
                 retry_after = headers.get("Retry-After")
                 lighter = status in TOO_HEAVY and lighten()
                 if not lighter and status not in RETRIED:
@@ -229,7 +268,9 @@ class Braintrust:
         with self._lock:
             self.counts.update(names)
 
-    def _answer(self, method: str, path: str, body: bytes | None, deadline: Deadline) -> tuple[int, Headers, bytes]:
+    def _answer(
+        self, method: str, path: str, body: bytes | None, deadline: Deadline
+    ) -> tuple[int, Headers, bytes]:
         """One attempt, within REQUEST_TIMEOUT and the deadline as a whole.
 
         The socket's own timeouts only bound each silence; an answer that drips is left to its thread.
@@ -252,20 +293,37 @@ class Braintrust:
             raise answer
         return answer
 
-    def _send(self, method: str, path: str, body: bytes | None, limit: float) -> tuple[int, Headers, bytes]:
+    def _send(
+        self, method: str, path: str, body: bytes | None, limit: float
+    ) -> tuple[int, Headers, bytes]:
         url, give_up = self._base + path, time.monotonic() + limit
         timeout = (min(CONNECT_TIMEOUT, limit), limit)
         headers = {"Content-Type": "application/json"} if body else {}
         response = self._session.request(
-            method, url, data=body, headers=headers, timeout=timeout, allow_redirects=False, stream=True
+            method,
+            url,
+            data=body,
+            headers=headers,
+            timeout=timeout,
+            allow_redirects=False,
+            stream=True,
         )
         answered = response.headers
-        if path == "/btql" and response.status_code in {302, 303}:  # a big result: it lies in an object store
+        if path == "/btql" and response.status_code in {
+            302,
+            303,
+        }:  # a big result: it lies in an object store
             target = urljoin(url, answered.get("Location", ""))
             response.close()
             if not self._may_follow(target):
-                return response.status_code, {}, b"redirected to a place that is neither https nor local"
-            response = self._object_store.get(target, timeout=timeout, allow_redirects=False, stream=True)
+                return (
+                    response.status_code,
+                    {},
+                    b"redirected to a place that is neither https nor local",
+                )
+            response = self._object_store.get(
+                target, timeout=timeout, allow_redirects=False, stream=True
+            )
         with response:
             content = _read(response, give_up)
         if content is None:
@@ -275,7 +333,9 @@ class Braintrust:
     def _may_follow(self, target: str) -> bool:
         """Https anywhere; plain http only from a local server to a local server."""
         base, to = urlsplit(self._base), urlsplit(target)
-        return to.scheme == "https" or (base.scheme == to.scheme == "http" and to.hostname in LOCAL_HOSTS)
+        return to.scheme == "https" or (
+            base.scheme == to.scheme == "http" and to.hostname in LOCAL_HOSTS
+        )
 
     def _decode(self, content: bytes, status: int) -> Any:  # noqa: ANN401 - JSON
         try:
@@ -321,12 +381,18 @@ def _read(response: requests.Response, give_up: float) -> bytes | None:
 def _never_sent(error: Exception) -> bool:
     """The connection was not even made, so nothing can have been applied."""
     cause = getattr(error.args[0] if error.args else None, "reason", None)
-    return isinstance(error, requests.ConnectTimeout) or isinstance(cause, urllib3.exceptions.NewConnectionError)
+    return isinstance(error, requests.ConnectTimeout) or isinstance(
+        cause, urllib3.exceptions.NewConnectionError
+    )
 
 
 def _is_hopeless(error: Exception) -> bool:
     """A fault that no later try can cure: a request that cannot be sent, a certificate that does not hold."""
-    faults = (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader, requests.exceptions.InvalidSchema)
+    faults = (
+        requests.exceptions.InvalidURL,
+        requests.exceptions.InvalidHeader,
+        requests.exceptions.InvalidSchema,
+    )
     return isinstance(error, faults) or "CERTIFICATE_VERIFY_FAILED" in str(error)
 
 

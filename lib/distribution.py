@@ -20,7 +20,11 @@ def deal(ids: Iterable[str], seats: Sequence[Seat]) -> list[tuple[str, str]]:
     With equal weights that is dealing cards: everybody gets floor or floor + 1, the first seats the extra
     ones, and every prefix is just as even. Rows that find no room are left out, so it is the last that wait.
     """
-    heap = [(rank / len(seats) / seat.weight, rank, 0) for rank, seat in enumerate(seats) if seat.room != 0]
+    heap = [
+        (rank / len(seats) / seat.weight, rank, 0)
+        for rank, seat in enumerate(seats)
+        if seat.room != 0
+    ]
     heapify(heap)
     dealt = []
     for row_id in ids:

@@ -57,8 +57,15 @@ class Plan:
 
     def carry(self, now: datetime) -> dict[str, Carried]:
         """What a plan made at `now` has to carry along: the rows planned in the two hours before."""
-        made = (Carried(row_id, reviewer_id, self.created_at, self.tag) for row_id, reviewer_id in self.assignments)
-        return {entry.row_id: entry for entry in (*self.carried, *made) if now - entry.planned_at <= CARRY}
+        made = (
+            Carried(row_id, reviewer_id, self.created_at, self.tag)
+            for row_id, reviewer_id in self.assignments
+        )
+        return {
+            entry.row_id: entry
+            for entry in (*self.carried, *made)
+            if now - entry.planned_at <= CARRY
+        }
 
     def to_json(self, run_id: str) -> Iterator[str]:
         """The audit's object, in pieces, so that a plan of 100,000 rows is never text in memory."""
@@ -75,12 +82,18 @@ class Plan:
         }
         if self.undoes:
             head["undoes"] = self.undoes
-            head["freed"] = [{"row_id": row, "reviewer_id": reviewer} for row, reviewer in self.freed]
+            head["freed"] = [
+                {"row_id": row, "reviewer_id": reviewer} for row, reviewer in self.freed
+            ]
         yield json.dumps(head)[:-1] + ', "assignments": '
         yield from json_assignments(self.assignments)
         yield ', "carried": '
         carried = (
-            {"row_id": entry.row_id, "reviewer_id": entry.reviewer_id, "planned_at": iso(entry.planned_at)}
+            {
+                "row_id": entry.row_id,
+                "reviewer_id": entry.reviewer_id,
+                "planned_at": iso(entry.planned_at),
+            }
             | ({} if entry.tag == self.tag else {"tag": entry.tag})
             for entry in self.carried
         )
@@ -128,7 +141,9 @@ def json_assignments(assignments: Iterable[tuple[str, str]]) -> Iterator[str]:
     return json_array(f'{{"row_id": {quoted(row)}{tail(reviewer)}' for row, reviewer in assignments)
 
 
-def make_plan(draft: Plan, rows: Sequence[Row], roster: Roster, previous: Plan | None, most: int = 0) -> Plan:
+def make_plan(
+    draft: Plan, rows: Sequence[Row], roster: Roster, previous: Plan | None, most: int = 0
+) -> Plan:
     """Fill `draft` (project, tag, window, time): rows planned before go to the same people, then the new ones.
 
     `most` caps the rows handed out (0: no cap); rows planned before come first and may exceed it.
@@ -147,7 +162,11 @@ def make_plan(draft: Plan, rows: Sequence[Row], roster: Roster, previous: Plan |
         else:
             held += 1
     seen = {row.id for row in rows} if carried else set()
-    unseen = [entry.reviewer_id for entry in carried.values() if entry.tag == draft.tag and entry.row_id not in seen]
+    unseen = [
+        entry.reviewer_id
+        for entry in carried.values()
+        if entry.tag == draft.tag and entry.row_id not in seen
+    ]
     received, open_now = _load(rows, [reviewer for _, reviewer in again] + unseen)
     served = previous.served if previous else []
     seats = _seats(roster, received, open_now, _last_served(rows, served), now)
@@ -165,7 +184,9 @@ def make_plan(draft: Plan, rows: Sequence[Row], roster: Roster, previous: Plan |
         assignments=again + dealt,
         repeated=len(again),
         carried=[entry for entry in carried.values() if entry.row_id not in sent],
-        reviewers=_explain(roster, received, open_now, dealt, again, [seat.user for seat in seats], now),
+        reviewers=_explain(
+            roster, received, open_now, dealt, again, [seat.user for seat in seats], now
+        ),
         waiting={why: count for why, count in waiting.items() if count},
         served=[reviewer for reviewer in served if reviewer not in last] + last,
     )
@@ -192,7 +213,10 @@ def _last_served(rows: Sequence[Row], served: list[str]) -> dict[str, tuple[int,
         for reviewer in row.reviewers:
             newest[reviewer] = max(newest.get(reviewer, 0.0), row.created)
     places = {reviewer: place for place, reviewer in enumerate(served, 1)}
-    return {reviewer: (places.get(reviewer, 0), newest.get(reviewer, 0.0)) for reviewer in {*newest, *places}}
+    return {
+        reviewer: (places.get(reviewer, 0), newest.get(reviewer, 0.0))
+        for reviewer in {*newest, *places}
+    }
 
 
 def _seats(
@@ -204,7 +228,12 @@ def _seats(
 ) -> list[Seat]:
     """Who is there today, whoever is owed most first: fewest received per weight, then served longest ago."""
     there = [reviewer for reviewer in roster.reviewers if not reviewer.away_until(now.date())]
-    there.sort(key=lambda person: (received[person.id] / person.weight, last_served.get(person.id, (0, 0.0))))
+    there.sort(
+        key=lambda person: (
+            received[person.id] / person.weight,
+            last_served.get(person.id, (0, 0.0)),
+        )
+    )
     return [Seat(person.id, person.weight, _room(person, open_now)) for person in there]
 
 
@@ -243,13 +272,17 @@ def _explain(
                 "reason": reason,
             }
         )
-    return reasons + [{"entry": entry, "given": 0, "reason": "unknown to the organisation"} for entry in roster.unknown]
+    return reasons + [
+        {"entry": entry, "given": 0, "reason": "unknown to the organisation"}
+        for entry in roster.unknown
+    ]
 
 
 def spread(plan: Plan, given: Mapping[str, int]) -> float:
     """Max minus min of the rows per weight that the people who are there have received, this run included."""
     shares = [
-        (why["received_before"] - why["given_again"] + given.get(why["reviewer_id"], 0)) / why["weight"]
+        (why["received_before"] - why["given_again"] + given.get(why["reviewer_id"], 0))
+        / why["weight"]
         for why in plan.reviewers
         if "weight" in why and not why["reason"].startswith(("away", "full"))
     ]

@@ -39,7 +39,9 @@ class Outlook:
         return bool(self.changes or self.plan.waiting)
 
 
-def describe(settings: Settings, window: Window, outlook: Outlook, outcomes: Sequence[Outcome]) -> Result:
+def describe(
+    settings: Settings, window: Window, outlook: Outlook, outcomes: Sequence[Outcome]
+) -> Result:
     """The result of an ordinary run, but for what only its end knows: `run_id`, `audit`, `duration_ms`.
 
     `outcomes` has one entry for each of `outlook.changes`, or none if nothing was sent.
@@ -49,7 +51,11 @@ def describe(settings: Settings, window: Window, outlook: Outlook, outcomes: Seq
     reviewed = sum(row.reviewed and not row.reviewers for row in rows)
     failed = counts["failed"] + counts["unknown"]
     deferred = len(needy) - counts["assigned"] - failed
-    done = [change for change, outcome in zip(outlook.changes, outcomes, strict=False) if outcome.status == "assigned"]
+    done = [
+        change
+        for change, outcome in zip(outlook.changes, outcomes, strict=False)
+        if outcome.status == "assigned"
+    ]
     given = Counter(reviewer for _, reviewer in (outlook.changes if settings.dry_run else done))
     kept = {row_id for row_id, _ in done} if len(done) < len(needy) else None
     waiting = [] if kept is None else [row for row in needy if row.id not in kept]
@@ -61,7 +67,9 @@ def describe(settings: Settings, window: Window, outlook: Outlook, outcomes: Seq
         *(f"{count} rows wait: {why}" for why, count in outlook.plan.waiting.items()),
         *_leaving(waiting, window, settings.days),
     ]
-    status = _status(settings, outlook, failed, deferred, "assigned" if needy else "nothing_to_assign")
+    status = _status(
+        settings, outlook, failed, deferred, "assigned" if needy else "nothing_to_assign"
+    )
     return {
         **_beginning(settings, outlook, status),
         "already_assigned": len(rows) - len(needy) - reviewed,
@@ -75,7 +83,8 @@ def describe(settings: Settings, window: Window, outlook: Outlook, outcomes: Seq
         "oldest_waiting_seconds": max(0, round(window.end.timestamp() - oldest)),
         "spread": spread(outlook.plan, given),
         "unknown_reviewers": len(outlook.roster.unknown),
-        "previous_plan": outlook.previous and what_became(outlook.previous, {row.id: row for row in rows}),
+        "previous_plan": outlook.previous
+        and what_became(outlook.previous, {row.id: row for row in rows}),
     }
 
 
@@ -85,7 +94,9 @@ def describe_undo(settings: Settings, outlook: Outlook, outcomes: Sequence[Outco
     failed = counts["failed"] + counts["unknown"]
     deferred = len(outlook.changes) - counts["undone"] - failed
     given = len(outlook.target.assignments) if outlook.target else 0
-    status = _status(settings, outlook, failed, deferred, "undone" if outlook.changes else "nothing_to_undo")
+    status = _status(
+        settings, outlook, failed, deferred, "undone" if outlook.changes else "nothing_to_undo"
+    )
     return {
         **_beginning(settings, outlook, status),
         "undoes": outlook.plan.undoes,
@@ -111,10 +122,17 @@ def _beginning(settings: Settings, outlook: Outlook, status: str) -> Result:
 
 
 def _end(outlook: Outlook, warnings: list[str]) -> Result:
-    return {"complete": outlook.fetched.complete, "audit": {}, "warnings": warnings, "duration_ms": 0}
+    return {
+        "complete": outlook.fetched.complete,
+        "audit": {},
+        "warnings": warnings,
+        "duration_ms": 0,
+    }
 
 
-def _status(settings: Settings, outlook: Outlook, failed: int, deferred: int, otherwise: str) -> str:
+def _status(
+    settings: Settings, outlook: Outlook, failed: int, deferred: int, otherwise: str
+) -> str:
     if settings.dry_run:
         return "dry_run"
     if failed:

@@ -44,7 +44,10 @@ class Reviewer:
 
     def away_until(self, day: date) -> date | None:
         """The first day back, if the reviewer is away on `day`."""
-        return max((absence.until for absence in self.away if absence.start <= day < absence.until), default=None)
+        return max(
+            (absence.until for absence in self.away if absence.start <= day < absence.until),
+            default=None,
+        )
 
 
 @dataclass(frozen=True)
@@ -95,19 +98,27 @@ def parse_reviewers(value: object, source: str) -> tuple[Entry, ...]:
     if isinstance(value, str):
         value = [value]
     if not isinstance(value, list):
-        raise ConfigurationError(f"{source} must be text or a JSON array, not {type(value).__name__}")
+        raise ConfigurationError(
+            f"{source} must be text or a JSON array, not {type(value).__name__}"
+        )
     entries: dict[tuple[str, str], Entry] = {}
     problems: list[str] = []
     for item in value:
         if isinstance(item, str):
-            found = [Entry("email" if "@" in name else "id", name) for name in re.split(r"[,\s]+", item) if name]
+            found = [
+                Entry("email" if "@" in name else "id", name)
+                for name in re.split(r"[,\s]+", item)
+                if name
+            ]
         else:
             found = [entry] if (entry := _parse_object(item, problems)) else []
         for entry in found:
             name = entry.name if entry.kind == "group" else entry.name.casefold()
             entries.setdefault((entry.kind, name), entry)
             if entry.kind == "id" and LOOKS_SECRET.match(entry.name):
-                problems.append("an entry looks like an API key: give user ids, e-mail addresses or groups")
+                problems.append(
+                    "an entry looks like an API key: give user ids, e-mail addresses or groups"
+                )
     if problems:
         raise ConfigurationError("; ".join(f"{source}: {problem}" for problem in problems))
     return tuple(entries.values())
@@ -121,12 +132,18 @@ def _parse_object(item: object, problems: list[str]) -> Entry | None:
     before = len(problems)
     unknown = sorted(item.keys() - FIELDS)
     if unknown:
-        problems.append(f"unknown field {masked(', '.join(unknown))} in {shown}; known: {', '.join(sorted(FIELDS))}")
+        problems.append(
+            f"unknown field {masked(', '.join(unknown))} in {shown}; known: {', '.join(sorted(FIELDS))}"
+        )
     named = [key for key in KEYS if key in item]
     if len(named) != 1 or not isinstance(item[named[0]], str) or not item[named[0]].strip():
         problems.append(f"{shown} needs exactly one of id, email, group, as text")
     weight, max_open = item.get("weight", 1), item.get("max_open")
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not LIGHTEST <= weight <= HEAVIEST:
+    if (
+        isinstance(weight, bool)
+        or not isinstance(weight, int | float)
+        or not LIGHTEST <= weight <= HEAVIEST
+    ):
         problems.append(f"weight in {shown} must be a number > 0, from {LIGHTEST} to {HEAVIEST}")
     if max_open is not None and (type(max_open) is not int or max_open < 0):
         problems.append(f"max_open in {shown} must be an integer >= 0")
@@ -186,12 +203,16 @@ def resolve(entries: Iterable[Entry], directory: Directory) -> Roster:
     users = directory.users()
     warnings = []
     if users is None:
-        warnings.append("the key may not list users (403): reviewer ids are used unchecked, e-mails cannot be resolved")
+        warnings.append(
+            "the key may not list users (403): reviewer ids are used unchecked, e-mails cannot be resolved"
+        )
     found = _Resolution(None if users is None else {user.id.lower(): user.id for user in users})
     by_email = {user.email: user.id for user in users or [] if user.email}
     groups = directory.groups() if any(entry.kind == "group" for entry in entries) else []
     if groups is None:
-        warnings.append("the key may not list groups (403): groups in the reviewers list are left out")
+        warnings.append(
+            "the key may not list groups (403): groups in the reviewers list are left out"
+        )
     for entry in entries:
         label = f"{entry.kind} {entry.name}"
         if entry.kind == "id":
@@ -215,6 +236,10 @@ def _members(name: str, groups: list[Group]) -> Iterator[str]:
     while waiting:
         group = waiting.pop(0)
         yield from group.users
-        inner = [by_id[group_id] for group_id in group.groups if group_id in by_id and group_id not in seen]
+        inner = [
+            by_id[group_id]
+            for group_id in group.groups
+            if group_id in by_id and group_id not in seen
+        ]
         seen |= {group.id for group in inner}
         waiting += inner

@@ -31,7 +31,9 @@ class Window(NamedTuple):
     @classmethod
     def before(cls, now: datetime, days: int) -> "Window":
         """The last `days` days before `now`."""
-        end = now + timedelta(microseconds=-now.microsecond % 1000)  # a row of this very millisecond is in it
+        end = now + timedelta(
+            microseconds=-now.microsecond % 1000
+        )  # a row of this very millisecond is in it
         return cls(end - min(timedelta(days=min(days, 10**6)), end - EPOCH), end)
 
     def to_json(self) -> dict[str, str]:
@@ -72,7 +74,9 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def build_query(settings: Settings, window: Window, cursor: str | None = None, limit: int | None = None) -> Json:
+def build_query(
+    settings: Settings, window: Window, cursor: str | None = None, limit: int | None = None
+) -> Json:
     """The BTQL query for one page, in its JSON form, which needs no quoting: a tag can never add a clause."""
     created = _field("created")
     conditions: list[Json] = [
@@ -86,8 +90,15 @@ def build_query(settings: Settings, window: Window, cursor: str | None = None, l
     for further in conditions[1:]:
         condition = {"op": "and", "left": condition, "right": further}
     query: Json = {
-        "select": [{"alias": name, "expr": _field(name)} for name in ("id", "created", "_xact_id", "metadata")],
-        "from": {"op": "function", "name": _field("project_logs"), "args": [_literal(settings.project_id)]},
+        "select": [
+            {"alias": name, "expr": _field(name)}
+            for name in ("id", "created", "_xact_id", "metadata")
+        ],
+        "from": {
+            "op": "function",
+            "name": _field("project_logs"),
+            "args": [_literal(settings.project_id)],
+        },
         "filter": condition,
         "limit": limit or settings.limit,
     }
@@ -123,7 +134,9 @@ class _PageSize:
             self.rows = min(self._most, self.rows * 2)
 
 
-def fetch_all_logs(client: Braintrust, settings: Settings, window: Window, deadline: Deadline) -> Fetched:
+def fetch_all_logs(
+    client: Braintrust, settings: Settings, window: Window, deadline: Deadline
+) -> Fetched:
     """Every row of the window that carries the tag, each once, in its newest version.
 
     The end is a page without a cursor or without rows. Stops early, and says so, at `max_pages` or when the
@@ -160,7 +173,9 @@ def fetch_all_logs(client: Braintrust, settings: Settings, window: Window, deadl
         if not rows or not cursor:
             break
         if cursor in cursors:
-            raise QueryError(f"BTQL query failed: its cursor does not advance after page {page}; nothing was written")
+            raise QueryError(
+                f"BTQL query failed: its cursor does not advance after page {page}; nothing was written"
+            )
         cursors.add(cursor)
     else:
         fetched.complete = False
@@ -174,11 +189,15 @@ def fetch_all_logs(client: Braintrust, settings: Settings, window: Window, deadl
             f"{len(unreadable)} rows have review fields of an unexpected type and are left alone, such as {unreadable[0]}"
         )
     if stale:
-        fetched.warnings.append("Braintrust said that its answer may be stale (realtime_state exhausted_timeout)")
+        fetched.warnings.append(
+            "Braintrust said that its answer may be stale (realtime_state exhausted_timeout)"
+        )
     return fetched
 
 
-def _query_body(settings: Settings, window: Window, cursor: str | None, size: _PageSize) -> Callable[[], Json]:
+def _query_body(
+    settings: Settings, window: Window, cursor: str | None, size: _PageSize
+) -> Callable[[], Json]:
     return lambda: {"query": build_query(settings, window, cursor, size.rows), "fmt": "json"}
 
 
@@ -186,7 +205,9 @@ def _read_page(answer: Answer) -> tuple[list[Json], str | None]:
     body = answer.body
     rows = body.get("data") if isinstance(body, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise QueryError('BTQL query failed: the answer has no list of rows under "data"; check BRAINTRUST_API_URL')
+        raise QueryError(
+            'BTQL query failed: the answer has no list of rows under "data"; check BRAINTRUST_API_URL'
+        )
     cursor = body.get("cursor") or next(filter(None, map(answer.headers.get, CURSOR_HEADERS)), None)
     if cursor is not None and not isinstance(cursor, str):
         raise QueryError("BTQL query failed: the answer's cursor is not text")
@@ -213,7 +234,9 @@ def _read_row(row: Json, reviewer_sets: dict[tuple[str, ...], tuple[str, ...]]) 
         ) from error
     reviewers: tuple[str, ...] = ()
     reviewed, readable, metadata = False, True, row.get("metadata")
-    if not (isinstance(metadata, dict) and REVIEW_FIELDS.isdisjoint(metadata)):  # most rows: nobody has touched them
+    if not (
+        isinstance(metadata, dict) and REVIEW_FIELDS.isdisjoint(metadata)
+    ):  # most rows: nobody has touched them
         try:
             reviewers, reviewed = tuple(get_assignments(row)), _is_reviewed(row)
             reviewers = reviewer_sets.setdefault(reviewers, reviewers)
@@ -231,7 +254,9 @@ def get_assignments(row: Json) -> list[str]:
     reviewers = _object(row.get("metadata"), []).get(ASSIGNMENTS)
     if reviewers is None:
         return []
-    if not isinstance(reviewers, list) or not all(isinstance(reviewer, str) and reviewer for reviewer in reviewers):
+    if not isinstance(reviewers, list) or not all(
+        isinstance(reviewer, str) and reviewer for reviewer in reviewers
+    ):
         raise UnreadableError(ASSIGNMENTS)
     return reviewers
 
@@ -261,4 +286,6 @@ def _object(value: object, empty: object = None) -> Json:
 
 def oldest_first(rows: Iterable[Row]) -> list[Row]:
     """The rows by creation, ties by id so that every run agrees."""
-    return sorted(sorted(rows, key=attrgetter("id")), key=attrgetter("created"))  # no key object a row
+    return sorted(
+        sorted(rows, key=attrgetter("id")), key=attrgetter("created")
+    )  # no key object a row

@@ -63,7 +63,12 @@ def run(
     began = time.monotonic()
     try:
         job = load(event, environ, deadline, request_id, now)
-        logger.info("run started", tag=job.settings.tag, window=job.window.to_json(), dry_run=job.settings.dry_run)
+        logger.info(
+            "run started",
+            tag=job.settings.tag,
+            window=job.window.to_json(),
+            dry_run=job.settings.dry_run,
+        )
         outlook = decide(job, undo_run(job) if job.settings.undo else plan_run(job))
         outcomes = assign(job, outlook)
         return record(job, outlook, outcomes, began)
@@ -74,7 +79,11 @@ def run(
 
 
 def load(
-    event: object, environ: Mapping[str, str], deadline: Deadline, request_id: str, now: Callable[[], datetime]
+    event: object,
+    environ: Mapping[str, str],
+    deadline: Deadline,
+    request_id: str,
+    now: Callable[[], datetime],
 ) -> Job:
     """Read everything a run depends on, and refuse what is wrong with it."""
     settings = load_settings(environ, event)
@@ -99,7 +108,9 @@ def find_entries(settings: Settings, aws: Aws) -> tuple[Entry, ...]:
     if entries is None:
         entries = parse_reviewers(aws.reviewers(settings), reviewers_source(settings))
     if not entries:
-        raise ConfigurationError(f"no reviewers: add at least one reviewer id to {reviewers_source(settings)}")
+        raise ConfigurationError(
+            f"no reviewers: add at least one reviewer id to {reviewers_source(settings)}"
+        )
     return entries
 
 
@@ -112,7 +123,9 @@ def decide(job: Job, look: Callable[[Plan | None], Outlook]) -> Outlook:
             if job.settings.dry_run or not outlook.says_something:
                 return outlook
             if job.client.deadline.left() <= 0:
-                outlook.warnings.append("time ran out before the plan was written: every row waits for the next run")
+                outlook.warnings.append(
+                    "time ran out before the plan was written: every row waits for the next run"
+                )
                 return outlook
             if job.audit.commit(outlook.plan, ledger):
                 outlook.committed = True
@@ -121,13 +134,17 @@ def decide(job: Job, look: Callable[[Plan | None], Outlook]) -> Outlook:
             time.sleep(random.random() * 2**race / 4)  # noqa: S311 - so that two losers part
     except AuditError as error:
         raise AuditError(f"{error}; nothing was assigned") from error
-    outlook.warnings.append(f"other runs committed their plans first {RACES} times: every row waits for the next run")
+    outlook.warnings.append(
+        f"other runs committed their plans first {RACES} times: every row waits for the next run"
+    )
     return outlook
 
 
 def plan_run(job: Job) -> Callable[[Plan | None], Outlook]:
     """How an ordinary run looks at the rows, given the previous plan."""
-    roster = cache(lambda: find_reviewers(job))  # after the first query, which meets most refusals; once
+    roster = cache(
+        lambda: find_reviewers(job)
+    )  # after the first query, which meets most refusals; once
 
     def look(previous: Plan | None) -> Outlook:
         fetched = fetch_all_logs(job.client, job.settings, job.window, job.fetching)
@@ -143,9 +160,13 @@ def undo_run(job: Job) -> Callable[[Plan | None], Outlook]:
     run_id = job.settings.undo
     target = job.audit.read_plan(run_id)
     if target is None:
-        raise ConfigurationError(f"undo: project {job.settings.project_id} has no plan of a run {run_id}")
+        raise ConfigurationError(
+            f"undo: project {job.settings.project_id} has no plan of a run {run_id}"
+        )
     if not job.audit.has_record(run_id) and job.now() - target.created_at < LONGEST_RUN:
-        raise ConfigurationError(f"undo: run {run_id} may still be going on; try again 15 minutes after its start")
+        raise ConfigurationError(
+            f"undo: run {run_id} may still be going on; try again 15 minutes after its start"
+        )
     settings = replace(job.settings, tag=target.tag, filter="")
     window = Window(*(datetime.fromisoformat(target.window[bound]) for bound in ("from", "to")))
 
@@ -175,7 +196,11 @@ def find_reviewers(job: Job) -> Roster:
 
 def reviewers_source(settings: Settings) -> str:
     """Where the reviewers list stands, in words for a message."""
-    return f"SSM parameter {settings.reviewers_parameter}" if settings.reviewers is None else "event field reviewers"
+    return (
+        f"SSM parameter {settings.reviewers_parameter}"
+        if settings.reviewers is None
+        else "event field reviewers"
+    )
 
 
 def assign(job: Job, outlook: Outlook) -> list[Outcome]:
@@ -184,7 +209,14 @@ def assign(job: Job, outlook: Outlook) -> list[Outcome]:
         return []
     build = build_undo_event if outlook.target else build_event
     settings = job.settings
-    return assign_all(job.client, outlook.changes, settings.batch_size, settings.insert_concurrency, job.now, build)
+    return assign_all(
+        job.client,
+        outlook.changes,
+        settings.batch_size,
+        settings.insert_concurrency,
+        job.now,
+        build,
+    )
 
 
 def record(job: Job, outlook: Outlook, outcomes: list[Outcome], began: float) -> dict[str, Any]:
@@ -213,10 +245,14 @@ def record(job: Job, outlook: Outlook, outcomes: list[Outcome], began: float) ->
         done = sum(outcome.assigned_at is not None for outcome in outcomes)
         verb = "taken back" if outlook.target else "assigned"
         told = "; ".join(filter(None, [*problems, failure]))
-        raise AuditError(f"{done} rows were {verb}, but what happened could not be recorded: {told}")
+        raise AuditError(
+            f"{done} rows were {verb}, but what happened could not be recorded: {told}"
+        )
     if failure:
         where = result["audit"].get("assignments")
-        raise AssignmentError(f"{failure}. See {where}; the next run sends them to the same reviewers again")
+        raise AssignmentError(
+            f"{failure}. See {where}; the next run sends them to the same reviewers again"
+        )
     if not (job.settings.dry_run or job.settings.undo):
         emit({"RunSucceeded": 1})
     return result

@@ -26,8 +26,14 @@ def _is_api_url(url: str) -> bool:
         port_is_number = parts.port is None or parts.port > 0
     except ValueError:
         return False
-    plain = bool(parts.hostname) and port_is_number and not (parts.username or parts.query or parts.fragment)
-    return plain and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOCAL_HOSTS))
+    plain = (
+        bool(parts.hostname)
+        and port_is_number
+        and not (parts.username or parts.query or parts.fragment)
+    )
+    return plain and (
+        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOCAL_HOSTS)
+    )
 
 
 class Rule(NamedTuple):
@@ -44,7 +50,10 @@ class Rule(NamedTuple):
 
 RULES: dict[str, Rule] = {
     "PROJECT_ID": Rule(
-        str, "a Braintrust project id (UUID)", check=lambda text: bool(UUID.fullmatch(text)), in_event=True
+        str,
+        "a Braintrust project id (UUID)",
+        check=lambda text: bool(UUID.fullmatch(text)),
+        in_event=True,
     ),
     "TAG": Rule(str, "a tag, any text that is not empty", check=bool, in_event=True),
     "DAYS": Rule(int, "an integer >= 1", 7, _between(1), in_event=True),
@@ -65,7 +74,9 @@ RULES: dict[str, Rule] = {
     "BRAINTRUST_API_KEY_SECRET_ID": Rule(str, "the name or ARN of a Secrets Manager secret", ""),
     "BRAINTRUST_API_KEY_PARAMETER": Rule(str, "the name of an SSM SecureString parameter", ""),
     "REVIEWERS_PARAMETER": Rule(str, "the name of the SSM parameter with the reviewers"),
-    "IMPERSONATE_USER": Rule(str, "a user id or e-mail address, or empty", "", lambda text: text.isprintable()),
+    "IMPERSONATE_USER": Rule(
+        str, "a user id or e-mail address, or empty", "", lambda text: text.isprintable()
+    ),
     "AUDIT_BUCKET": Rule(str, "the name of an S3 bucket"),
     "AUDIT_PREFIX": Rule(str, "an S3 key prefix", "audit/"),
 }
@@ -126,7 +137,9 @@ def load_settings(environ: Mapping[str, str], event: object = None) -> Settings:
         raise ConfigurationError(
             f"{len(problems)} wrong setting{'s' * (len(problems) > 1)}:\n- " + "\n- ".join(problems)
         )
-    values["project_id"] = values["project_id"].lower()  # one project has one ledger, however its id is spelt
+    values["project_id"] = values[
+        "project_id"
+    ].lower()  # one project has one ledger, however its id is spelt
     values["braintrust_api_url"] = re.sub(r"(/v1)?/*$", "", values["braintrust_api_url"])
     prefix = values["audit_prefix"].strip("/")
     values["audit_prefix"] = f"{prefix}/" if prefix else ""
@@ -163,7 +176,9 @@ def _overrides(event: object, problems: list[str]) -> dict[str, Any]:
         elif key == "undo":
             values[key] = value
             if not (isinstance(value, str) and re.fullmatch(r"\d{8}T\d{6}Z-[\w.:-]+", value)):
-                problems.append(f"event field undo is {_shown(value)}: the run_id of the run to take back")
+                problems.append(
+                    f"event field undo is {_shown(value)}: the run_id of the run to take back"
+                )
         elif key not in OVERRIDES:
             known = ", ".join(sorted([*OVERRIDES, "reviewers", "undo"]))
             problems.append(f"event field {_shown(key)} is unknown: one of {known}")

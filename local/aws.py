@@ -21,7 +21,11 @@ HOST = "127.0.0.1"
 BUCKET = "review-assigner-audit"
 SECRET = "review-assigner/braintrust-api-key"  # noqa: S105 - its name
 REVIEWERS = "/review-assigner/reviewers"
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
 
 
 def forget_real_aws() -> None:
@@ -46,7 +50,9 @@ class LocalAws:
         self._server = make_server(host, port, self._answer, threaded=True)
         self.requests: list[str] = []
         """What was asked, in order: `PUT /bucket/key`, `SSM.GetParameter`."""
-        self._thread = threading.Thread(target=self._server.serve_forever, name="local-aws", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="local-aws", daemon=True
+        )
         self._clients: dict[str, Any] = {}
         self.port = self._server.server_port
         self.url = f"http://{HOST}:{self.port}"
@@ -60,7 +66,9 @@ class LocalAws:
         self._thread.join()
         self._server.server_close()
 
-    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def _answer(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         path = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
         self.requests.append(environ.get("HTTP_X_AMZ_TARGET", path).removeprefix("Amazon"))
         answer: Iterable[bytes] = self._moto(environ, start_response)
@@ -78,7 +86,9 @@ class LocalAws:
         self.set_reviewers(reviewers)
 
     def set_reviewers(self, reviewers: str) -> None:
-        self.client("ssm").put_parameter(Name=REVIEWERS, Value=reviewers, Type="String", Overwrite=True)
+        self.client("ssm").put_parameter(
+            Name=REVIEWERS, Value=reviewers, Type="String", Overwrite=True
+        )
 
     @property
     def variables(self) -> dict[str, str]:
@@ -109,7 +119,9 @@ class LocalAws:
         """Put back what `copy_bucket` wrote."""
         s3 = self.client("s3")
         for path in sorted(folder.rglob("*.json*")):
-            s3.put_object(Bucket=BUCKET, Key=path.relative_to(folder).as_posix(), Body=path.read_bytes())
+            s3.put_object(
+                Bucket=BUCKET, Key=path.relative_to(folder).as_posix(), Body=path.read_bytes()
+            )
 
 
 parser = argparse.ArgumentParser(prog="python -m local.aws", description="An AWS on this machine.")

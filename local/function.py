@@ -31,7 +31,8 @@ class Function:
         with self._environment(), self._output():
             handler = importlib.import_module("handler")
             context = SimpleNamespace(
-                aws_request_id=str(uuid.uuid4()), get_remaining_time_in_millis=lambda: LAMBDA_SECONDS * 1000
+                aws_request_id=str(uuid.uuid4()),
+                get_remaining_time_in_millis=lambda: LAMBDA_SECONDS * 1000,
             )
             result: dict[str, Any] = handler.lambda_handler(event, context)
             return result
@@ -40,8 +41,12 @@ class Function:
         """The same run without the handler's frame, as if it were `moment`."""
         with self._environment(), self._output():
             run = importlib.import_module("lib.run").run
-            deadline = importlib.import_module("lib.deadline").Deadline(lambda: LAMBDA_SECONDS * 1000)
-            result: dict[str, Any] = run({}, os.environ, deadline, str(uuid.uuid4()), lambda: moment)
+            deadline = importlib.import_module("lib.deadline").Deadline(
+                lambda: LAMBDA_SECONDS * 1000
+            )
+            result: dict[str, Any] = run(
+                {}, os.environ, deadline, str(uuid.uuid4()), lambda: moment
+            )
             return result
 
     @contextmanager
@@ -63,7 +68,9 @@ class Function:
         handler = importlib.import_module("lib.telemetry").logger.registered_handler
         if not isinstance(handler, logging.StreamHandler):
             raise TypeError(handler)
-        log = nullcontext(sys.stderr) if self._log is None else self._log.open("a", encoding="utf-8")
+        log = (
+            nullcontext(sys.stderr) if self._log is None else self._log.open("a", encoding="utf-8")
+        )
         with log as file, redirect_stdout(file), redirect_stderr(file):
             handler.setStream(file)
             try:

@@ -26,9 +26,15 @@ def main(arguments: list[str] | None = None) -> int:
     except FileNotFoundError:
         parser.error(f"{options.env_file} is not there: start `make local` in another terminal")
     try:
-        event = options.event if options.event.lstrip()[:1] in "{[" else Path(options.event).read_text("utf-8")
+        event = (
+            options.event
+            if options.event.lstrip()[:1] in "{["
+            else Path(options.event).read_text("utf-8")
+        )
     except OSError as error:
-        parser.error(f"the event {options.event} is neither JSON nor a file that can be read: {error.strerror}")
+        parser.error(
+            f"the event {options.event} is neither JSON nor a file that can be read: {error.strerror}"
+        )
     variables = {name: value.replace(CONTAINERS, HOST) for name, value in written.items()}
     forget_real_aws()
     try:

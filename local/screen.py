@@ -33,7 +33,9 @@ class Screen:
     def line(self, label: str, text: str) -> None:
         """One line, cut where the screen ends."""
         line = Text(f"{label:<16} ", style="cyan", no_wrap=True, overflow="ellipsis")
-        self.console.print(line.append(text.strip(), style="default"), no_wrap=True, overflow="ellipsis")
+        self.console.print(
+            line.append(text.strip(), style="default"), no_wrap=True, overflow="ellipsis"
+        )
 
     def fact(self, label: str, text: str) -> None:
         """A line that goes on under itself where it is long."""
@@ -48,7 +50,9 @@ class Screen:
         line = Text(f"{label:<16} ", style="cyan").append(text, style="default")
         self.console.print(line, soft_wrap=True)
 
-    def table(self, columns: Iterable[str], rows: Iterable[Iterable[object]], left: int = 1) -> None:
+    def table(
+        self, columns: Iterable[str], rows: Iterable[Iterable[object]], left: int = 1
+    ) -> None:
         """The first `left` columns are words, the others numbers."""
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
         for number, column in enumerate(columns):

@@ -29,9 +29,18 @@ parser.add_argument(
     default=EVERYWHERE if platform.system() == "Linux" else HOST,
     help="address to listen on (default: %(default)s; Docker Desktop's containers reach 127.0.0.1, those on Linux do not)",
 )
-parser.add_argument("--braintrust-port", type=int, default=8787, help="default: %(default)s; 0 finds a free one")
-parser.add_argument("--aws-port", type=int, default=8788, help="default: %(default)s; 0 finds a free one")
-parser.add_argument("--rows", type=int, default=2000, help="questions in the log to start with (default: %(default)s)")
+parser.add_argument(
+    "--braintrust-port", type=int, default=8787, help="default: %(default)s; 0 finds a free one"
+)
+parser.add_argument(
+    "--aws-port", type=int, default=8788, help="default: %(default)s; 0 finds a free one"
+)
+parser.add_argument(
+    "--rows",
+    type=int,
+    default=2000,
+    help="questions in the log to start with (default: %(default)s)",
+)
 parser.add_argument("--env-file", type=Path, default=Path("env.json"), help="default: %(default)s")
 
 
@@ -40,12 +49,20 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     screen = Screen()
     forget_real_aws()
-    for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell started it in the background
+    for ending in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # also where a shell started it in the background
         signal.signal(ending, signal.default_int_handler)
     try:
-        braintrust = LocalBraintrust(host=options.host, port=options.braintrust_port, project_id=PROJECT)
+        braintrust = LocalBraintrust(
+            host=options.host, port=options.braintrust_port, project_id=PROJECT
+        )
     except OSError as error:
-        screen.say(f"error: {options.host}:{options.braintrust_port}: {error.strerror}; see --braintrust-port", "red")
+        screen.say(
+            f"error: {options.host}:{options.braintrust_port}: {error.strerror}; see --braintrust-port",
+            "red",
+        )
         return 1
     with suppress(KeyboardInterrupt), braintrust, LocalAws(options.host, options.aws_port) as aws:
         port = int(braintrust.url.rpartition(":")[2])
@@ -75,7 +92,9 @@ def write_env_file(path: Path, port: int, aws: LocalAws) -> None:
     path.write_text(json.dumps({FUNCTION: variables}, indent=2) + "\n", "utf-8")
 
 
-def explain(screen: Screen, options: argparse.Namespace, api_key: str, port: int, aws: LocalAws) -> None:
+def explain(
+    screen: Screen, options: argparse.Namespace, api_key: str, port: int, aws: LocalAws
+) -> None:
     """Say where everything is and what can be done with it; each command is a line that can be copied."""
     url = f"http://{HOST}:{port}"
     screen.say("Up, until Ctrl-C:", "bold green")
@@ -100,7 +119,10 @@ def explain(screen: Screen, options: argparse.Namespace, api_key: str, port: int
     query = f"select: id, metadata | from: project_logs('{PROJECT}') | filter: tags INCLUDES '{TAG}' | limit: 2"
     body = json.dumps({"query": query}).replace('"', '\\"')
     for title, commands in (
-        ("Run the function here, without Docker", [f"{PYTHON} -m local.invoke{with_file} '{{\"dry_run\": true}}'"]),
+        (
+            "Run the function here, without Docker",
+            [f"{PYTHON} -m local.invoke{with_file} '{{\"dry_run\": true}}'"],
+        ),
         ("Run the artifact in a container, with Docker", [f"make build ARCH={arch}", container]),
         (
             "Look at rows, at who has which, at the audit",

@@ -76,13 +76,19 @@ TOPICS = (
     ),
     Topic(
         "warranty",
-        ("My {item} stopped working after {days} months.", "Is water damage on the {item} covered?"),
+        (
+            "My {item} stopped working after {days} months.",
+            "Is water damage on the {item} covered?",
+        ),
         "The {item} has a warranty of 24 months, so a defect after {days} months is covered. Water damage is not.",
         "warranty-terms",
     ),
     Topic(
         "complaint",
-        ("Third time I write about {order}. This is ridiculous.", "Your courier left the {item} in the rain."),
+        (
+            "Third time I write about {order}. This is ridiculous.",
+            "Your courier left the {item} in the rain.",
+        ),
         "I am sorry about that. I have passed {order} on to a colleague, who writes to you within {days} days.",
         "escalation",
     ),
@@ -112,7 +118,9 @@ class Traffic:
         pairs = zip(times, wanted, strict=True)
         return [event for at, tagged in pairs for event in self._turn(at, tagged=tagged)]
 
-    def _turn(self, at: datetime, *, tagged: bool | None = None, history: bool = False) -> list[Event]:
+    def _turn(
+        self, at: datetime, *, tagged: bool | None = None, history: bool = False
+    ) -> list[Event]:
         """One question and its answer; one in four with the look-up that was made for it, as a child span."""
         chance, topic = self._random, self._random.choice(TOPICS)
         model, pace = chance.choice(MODELS)
@@ -123,7 +131,10 @@ class Traffic:
             "days": chance.randint(2, 14),
             "amount": f"{chance.uniform(9, 240):.2f} EUR",
         }
-        question, answer = chance.choice(topic.questions).format(**words), topic.answer.format(**words)
+        question, answer = (
+            chance.choice(topic.questions).format(**words),
+            topic.answer.format(**words),
+        )
         seconds = round(chance.lognormvariate(0, 0.4) * pace, 3)
         if tagged is None:
             tagged = chance.random() < 0.45

@@ -13,9 +13,16 @@ VIEWS = "create_views"
 QUESTIONS = sorted(path.stem for path in SQL.glob("*.sql") if path.stem != VIEWS)
 NEEDS_ROW = "which_run_assigned_this_row"
 
-parser = argparse.ArgumentParser(prog="python -m ops.ask", description="Ask the audit, with DuckDB.")
+parser = argparse.ArgumentParser(
+    prog="python -m ops.ask", description="Ask the audit, with DuckDB."
+)
 parser.add_argument("question", choices=QUESTIONS)
-parser.add_argument("audit", nargs="?", default=".local/audit", help="a folder with a copy of the audit (.local/audit)")
+parser.add_argument(
+    "audit",
+    nargs="?",
+    default=".local/audit",
+    help="a folder with a copy of the audit (.local/audit)",
+)
 parser.add_argument("--row-id", default="", help="the row, for which_run_assigned_this_row")
 
 
@@ -27,7 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         connection = connect(open_audit(chosen.audit).address)
         connection.execute("SET VARIABLE row_id = ?", [chosen.row_id])
-        connection.sql((SQL / f"{chosen.question}.sql").read_text("utf-8")).show(max_width=200, max_rows=1000)
+        connection.sql((SQL / f"{chosen.question}.sql").read_text("utf-8")).show(
+            max_width=200, max_rows=1000
+        )
     except (AuditUnreadableError, duckdb.Error) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

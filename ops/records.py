@@ -72,10 +72,16 @@ class Folder:
 
     def folders(self, prefix: str) -> list[str]:
         base = self.root / prefix
-        return sorted(f"{prefix}{path.name}/" for path in base.iterdir() if path.is_dir()) if base.is_dir() else []
+        return (
+            sorted(f"{prefix}{path.name}/" for path in base.iterdir() if path.is_dir())
+            if base.is_dir()
+            else []
+        )
 
     def keys(self, prefix: str, after: str) -> Iterator[str]:
-        found = (path.relative_to(self.root).as_posix() for path in (self.root / prefix).rglob("*.json*"))
+        found = (
+            path.relative_to(self.root).as_posix() for path in (self.root / prefix).rglob("*.json*")
+        )
         return iter(sorted(key for key in found if key > after))
 
     def head(self, key: str, most: int) -> bytes:
@@ -104,7 +110,11 @@ class Bucket:
 
     def folders(self, prefix: str) -> list[str]:
         found = self._pages(prefix, Delimiter="/")
-        return [item["Prefix"].removeprefix(self.prefix) for page in found for item in page.get("CommonPrefixes", [])]
+        return [
+            item["Prefix"].removeprefix(self.prefix)
+            for page in found
+            for item in page.get("CommonPrefixes", [])
+        ]
 
     def keys(self, prefix: str, after: str) -> Iterator[str]:
         for page in self._pages(prefix, StartAfter=self.prefix + after):
@@ -112,7 +122,9 @@ class Bucket:
                 yield item["Key"].removeprefix(self.prefix)
 
     def head(self, key: str, most: int) -> bytes:
-        found = self.s3.get_object(Bucket=self.bucket, Key=self.prefix + key, Range=f"bytes=0-{most - 1}")
+        found = self.s3.get_object(
+            Bucket=self.bucket, Key=self.prefix + key, Range=f"bytes=0-{most - 1}"
+        )
         body: bytes = found["Body"].read()
         return body
 
@@ -189,7 +201,9 @@ class Records(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """How every program that reads an audit is told where it is."""
     parser.add_argument(
-        "audit", nargs="?", help="s3://bucket/prefix, or a folder with a copy of it such as .local/audit"
+        "audit",
+        nargs="?",
+        help="s3://bucket/prefix, or a folder with a copy of it such as .local/audit",
     )
 
     parser.add_argument("--stack", help="without an address: the audit of this deployed stack")
@@ -204,7 +218,9 @@ def open_audit(address: str | None, stack: str | None = None) -> Place:
     except NoStackError as error:
         raise AuditUnreadableError(str(error)) from error
     except (BotoCoreError, ClientError, OSError) as error:
-        raise AuditUnreadableError(f"the audit of {address or stack} cannot be read: {reason(error)}") from error
+        raise AuditUnreadableError(
+            f"the audit of {address or stack} cannot be read: {reason(error)}"
+        ) from error
 
 
 def _place(address: str) -> Place:
@@ -243,7 +259,9 @@ def _address_of(stack: str) -> str:
     try:
         return f"s3://{found['AuditBucketName']}/{found['AuditPrefix']}"
     except KeyError as error:
-        raise AuditUnreadableError(f"the stack {stack} has no output {error}: is it a review assigner?") from error
+        raise AuditUnreadableError(
+            f"the stack {stack} has no output {error}: is it a review assigner?"
+        ) from error
 
 
 def projects(place: Place) -> list[str]:
@@ -294,7 +312,9 @@ def read_lines(place: Place, run: Run) -> Iterator[Line]:
 
 def shown(value: object) -> str:
     """Text without what could act on a terminal or a page: control characters, writing direction, half characters."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value))
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value)
+    )
 
 
 def _keys(place: Place, kind: str, project: str, since: datetime) -> list[str]:
@@ -325,7 +345,15 @@ def _parse(key: str, text: bytes) -> Run:
     previous = record.get("previous_plan") or {"run_id": "", "landed": 0}
     undoes = shown(record.get("undoes") or "")
     window = record.get("window")
-    fields = ("fetched", "unassigned", "assigned", "failed", "deferred", "undone", "unknown_reviewers")
+    fields = (
+        "fetched",
+        "unassigned",
+        "assigned",
+        "failed",
+        "deferred",
+        "undone",
+        "unknown_reviewers",
+    )
     return Run(
         key=key,
         run_id=shown(name),
@@ -334,7 +362,9 @@ def _parse(key: str, text: bytes) -> Run:
         status=shown(record["status"]),
         tag=shown(record["tag"]),
         counts={field: _count(record[field]) for field in fields if field in record},
-        per_reviewer={shown(who): _count(rows) for who, rows in record.get("per_reviewer", {}).items()},
+        per_reviewer={
+            shown(who): _count(rows) for who, rows in record.get("per_reviewer", {}).items()
+        },
         oldest_waiting=timedelta(seconds=_count(record.get("oldest_waiting_seconds", 0))),
         spread=_number(record.get("spread", 0)),
         warnings=tuple(shown(warning) for warning in record["warnings"]),

@@ -57,7 +57,10 @@ def invoke_function(stack: str, event: Any) -> int:  # noqa: ANN401 - any JSON
     )
     result = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:
-        print(f"{result.get('errorType', 'error')}: {result.get('errorMessage', result)}", file=sys.stderr)
+        print(
+            f"{result.get('errorType', 'error')}: {result.get('errorMessage', result)}",
+            file=sys.stderr,
+        )
         return 1
     print(json.dumps(result, indent=2, ensure_ascii=False))
     return 0

@@ -25,7 +25,9 @@ def outputs(stack: str) -> dict[str, str]:
     except ClientError as error:
         if "does not exist" not in str(error):
             raise
-        raise NoStackError(f"no stack {stack} in region {client.meta.region_name}; name another: STACK=...") from error
+        raise NoStackError(
+            f"no stack {stack} in region {client.meta.region_name}; name another: STACK=..."
+        ) from error
     return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
 
 

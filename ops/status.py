@@ -19,7 +19,9 @@ from ops.records import (
 SHOWN = ("fetched", "unassigned", "assigned", "failed", "deferred")
 KEPT = 300  # characters of a warning
 
-parser = argparse.ArgumentParser(prog="python -m ops.status", description="The last runs, newest first.")
+parser = argparse.ArgumentParser(
+    prog="python -m ops.status", description="The last runs, newest first."
+)
 add_arguments(parser)
 parser.add_argument("--last", type=int, default=10, metavar="N", help="so many runs (10)")
 
@@ -28,7 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Print them; 1 if the audit cannot be read."""
     chosen = parser.parse_args(arguments)
     try:
-        print(status(open_audit(chosen.audit, chosen.stack), max(1, chosen.last), datetime.now(UTC)))
+        print(
+            status(open_audit(chosen.audit, chosen.stack), max(1, chosen.last), datetime.now(UTC))
+        )
         sys.stdout.flush()
     except BrokenPipeError:  # such as `make status | head`; nothing is left to be flushed at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -43,18 +47,30 @@ def main(arguments: list[str] | None = None) -> int:
 def status(place: Place, last: int, now: datetime) -> str:
     """The table, each run with what it warned about beneath it."""
     found = [newest_records(place, project, last, now) for project in projects(place)]
-    runs = sorted((run for records in found for run in records.runs), key=lambda run: run.order, reverse=True)
+    runs = sorted(
+        (run for records in found for run in records.runs), key=lambda run: run.order, reverse=True
+    )
     unreadable = [key for records in found for key in records.unreadable]
-    heads = f"{'UTC':16}  {'status':18} " + "".join(f"{name:>11}" for name in SHOWN) + f"{'seconds':>9}  run"
+    heads = (
+        f"{'UTC':16}  {'status':18} "
+        + "".join(f"{name:>11}" for name in SHOWN)
+        + f"{'seconds':>9}  run"
+    )
     notes = [f"cannot be read: {key}" for key in unreadable]
-    lines = [text for run in runs[:last] for text in (line(run), *(f"    warning: {it[:KEPT]}" for it in run.warnings))]
+    lines = [
+        text
+        for run in runs[:last]
+        for text in (line(run), *(f"    warning: {it[:KEPT]}" for it in run.warnings))
+    ]
     return "\n".join([heads, *lines, *notes, f"{place.address}"])
 
 
 def line(run: Run) -> str:
     """One run; what its record does not have is a dash."""
     counts = "".join(f"{run.counts.get(name, '-'):>11}" for name in SHOWN)
-    undone = f"  takes back {run.counts.get('undone', 0)} rows of {run.undoes}" if run.undoes else ""
+    undone = (
+        f"  takes back {run.counts.get('undone', 0)} rows of {run.undoes}" if run.undoes else ""
+    )
     return f"{run.at:%Y-%m-%d %H:%M}  {run.status:18.18} {counts}{run.seconds:>9.1f}  {run.run_id}{undone}"
 
 

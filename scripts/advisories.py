@@ -10,7 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-NETWORK = ("ConnectionError", "NameResolutionError", "Max retries exceeded", "Timeout", "ServiceError")
+NETWORK = (
+    "ConnectionError",
+    "NameResolutionError",
+    "Max retries exceeded",
+    "Timeout",
+    "ServiceError",
+)
 
 
 def main(lock: str) -> int:

@@ -78,19 +78,25 @@ def template() -> dict[str, Any]:
 def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """A Markdown table."""
     lines = [header, tuple("---" for _ in header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
+    )
 
 
 def parameter_of(value: dict[str, Any], parameters: dict[str, Any]) -> str:
     """The parameter that a variable's value is taken from, or may be: `!Ref x` or `!If [condition, !Ref own, !Ref x]`."""
-    (source,) = {each["!Ref"] for each in value.get("!If", [value])[-2:] if each["!Ref"] in parameters}
+    (source,) = {
+        each["!Ref"] for each in value.get("!If", [value])[-2:] if each["!Ref"] in parameters
+    }
     return str(source)
 
 
 def settings_table() -> str:
     """One line a variable: from RULES, the template and MEANINGS."""
     stack = template()
-    variables = stack["Resources"]["ReviewAssignerFunction"]["Properties"]["Environment"]["Variables"]
+    variables = stack["Resources"]["ReviewAssignerFunction"]["Properties"]["Environment"][
+        "Variables"
+    ]
     rows = []
     for name, rule in RULES.items():
         source = parameter_of(variables[name], stack["Parameters"])
@@ -122,9 +128,13 @@ def alarms() -> dict[str, tuple[str, str]]:
         if resource["Type"] == "AWS::CloudWatch::Alarm":
             text = resource["Properties"]["AlarmDescription"]
             text = text["!Sub"] if isinstance(text, dict) else text
-            match = re.fullmatch(r"Meaning: (.+) First action: (.+)", re.sub(r"\$\{(\w+)\}", r"\1", text).strip())
+            match = re.fullmatch(
+                r"Meaning: (.+) First action: (.+)", re.sub(r"\$\{(\w+)\}", r"\1", text).strip()
+            )
             if match is None:
-                sys.exit(f"{name}: its description is not of the form 'Meaning: ... First action: ...'")
+                sys.exit(
+                    f"{name}: its description is not of the form 'Meaning: ... First action: ...'"
+                )
             found[name] = (match[1], match[2])
     return found
 
@@ -158,7 +168,9 @@ def generated(text: str) -> str:
 def main() -> int:
     """Write the README, or check it; 1 if it is not up to date."""
     parser = argparse.ArgumentParser(prog="scripts/readme_tables.py", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; 1 if a table is not up to date")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; 1 if a table is not up to date"
+    )
     check = parser.parse_args().check
     before = README.read_text("utf-8")
     after = generated(before)

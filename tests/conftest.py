@@ -22,7 +22,9 @@ os.environ |= {
     "POWERTOOLS_SERVICE_NAME": "review-assigner-tests",
 }
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
-settings.register_profile("product", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+settings.register_profile(
+    "product", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 settings.load_profile("product")
 
 
@@ -37,7 +39,9 @@ def shared_aws(shared_braintrust: LocalBraintrust) -> Iterator[LocalAws]:
     aws = LocalAws()
     aws.start()
     aws_client("s3", aws.url).create_bucket(Bucket=BUCKET)
-    aws_client("secretsmanager", aws.url).create_secret(Name=SECRET, SecretString=shared_braintrust.api_key)
+    aws_client("secretsmanager", aws.url).create_secret(
+        Name=SECRET, SecretString=shared_braintrust.api_key
+    )
     yield aws
     aws.stop()
 
@@ -78,4 +82,6 @@ def curl() -> None:
     """For tests of commands that are documented with curl; where checks are complete, it has to be there."""
     if shutil.which("curl") is None:
         reason = "curl is not installed: apt-get install curl"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(f"THE CURL COMMANDS WERE NOT TRIED. {reason}")
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(
+            f"THE CURL COMMANDS WERE NOT TRIED. {reason}"
+        )

@@ -54,7 +54,9 @@ def play(world: World) -> History:
         with suppress(AssignmentError):
             world.run(event, now=lambda: moment, request_id=name)
         kind = "dry_runs" if name == "dry" else "runs"
-        history.runs[name] = next(record for record in world.records(kind) if name in record["run_id"])
+        history.runs[name] = next(
+            record for record in world.records(kind) if name in record["run_id"]
+        )
 
     def rows(prefix: str, count: int, day: str, tag: str = TAG) -> None:
         moment = datetime.fromisoformat(f"{day}:00+00:00")

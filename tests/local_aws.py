@@ -15,7 +15,9 @@ class LocalAws:
     def __init__(self) -> None:
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self, threaded=True)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="local-aws", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="local-aws", daemon=True
+        )
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.reset()
 
@@ -24,7 +26,9 @@ class LocalAws:
         self._refused: list[_Refusal] = []
         self.watch: Callable[[str, str], object] = lambda _method, _path: None
 
-    def refuse(self, method: str, part_of_path: str, times: int | None = None, *, applied: bool = False) -> None:
+    def refuse(
+        self, method: str, part_of_path: str, times: int | None = None, *, applied: bool = False
+    ) -> None:
         """Answer 403 to such requests, `times` or from now on; with `applied`, 500 after carrying them out."""
         self._refused.append(_Refusal(method, part_of_path, times, applied))
 
@@ -36,7 +40,9 @@ class LocalAws:
         self._thread.join()
         self._server.server_close()
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         self.watch(method, path)
         refusal = next((each for each in self._refused if each.strikes(method, path)), None)

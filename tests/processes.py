@@ -16,7 +16,11 @@ from lib.deadline import Deadline
 from lib.errors import AssignerError
 from lib.run import run
 
-for service in ("s3", "ssm", "secretsmanager"):  # so that a forked run need not read the service models again
+for service in (
+    "s3",
+    "ssm",
+    "secretsmanager",
+):  # so that a forked run need not read the service models again
     boto3.client(service, region_name="us-east-1", endpoint_url="http://127.0.0.1:1")
 
 forkserver = multiprocessing.get_context("forkserver")
@@ -49,19 +53,29 @@ class Running:
         return self
 
 
-def start(environ: dict[str, str], event: object = None, death: Death | None = None, seconds: float = 20) -> Running:
+def start(
+    environ: dict[str, str], event: object = None, death: Death | None = None, seconds: float = 20
+) -> Running:
     """Begin a run in a process of its own."""
     here, there = forkserver.Pipe(duplex=False)
-    process = forkserver.Process(target=_child, args=(there, environ, event, death, seconds), daemon=True)
+    process = forkserver.Process(
+        target=_child, args=(there, environ, event, death, seconds), daemon=True
+    )
     process.start()
     there.close()
     return Running(process, here)
 
 
-def _child(pipe: Connection, environ: dict[str, str], event: object, death: Death | None, seconds: float) -> None:
+def _child(
+    pipe: Connection, environ: dict[str, str], event: object, death: Death | None, seconds: float
+) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.environ |= environ
-    braintrust.FIRST_PAUSE, braintrust.FIRST_PAUSE_THROTTLED_QUERY, braintrust.LONGEST_PAUSE = 0.02, 0.05, 0.1
+    braintrust.FIRST_PAUSE, braintrust.FIRST_PAUSE_THROTTLED_QUERY, braintrust.LONGEST_PAUSE = (
+        0.02,
+        0.05,
+        0.1,
+    )
     requests = _count_requests(death)
     result = error = None
     try:

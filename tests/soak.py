@@ -23,20 +23,32 @@ from tests.world import BUCKET, SECRET, TAG, World, aws_client
 
 API_FAULTS: dict[str, list[dict[str, Any]]] = {
     "429 on queries": [{"kind": "query", "status": 429, "retry_after": 0, "times": 2}],
-    "429 on inserts, no Retry-After": [{"kind": "insert", "status": 429, "probability": 0.4, "times": 6}],
+    "429 on inserts, no Retry-After": [
+        {"kind": "insert", "status": 429, "probability": 0.4, "times": 6}
+    ],
     "5xx on queries": [{"kind": "query", "status": 503, "probability": 0.5, "times": 3}],
     "5xx on inserts": [{"kind": "insert", "status": 502, "probability": 0.5, "times": 5}],
-    "5xx after an insert was applied": [{"kind": "insert", "status": 504, "applied": True, "times": 3}],
-    "connection dropped before a write": [{"kind": "insert", "drop": True, "probability": 0.5, "times": 4}],
-    "connection dropped after a write": [{"kind": "insert", "drop": True, "applied": True, "times": 3}],
+    "5xx after an insert was applied": [
+        {"kind": "insert", "status": 504, "applied": True, "times": 3}
+    ],
+    "connection dropped before a write": [
+        {"kind": "insert", "drop": True, "probability": 0.5, "times": 4}
+    ],
+    "connection dropped after a write": [
+        {"kind": "insert", "drop": True, "applied": True, "times": 3}
+    ],
     "insert answer lost for good": [
         {"kind": "insert", "drop": True, "applied": True, "times": None, "probability": 0.7}
     ],
     "large pages 504": [{"kind": "query", "status": 504, "limit_over": 25, "times": None}],
-    "inserts over 3 events 413": [{"kind": "insert", "status": 413, "events_over": 3, "times": None}],
+    "inserts over 3 events 413": [
+        {"kind": "insert", "status": 413, "events_over": 3, "times": None}
+    ],
     "query answers cut short": [{"kind": "query", "truncate": True, "times": 2}],
     "insert answers cut short": [{"kind": "insert", "truncate": True, "times": 2}],
-    "overflowing pages": [{"kind": "query", "overflow": True, "overflow_gzip": True, "times": None}],
+    "overflowing pages": [
+        {"kind": "query", "overflow": True, "overflow_gzip": True, "times": None}
+    ],
     "cursor in the header only": [{"kind": "query", "no_cursor_in_body": True, "times": None}],
     "duplicates across pages": [{"kind": "query", "duplicates": 2, "times": None}],
     "short pages": [{"kind": "query", "short_page": 3, "times": None}],
@@ -71,7 +83,9 @@ class Verdict:
         return bool(self.lost or self.contested or self.lies or self.uneven)
 
 
-def scenario(seed: int, braintrust: LocalBraintrust, aws: LocalAws, faults: tuple[str, ...] | None = None) -> Verdict:
+def scenario(
+    seed: int, braintrust: LocalBraintrust, aws: LocalAws, faults: tuple[str, ...] | None = None
+) -> Verdict:
     """Play one scenario and judge it; with `faults`, those and no others."""
     chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
     braintrust.reset()
@@ -80,7 +94,11 @@ def scenario(seed: int, braintrust: LocalBraintrust, aws: LocalAws, faults: tupl
         faults = tuple(chance.sample(EVERY_FAULT, chance.randint(0, 4)))
     verdict = Verdict(seed, faults)
     world = World(braintrust, aws.url)
-    world.settings = {"LIMIT": "30", "BATCH_SIZE": str(chance.randint(2, 6)), "INSERT_CONCURRENCY": "3"}
+    world.settings = {
+        "LIMIT": "30",
+        "BATCH_SIZE": str(chance.randint(2, 6)),
+        "INSERT_CONCURRENCY": "3",
+    }
     world.add_users(chance.randint(2, 5))
     _arrive(world, chance, verdict)
     for _ in range(chance.randint(1, 2)):
@@ -99,7 +117,11 @@ def scenario(seed: int, braintrust: LocalBraintrust, aws: LocalAws, faults: tupl
     for tag in (TAG, "other") if "two tags" in faults else (TAG,):
         quiet = start(world.environ, {"tag": tag}).join()
         verdict.runs += 1
-        if quiet.error or not quiet.result or quiet.result["status"] not in {"assigned", "nothing_to_assign"}:
+        if (
+            quiet.error
+            or not quiet.result
+            or quiet.result["status"] not in {"assigned", "nothing_to_assign"}
+        ):
             verdict.lies.append(f"the quiet run ended in {quiet.error or quiet.result}")
     _judge(world, verdict)
     return verdict
@@ -128,7 +150,9 @@ def _arm(world: World, aws: LocalAws, chance: random.Random, faults: tuple[str, 
         world.set_reviewers(chance.sample(world.users, chance.randint(1, len(world.users))))
 
 
-def _start(world: World, chance: random.Random, faults: tuple[str, ...], verdict: Verdict) -> Running:
+def _start(
+    world: World, chance: random.Random, faults: tuple[str, ...], verdict: Verdict
+) -> Running:
     death = None
     if "killed" in faults:
         death = Death(chance.randint(1, 24), answered=chance.random() < 0.5)
@@ -136,23 +160,32 @@ def _start(world: World, chance: random.Random, faults: tuple[str, ...], verdict
     verdict.runs += 1
     tag = chance.choice([TAG, "other"]) if "two tags" in faults else TAG
     short = "time runs out" in faults or "insert answer lost for good" in faults
-    return start(world.environ, {"tag": tag}, death, seconds=chance.choice([1.5, 2.0, 3.0]) if short else 20)
+    return start(
+        world.environ, {"tag": tag}, death, seconds=chance.choice([1.5, 2.0, 3.0]) if short else 20
+    )
 
 
-def _check_refusals(world: World, result: dict[str, Any], before: dict[str, str], verdict: Verdict) -> None:
+def _check_refusals(
+    world: World, result: dict[str, Any], before: dict[str, str], verdict: Verdict
+) -> None:
     """A row that one lone run reports as refused or not attempted was not written by it."""
     if "assignments" not in result["audit"]:
         return
     now = {row["id"]: row["_xact_id"] for row in world.braintrust.store.rows()}
     for line in world.lines(result):
-        if line["status"] in {"failed", "not_attempted"} and now[line["row_id"]] != before[line["row_id"]]:
+        if (
+            line["status"] in {"failed", "not_attempted"}
+            and now[line["row_id"]] != before[line["row_id"]]
+        ):
             verdict.lies.append(f"{line} but it was written")
 
 
 def _judge(world: World, verdict: Verdict) -> None:
     store = world.braintrust.store
     needy = {row["id"] for row in store.rows() if row["tags"]}
-    verdict.lost = sorted(needy - {row for row, who in world.assignments().items() if len(who) == 1})
+    verdict.lost = sorted(
+        needy - {row for row, who in world.assignments().items() if len(who) == 1}
+    )
     verdict.contested = store.contested()
     planned = Counter(
         (assignment["row_id"], assignment["reviewer_id"])
@@ -182,7 +215,9 @@ def _check_lines(world: World, verdict: Verdict) -> None:
         lines = [json.loads(line) for line in text.splitlines()]
         assigned = [line["row_id"] for line in lines if line["status"] == "assigned"]
         for line in lines:
-            if line["status"] == "assigned" and (line["reviewer_id"],) not in store.assignment_history(line["row_id"]):
+            if line["status"] == "assigned" and (
+                line["reviewer_id"],
+            ) not in store.assignment_history(line["row_id"]):
                 verdict.lies.append(f"{line} but it never was")
         run_id = _run_of(key)
         if ids.get(run_id, assigned) != assigned:
@@ -212,18 +247,27 @@ def main() -> None:
     table: dict[str, Counter[str]] = {name: Counter() for name in ("(no fault)", *EVERY_FAULT)}
     began = time.monotonic()
     broken = []
-    os.environ |= {"AWS_ACCESS_KEY_ID": "soak", "AWS_SECRET_ACCESS_KEY": "soak", "AWS_DEFAULT_REGION": "us-east-1"}
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": "soak",
+        "AWS_SECRET_ACCESS_KEY": "soak",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     aws = LocalAws()
     with LocalBraintrust() as braintrust:
         aws.start()
         aws_client("s3", aws.url).create_bucket(Bucket=BUCKET)
-        aws_client("secretsmanager", aws.url).create_secret(Name=SECRET, SecretString=braintrust.api_key)
+        aws_client("secretsmanager", aws.url).create_secret(
+            Name=SECRET, SecretString=braintrust.api_key
+        )
         for seed in range(arguments.first, arguments.first + arguments.scenarios):
             verdict = scenario(seed, braintrust, aws)
             done = seed - arguments.first + 1
             if done % 50 == 0:
-                print(f"{done} of {arguments.scenarios} scenarios, {len(broken)} broke a promise", file=sys.stderr)
+                print(
+                    f"{done} of {arguments.scenarios} scenarios, {len(broken)} broke a promise",
+                    file=sys.stderr,
+                )
             broken += [verdict] if verdict.broken else []
             for name in verdict.faults or ("(no fault)",):
                 table[name].update(
@@ -236,11 +280,20 @@ def main() -> None:
                 )
             if verdict.broken:
                 print(verdict, flush=True)
-    print(f"{'fault':<40}{'scenarios':>10}{'runs':>8}{'rows lost':>11}{'two reviewers':>15}{'lies':>6}{'uneven':>8}")
+    print(
+        f"{'fault':<40}{'scenarios':>10}{'runs':>8}{'rows lost':>11}{'two reviewers':>15}{'lies':>6}{'uneven':>8}"
+    )
     for name, row in table.items():
-        numbers = [row[column] for column in ("scenarios", "runs", "lost", "contested", "lies", "uneven")]
-        print(f"{name:<40}" + "".join(f"{n:>{w}}" for n, w in zip(numbers, (10, 8, 11, 15, 6, 8), strict=True)))
-    print(f"{arguments.scenarios} scenarios in {time.monotonic() - began:.0f} s, {len(broken)} broken a promise")
+        numbers = [
+            row[column] for column in ("scenarios", "runs", "lost", "contested", "lies", "uneven")
+        ]
+        print(
+            f"{name:<40}"
+            + "".join(f"{n:>{w}}" for n, w in zip(numbers, (10, 8, 11, 15, 6, 8), strict=True))
+        )
+    print(
+        f"{arguments.scenarios} scenarios in {time.monotonic() - began:.0f} s, {len(broken)} broken a promise"
+    )
     raise SystemExit(bool(broken))
 
 

@@ -66,7 +66,9 @@ class World:
         self.client("ssm").put_parameter(Name=REVIEWERS, Value=text, Type="String", Overwrite=True)
 
     def add_users(self, count: int) -> list[str]:
-        self.users += [self.braintrust.store.add_user(f"user{number}@example.com") for number in range(count)]
+        self.users += [
+            self.braintrust.store.add_user(f"user{number}@example.com") for number in range(count)
+        ]
         self.set_reviewers(self.users)
         return self.users
 
@@ -82,7 +84,9 @@ class World:
     def overhear(self, kind: str) -> list[Any]:
         """The decoded bodies of all requests of a kind from now on, as they come in."""
         heard: list[Any] = []
-        self.braintrust.faults.add(kind, times=None, when=lambda call: bool(heard.append(call.parsed)))
+        self.braintrust.faults.add(
+            kind, times=None, when=lambda call: bool(heard.append(call.parsed))
+        )
         return heard
 
     def load(self, event: object = None) -> Settings:
@@ -100,18 +104,29 @@ class World:
         return Braintrust(settings or self.load(), self.braintrust.api_key, deadline, sleep)
 
     def fetch(
-        self, event: object = None, sleep: Callable[[float], None] = time.sleep, deadline: Deadline | None = None
+        self,
+        event: object = None,
+        sleep: Callable[[float], None] = time.sleep,
+        deadline: Deadline | None = None,
     ) -> Fetched:
         """What the product's fetching sees of the project now."""
         settings = self.load(event)
         client = self.connect(settings, deadline, sleep)
-        return fetch_all_logs(client, settings, Window.before(utc_now(), settings.days), client.deadline)
+        return fetch_all_logs(
+            client, settings, Window.before(utc_now(), settings.days), client.deadline
+        )
 
     def run(
         self, event: object = None, *, seconds: float = 60, now: Any = utc_now, request_id: str = ""
     ) -> dict[str, Any]:
         """One run, without the handler's decorators."""
-        return run(event, self.environ, Deadline(lambda: seconds * 1000), request_id or str(uuid.uuid4()), now)
+        return run(
+            event,
+            self.environ,
+            Deadline(lambda: seconds * 1000),
+            request_id or str(uuid.uuid4()),
+            now,
+        )
 
     def assignments(self) -> dict[str, tuple[str, ...]]:
         """Reviewers by row id, rows without any left out."""
@@ -120,9 +135,15 @@ class World:
     def objects(self, kind: str = "") -> dict[str, str]:
         """Key (under the prefix) to text of every audit object of a kind."""
         s3 = self.client("s3")
-        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=self.prefix + kind)
+        pages = s3.get_paginator("list_objects_v2").paginate(
+            Bucket=BUCKET, Prefix=self.prefix + kind
+        )
         return {
-            item["Key"].removeprefix(self.prefix): s3.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read().decode()
+            item["Key"].removeprefix(self.prefix): s3.get_object(Bucket=BUCKET, Key=item["Key"])[
+                "Body"
+            ]
+            .read()
+            .decode()
             for page in pages
             for item in page.get("Contents", [])
         }
@@ -155,7 +176,8 @@ class Naps:
 def lambda_context(seconds: float = 60, request_id: str = "") -> Any:
     """What Lambda hands to a handler."""
     return SimpleNamespace(
-        aws_request_id=request_id or str(uuid.uuid4()), get_remaining_time_in_millis=lambda: int(seconds * 1000)
+        aws_request_id=request_id or str(uuid.uuid4()),
+        get_remaining_time_in_millis=lambda: int(seconds * 1000),
     )
 
 

@@ -8,15 +8,21 @@ from datetime import timedelta
 
 from local.braintrust.server import API_KEY, HOST, LocalBraintrust
 
-parser = argparse.ArgumentParser(prog="python -m local.braintrust", description="A Braintrust on this machine.")
+parser = argparse.ArgumentParser(
+    prog="python -m local.braintrust", description="A Braintrust on this machine."
+)
 parser.add_argument("--host", default=HOST, help="address to listen on; 0.0.0.0 lets containers in")
 parser.add_argument("--port", type=int, default=8787, help="0 finds a free one")
 parser.add_argument("--api-key", default=API_KEY)
 parser.add_argument("--project-id", default="11111111-1111-4111-8111-111111111111")
 parser.add_argument("--rows", type=int, default=0, help="tagged rows to start with")
 parser.add_argument("--tag", default="review", help="their tag")
-parser.add_argument("--days", type=float, default=5, help="the time they are spread over, up to now")
-parser.add_argument("--user", action="append", default=[], metavar="EMAIL", help="a user to start with; repeatable")
+parser.add_argument(
+    "--days", type=float, default=5, help="the time they are spread over, up to now"
+)
+parser.add_argument(
+    "--user", action="append", default=[], metavar="EMAIL", help="a user to start with; repeatable"
+)
 
 
 def main(arguments: list[str] | None = None) -> None:

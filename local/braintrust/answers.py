@@ -33,7 +33,11 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a mistake of this progr
     """Raised where a request is to be answered with an error."""
 
     def __init__(
-        self, status: int, message: str, style: str = "json", headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        message: str,
+        style: str = "json",
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -110,8 +114,12 @@ class Truncated(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = bytes(self._whole.body)
         headers = self._whole.raw_headers
-        await send({"type": "http.response.start", "status": self._whole.status_code, "headers": headers})
-        await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+        await send(
+            {"type": "http.response.start", "status": self._whole.status_code, "headers": headers}
+        )
+        await send(
+            {"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True}
+        )
         self._transports.of(scope).close()
         await _gone(receive)
 
@@ -127,7 +135,9 @@ class Dribbled(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI has it
         gone = asyncio.ensure_future(_gone(receive))
         headers = self._whole.raw_headers
-        await send({"type": "http.response.start", "status": self._whole.status_code, "headers": headers})
+        await send(
+            {"type": "http.response.start", "status": self._whole.status_code, "headers": headers}
+        )
         for byte in bytes(self._whole.body):
             if gone.done():
                 return

@@ -18,7 +18,15 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from local.braintrust.answers import Dribbled, Dropped, Hanging, Refusal, Transports, Truncated, retry_after
+from local.braintrust.answers import (
+    Dribbled,
+    Dropped,
+    Hanging,
+    Refusal,
+    Transports,
+    Truncated,
+    retry_after,
+)
 from local.braintrust.btql import Query, compile_query
 from local.braintrust.control import control_routes
 from local.braintrust.faults import Call, Fault, Faults
@@ -31,7 +39,15 @@ from local.braintrust.store import Store
 
 PAGE = 1000  # rows in a query page at most, and where no limit is given
 CURSOR_MARK = b"\xfb\xef\xbf"  # makes a cursor start with "++//": clients must take it as it is
-QUERY_KEYS = {"query", "fmt", "use_brainstore", "brainstore_realtime", "lint_mode", "tz_offset", "disable_limit"}
+QUERY_KEYS = {
+    "query",
+    "fmt",
+    "use_brainstore",
+    "brainstore_realtime",
+    "lint_mode",
+    "tz_offset",
+    "disable_limit",
+}
 
 Handler = Callable[["Exchange"], Response]
 
@@ -63,7 +79,9 @@ class Exchange:
 class BraintrustApp:
     """The ASGI application. What tests change while it runs, `store`, `faults`, `options`, is replaced by `reset`."""
 
-    def __init__(self, api_key: str, project_id: str, clock: Callable[[], datetime] | None = None) -> None:
+    def __init__(
+        self, api_key: str, project_id: str, clock: Callable[[], datetime] | None = None
+    ) -> None:
         self.api_key = api_key
         self.project_id = project_id
         self.transports = Transports()
@@ -92,7 +110,9 @@ class BraintrustApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         server = tuple(scope["server"] or ())
-        await (self._object_store if server == self.objects_address else self._api)(scope, receive, send)
+        await (self._object_store if server == self.objects_address else self._api)(
+            scope, receive, send
+        )
 
     def _routes(self) -> list[Route]:
         logs = "/v1/project_logs/{project_id}"
@@ -103,7 +123,9 @@ class BraintrustApp:
             Route(f"{logs}/feedback", self._endpoint("feedback", self._feedback), methods=["POST"]),
             Route("/v1/user", self._endpoint("user", self._list_users), methods=["GET"]),
             Route("/v1/group", self._endpoint("group", self._list_groups), methods=["GET"]),
-            Route("/v1/project", self._endpoint("project", self._projects), methods=["GET", "POST"]),
+            Route(
+                "/v1/project", self._endpoint("project", self._projects), methods=["GET", "POST"]
+            ),
         ]
 
     # From a request to its answer
@@ -111,7 +133,9 @@ class BraintrustApp:
     def _endpoint(self, kind: str, handler: Handler) -> ASGIApp:
         return _Endpoint(self, kind, handler)
 
-    async def answer(self, kind: str, handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(
+        self, kind: str, handler: Handler, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Answer one request; it counts as in flight until its answer is out."""
         request = Request(scope, receive)
         with self.requests.watch(self._record(kind, request)) as record:
@@ -120,7 +144,11 @@ class BraintrustApp:
             if exchange.effects.latency:
                 await asyncio.sleep(exchange.effects.latency)
             # A straggler from before a reset must not write into what came after it
-            response = self._respond(exchange, handler) if store is self.store else Dropped(self.transports)
+            response = (
+                self._respond(exchange, handler)
+                if store is self.store
+                else Dropped(self.transports)
+            )
             record.status = 0 if isinstance(response, Dropped | Hanging) else response.status_code
             await response(scope, receive, send)
 
@@ -144,12 +172,18 @@ class BraintrustApp:
             compiled = self._compiled(record.query)
             record.limit = (compiled.limit or PAGE) if isinstance(compiled, Query) else None
         if kind == "fetch":
-            limit = parsed.get("limit") if isinstance(parsed, dict) else request.query_params.get("limit")
+            limit = (
+                parsed.get("limit")
+                if isinstance(parsed, dict)
+                else request.query_params.get("limit")
+            )
             record.limit = int(str(limit)) if str(limit).isdecimal() else None
         events = parsed.get("events") if kind == "insert" and isinstance(parsed, dict) else None
         row_ids = [str(event.get("id")) for event in _list(events) if isinstance(event, dict)]
         record.events, record.bytes = len(_list(events)), len(body)
-        call = Call(kind, request.url.path, body, record.limit, tuple(row_ids), record.events, parsed)
+        call = Call(
+            kind, request.url.path, body, record.limit, tuple(row_ids), record.events, parsed
+        )
         exchange = Exchange(request, call, record, self.faults.strike(call))
         exchange.compiled = compiled
         return exchange
@@ -191,7 +225,9 @@ class BraintrustApp:
             return None
         headers = {}
         if effects.retry_after is not None:
-            headers = retry_after(effects.retry_after, self.store.clock(), as_date=effects.retry_after_date)
+            headers = retry_after(
+                effects.retry_after, self.store.clock(), as_date=effects.retry_after_date
+            )
         message = effects.message.replace("{api_key}", self.api_key)
         return Refusal(effects.status, message, effects.style, headers).response(path)
 
@@ -220,7 +256,10 @@ class BraintrustApp:
 
     def _authorize(self, project_id: str) -> None:
         if project_id not in self.store.logs:
-            raise Refusal(403, f"User service@example.com does not have permission to read project_logs {project_id}")
+            raise Refusal(
+                403,
+                f"User service@example.com does not have permission to read project_logs {project_id}",
+            )
 
     # POST /btql
 
@@ -243,10 +282,14 @@ class BraintrustApp:
                 raise BtqlError(warnings[0])
         rows, cursor = self._page(query, effects)
         exchange.record.rows = len(rows)
-        payload = self._envelope(query, [query.project(row) for row in rows], cursor, warnings, effects)
+        payload = self._envelope(
+            query, [query.project(row) for row in rows], cursor, warnings, effects
+        )
         if fmt == "jsonl":
             lines = "".join(json.dumps(row) + "\n" for row in payload["data"])
-            return Response(lines, media_type="application/x-ndjson", headers=_cursor_header(cursor))
+            return Response(
+                lines, media_type="application/x-ndjson", headers=_cursor_header(cursor)
+            )
         if effects.overflow:
             return self._overflown(payload, cursor, effects)
         return _json(payload, _cursor_header(cursor))
@@ -264,9 +307,15 @@ class BraintrustApp:
             self._queried.append(now)
             return
         how = self.options.rate_limit_retry_after
-        seconds = (self._queried[0] + minute - now).total_seconds() if self._queried else self.options.minute
+        seconds = (
+            (self._queried[0] + minute - now).total_seconds()
+            if self._queried
+            else self.options.minute
+        )
         headers = {} if how == "none" else retry_after(-(-seconds // 1), now, as_date=how == "date")
-        raise Refusal(429, "Rate limit exceeded: too many queries for this organization", headers=headers)
+        raise Refusal(
+            429, "Rate limit exceeded: too many queries for this organization", headers=headers
+        )
 
     def _page(self, query: Query, effects: Fault) -> tuple[list[Row], str | None]:
         """Return the rows of one page and the cursor of the next."""
@@ -282,7 +331,9 @@ class BraintrustApp:
         rows = self.store.page(query.project_id, query.matches, limit + 1, below, as_of)
         more, rows = len(rows) > limit, rows[:limit]
         if effects.duplicates and rows and below is not None:
-            count = min(effects.duplicates, limit - 1)  # one new row at least, or the pages would never end
+            count = min(
+                effects.duplicates, limit - 1
+            )  # one new row at least, or the pages would never end
             repeated = self.store.page_before(query.project_id, query.matches, count, below)
             more = more or len(repeated) + len(rows) > limit
             rows = [*repeated, *rows][:limit]
@@ -300,7 +351,9 @@ class BraintrustApp:
             rows.sort(key=lambda row: (key(row) is not None, key(row)), reverse=descending)
         return rows[:limit]
 
-    def _envelope(self, query: Query, data: list[Row], cursor: str | None, warnings: list[str], effects: Fault) -> Row:
+    def _envelope(
+        self, query: Query, data: list[Row], cursor: str | None, warnings: list[str], effects: Fault
+    ) -> Row:
         xact = str(self.store.last_xact)
         payload: Row = {
             "data": data,
@@ -366,7 +419,9 @@ class BraintrustApp:
         project_id = exchange.request.path_params["project_id"]
         self._authorize(project_id)
         posted = exchange.request.method == "POST"
-        asked: dict[str, Any] = exchange.body() if posted else {n: v[-1] for n, v in exchange.params.items()}
+        asked: dict[str, Any] = (
+            exchange.body() if posted else {n: v[-1] for n, v in exchange.params.items()}
+        )
         if unknown := asked.keys() - {"limit", "cursor"}:
             raise Refusal(400, f"Not supported by the local server: {', '.join(sorted(unknown))}")
         limit = exchange.record.limit or PAGE
@@ -376,7 +431,9 @@ class BraintrustApp:
         offset = int(start or 0)
         rows = self.store.row_versions(project_id)[offset : offset + limit]
         exchange.record.rows = len(rows)
-        return _json({"events": rows, "cursor": _encode_cursor(str(offset + len(rows))) if rows else None})
+        return _json(
+            {"events": rows, "cursor": _encode_cursor(str(offset + len(rows))) if rows else None}
+        )
 
     def _feedback(self, exchange: Exchange) -> Response:
         self._authenticate(exchange)
@@ -385,8 +442,14 @@ class BraintrustApp:
         items = _only(exchange.body(), "feedback")
         allowed = {"id", "scores", "expected", "comment", "metadata", "source", "tags"}
         for item in items:
-            if not isinstance(item, dict) or not isinstance(item.get("id"), str) or item.keys() - allowed:
-                raise Refusal(400, f"feedback: expected objects with id and {', '.join(sorted(allowed))}")
+            if (
+                not isinstance(item, dict)
+                or not isinstance(item.get("id"), str)
+                or item.keys() - allowed
+            ):
+                raise Refusal(
+                    400, f"feedback: expected objects with id and {', '.join(sorted(allowed))}"
+                )
         for item in items:
             self.store.give_feedback(item, project_id)
         return _json({"status": "success"})
@@ -397,11 +460,15 @@ class BraintrustApp:
         self._authenticate(exchange)
         self._know_params(exchange, "email", "given_name", "family_name", "org_name")
         wanted = _several(exchange.params.get("email"))
-        if self.options.refuse_odd_user_ids and not all(map(_is_uuid, _several(exchange.params.get("ids")))):
+        if self.options.refuse_odd_user_ids and not all(
+            map(_is_uuid, _several(exchange.params.get("ids")))
+        ):
             raise Refusal(400, "ids: invalid uuid")
         fold = str if self.options.emails_mind_case else str.lower
         emails = {fold(email) for email in wanted}
-        users = [user for user in self.store.users if not wanted or fold(user["email"] or "") in emails]
+        users = [
+            user for user in self.store.users if not wanted or fold(user["email"] or "") in emails
+        ]
         for name in ("given_name", "family_name"):
             if names := exchange.params.get(name):
                 users = [user for user in users if user[name] in names]
@@ -411,7 +478,9 @@ class BraintrustApp:
         self._authenticate(exchange)
         self._know_params(exchange, "group_name", "org_name")
         name = exchange.param("group_name")
-        return self._objects_page(exchange, [g for g in self.store.groups if name in {None, g["name"]}])
+        return self._objects_page(
+            exchange, [g for g in self.store.groups if name in {None, g["name"]}]
+        )
 
     def _projects(self, exchange: Exchange) -> Response:
         self._authenticate(exchange)
@@ -419,7 +488,9 @@ class BraintrustApp:
             return self._create_project(exchange.body())
         self._know_params(exchange, "project_name", "org_name")
         name = exchange.param("project_name")
-        return self._objects_page(exchange, [p for p in self.store.projects if name in {None, p["name"]}])
+        return self._objects_page(
+            exchange, [p for p in self.store.projects if name in {None, p["name"]}]
+        )
 
     def _create_project(self, body: Row) -> Response:
         name = body.get("name")

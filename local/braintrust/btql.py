@@ -29,7 +29,15 @@ _KEYS = {
     "isnotnull": {"expr"},
     **{op: {"left", "right"} for op in _TWO_SIDED},
 }
-_DAYS = {"second": 1 / 86400, "minute": 1 / 1440, "hour": 1 / 24, "day": 1, "week": 7, "month": 30, "year": 365}
+_DAYS = {
+    "second": 1 / 86400,
+    "minute": 1 / 1440,
+    "hour": 1 / 24,
+    "day": 1,
+    "week": 7,
+    "month": 30,
+    "year": 365,
+}
 
 
 @dataclass(frozen=True)
@@ -140,14 +148,25 @@ class _Compiler:
             case "not" | "isnull" | "isnotnull":
                 return partial(_UNARY[node["op"]], self.expression(node["expr"]))
             case "and" | "or":
-                return partial(_LOGIC[node["op"]], self.expression(node["left"]), self.expression(node["right"]))
+                return partial(
+                    _LOGIC[node["op"]],
+                    self.expression(node["left"]),
+                    self.expression(node["right"]),
+                )
             case "includes":
-                haystack, needle = self.expression(node["haystack"]), self.expression(node["needle"])
+                haystack, needle = (
+                    self.expression(node["haystack"]),
+                    self.expression(node["needle"]),
+                )
                 return lambda row: _includes(haystack(row), needle(row))
         return self._comparison(node)
 
     def _comparison(self, node: Ast) -> Getter:
-        left, right, compare = (self.expression(node["left"]), self.expression(node["right"]), _COMPARE[node["op"]])
+        left, right, compare = (
+            self.expression(node["left"]),
+            self.expression(node["right"]),
+            _COMPARE[node["op"]],
+        )
         if self._is_created(node["left"]) or self._is_created(node["right"]):
             left, right = _as_moment(left), _as_moment(right)
             for side, getter in ((node["left"], left), (node["right"], right)):
@@ -157,7 +176,11 @@ class _Compiler:
 
     def _names(self, node: Ast) -> list[str]:
         names = node["name"]
-        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        if (
+            not isinstance(names, list)
+            or not names
+            or not all(isinstance(name, str) for name in names)
+        ):
             raise BtqlError("ident: name is a non-empty array of strings")
         if names[0] not in FIELDS:
             raise BtqlError(f"Unknown field: {'.'.join(names)}")
@@ -198,7 +221,9 @@ class _Compiler:
         if not isinstance(item, dict) or not {"expr"} <= item.keys() <= {"expr", "alias"}:
             raise BtqlError("select: an item is {alias, expr} or a star")
         node = self._node(item["expr"])
-        alias = item.get("alias", node["name"][-1] if node["op"] == "ident" and node["name"] else None)
+        alias = item.get(
+            "alias", node["name"][-1] if node["op"] == "ident" and node["name"] else None
+        )
         if not isinstance(alias, str):
             raise BtqlError("select: this expression needs an alias")
         return alias, self.expression(node)
@@ -212,7 +237,11 @@ class _Compiler:
         node = self._node({key: value for key, value in source.items() if key != "shape"})
         arguments = node["args"] if isinstance(node["args"], list) else []
         values = [self._node(argument).get("value") for argument in arguments]
-        if _function_name(node) != "project_logs" or len(values) != 1 or not isinstance(values[0], str):
+        if (
+            _function_name(node) != "project_logs"
+            or len(values) != 1
+            or not isinstance(values[0], str)
+        ):
             raise BtqlError("from: expected project_logs('<project id>')")
         return values[0]
 
@@ -314,7 +343,11 @@ def _includes(haystack: object, needle: object) -> object:
         return None
     if not isinstance(haystack, list):
         return False
-    return needle in haystack if isinstance(needle, str) else any(_same(item, needle) for item in haystack)
+    return (
+        needle in haystack
+        if isinstance(needle, str)
+        else any(_same(item, needle) for item in haystack)
+    )
 
 
 def _equal(left: object, right: object) -> object:

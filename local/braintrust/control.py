@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 def control_routes(app: BraintrustApp) -> list[Route]:
     """Return the routes. A body is the keyword arguments of what the route calls, or a list of such bodies."""
     actions: list[tuple[str, str, Callable[[BraintrustApp, Any], Any]]] = [
-        ("GET", "health", lambda app, _: {"project_id": app.project_id, "now": format_time(app.store.clock())}),
+        (
+            "GET",
+            "health",
+            lambda app, _: {"project_id": app.project_id, "now": format_time(app.store.clock())},
+        ),
         ("POST", "reset", lambda app, _: app.reset()),
         ("POST", "faults", lambda app, how: app.faults.add(**how) and None),
         ("DELETE", "faults", lambda app, _: app.faults.clear()),
@@ -35,7 +39,11 @@ def control_routes(app: BraintrustApp) -> list[Route]:
         ("POST", "groups", lambda app, group: app.store.add_group(**group)),
         ("POST", "projects", lambda app, project: app.store.add_project(**project)),
         ("POST", "rows", lambda app, row: app.store.add_row(**row)),
-        ("GET", "rows", lambda app, asked: app.store.row(asked["id"]) if "id" in asked else app.store.rows()),
+        (
+            "GET",
+            "rows",
+            lambda app, asked: app.store.row(asked["id"]) if "id" in asked else app.store.rows(),
+        ),
         ("POST", "preload", _preload),
         ("GET", "history", _history),
         ("GET", "assignments", lambda app, _: app.store.assignments()),
@@ -44,7 +52,10 @@ def control_routes(app: BraintrustApp) -> list[Route]:
         ("DELETE", "requests", lambda app, _: app.requests.clear()),
         ("GET", "in_flight", lambda app, _: dict(app.requests.max_in_flight)),
     ]
-    return [Route(f"/_local/{path}", _endpoint(app, action), methods=[method]) for method, path, action in actions]
+    return [
+        Route(f"/_local/{path}", _endpoint(app, action), methods=[method])
+        for method, path, action in actions
+    ]
 
 
 def _endpoint(
@@ -55,7 +66,11 @@ def _endpoint(
         if await request.body():
             given = await request.json()
         try:
-            result = [action(app, item) for item in given] if isinstance(given, list) else action(app, given)
+            result = (
+                [action(app, item) for item in given]
+                if isinstance(given, list)
+                else action(app, given)
+            )
         except (TypeError, ValueError, KeyError) as error:
             return JSONResponse({"error": str(error)}, 400)
         return JSONResponse(result)

@@ -50,7 +50,9 @@ class Fault:
     status: int | None = None  # an error instead of the answer
     drop: bool = False  # the connection is reset instead of an answer
     hang: bool = False  # no answer until the client gives up
-    applied: bool = False  # status, drop or hang strike after the request was carried out, not before
+    applied: bool = (
+        False  # status, drop or hang strike after the request was carried out, not before
+    )
 
     # What an error says
     message: str = "Made to fail"  # {api_key} stands for the key
@@ -81,13 +83,17 @@ class Fault:
         if self.kind not in {"*", *KINDS}:
             raise ValueError(f"kind: expected * or one of {', '.join(KINDS)}, got {self.kind!r}")
         if self.hostile is not None and self.hostile not in HOSTILE:
-            raise ValueError(f"hostile: expected one of {', '.join(sorted(HOSTILE))}, got {self.hostile!r}")
+            raise ValueError(
+                f"hostile: expected one of {', '.join(sorted(HOSTILE))}, got {self.hostile!r}"
+            )
 
     @property
     def effects(self) -> frozenset[str]:
         """The names of what it does; all that take the answer's place are one."""
         changed = {name for name in _EFFECTS if getattr(self, name) != _DEFAULTS[name]}
-        return frozenset("outcome" if name in {"status", "drop", "hang"} else name for name in changed)
+        return frozenset(
+            "outcome" if name in {"status", "drop", "hang"} else name for name in changed
+        )
 
     def fits(self, call: Call) -> bool:
         return (

@@ -26,11 +26,18 @@ CHANGES: dict[str, _Change] = {
     # of a query
     "no_data": lambda payload: {key: value for key, value in payload.items() if key != "data"},
     "null_data": lambda payload: {**payload, "data": None},
-    "data_object": lambda payload: {**payload, "data": {str(i): row for i, row in enumerate(payload["data"])}},
+    "data_object": lambda payload: {
+        **payload,
+        "data": {str(i): row for i, row in enumerate(payload["data"])},
+    },
     "rows_not_objects": _some_not_objects,
     "cursor_number": lambda payload: {**payload, "cursor": 42},
     "cursor_object": lambda payload: {**payload, "cursor": {"next": "page"}},
-    "empty_page_with_cursor": lambda payload: {**payload, "data": [], "cursor": payload.get("cursor", "more")},
+    "empty_page_with_cursor": lambda payload: {
+        **payload,
+        "data": [],
+        "cursor": payload.get("cursor", "more"),
+    },
     "newline_ids": _each_row(lambda row: {**row, "id": f"{row.get('id')}\nsecond line\r\n"}),
     "number_ids": _each_row(lambda row: {**row, "id": 12345}),
     "empty_ids": _each_row(lambda row: {**row, "id": ""}),
@@ -38,7 +45,9 @@ CHANGES: dict[str, _Change] = {
     "wrong_types": _each_row(lambda row: dict.fromkeys(row, 3.5) | {"id": row.get("id")}),
     "null_columns": _each_row(lambda row: dict.fromkeys(row) | {"id": row.get("id")}),
     # of an insert
-    "wrong_row_ids": lambda payload: {"row_ids": [f"other-{row_id}" for row_id in payload["row_ids"]]},
+    "wrong_row_ids": lambda payload: {
+        "row_ids": [f"other-{row_id}" for row_id in payload["row_ids"]]
+    },
     "short_row_ids": lambda payload: {"row_ids": payload["row_ids"][:-1]},
     "shuffled_row_ids": lambda payload: {"row_ids": payload["row_ids"][::-1]},
     "no_row_ids": lambda _: {},

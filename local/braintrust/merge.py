@@ -24,7 +24,9 @@ DEFAULTS: Row = {
     "origin": None,
     "log_id": "g",
 }
-SET_BY_SERVER = frozenset({"id", "created", "is_root", "_xact_id", "_pagination_key", "project_id", "org_id", "log_id"})
+SET_BY_SERVER = frozenset(
+    {"id", "created", "is_root", "_xact_id", "_pagination_key", "project_id", "org_id", "log_id"}
+)
 WRITABLE = (frozenset(DEFAULTS) - SET_BY_SERVER) | {"id", "created", "span_id", "root_span_id"}
 CONTROLS = frozenset({"_is_merge", "_merge_paths", "_array_delete", "_object_delete"})
 FIELDS = WRITABLE | SET_BY_SERVER
@@ -83,7 +85,8 @@ def _are_deletions(value: object) -> bool:
 
 def _are_scores(value: object) -> bool:
     return isinstance(value, dict) and all(
-        score is None or (isinstance(score, int | float) and not isinstance(score, bool) and 0 <= score <= 1)
+        score is None
+        or (isinstance(score, int | float) and not isinstance(score, bool) and 0 <= score <= 1)
         for score in value.values()
     )
 
@@ -147,7 +150,9 @@ def _union(old: object, new: object) -> object:
     return kept + [tag for tag in dict.fromkeys(new) if tag not in kept]
 
 
-def _merge(old: object, new: object, path: tuple[str, ...], whole: frozenset[tuple[str, ...]]) -> object:
+def _merge(
+    old: object, new: object, path: tuple[str, ...], whole: frozenset[tuple[str, ...]]
+) -> object:
     if path in whole or not isinstance(old, dict) or not isinstance(new, dict):
         return new
     merged = dict(old)
@@ -173,4 +178,8 @@ def reviewers(row: Row | None) -> tuple[str, ...]:
     assigned = metadata.get("~__bt_assignments") if isinstance(metadata, dict) else None
     if assigned is None:
         return ()
-    return tuple(str(reviewer) for reviewer in assigned) if isinstance(assigned, list) else (str(assigned),)
+    return (
+        tuple(str(reviewer) for reviewer in assigned)
+        if isinstance(assigned, list)
+        else (str(assigned),)
+    )

@@ -9,8 +9,12 @@ class Options:
     """Set any of these at any time; `LocalBraintrust.reset()` brings the defaults back."""
 
     string_escapes: bool = False  # a backslash escapes inside a BTQL string literal
-    over_limit: Literal["cap", "refuse"] = "cap"  # what a query limit above 1000 meets: 1000 rows, or a 400
-    end_of_results: Literal["empty_page", "no_cursor"] = "empty_page"  # "no_cursor": the last page carries none
+    over_limit: Literal["cap", "refuse"] = (
+        "cap"  # what a query limit above 1000 meets: 1000 rows, or a 400
+    )
+    end_of_results: Literal["empty_page", "no_cursor"] = (
+        "empty_page"  # "no_cursor": the last page carries none
+    )
     read_lag: float = 0.0  # seconds by which queries lag behind writes
     queries_per_minute: int | None = None  # for the whole organisation; 429 above it
     minute: float = 60.0  # seconds in that minute, for tests with little time

@@ -33,16 +33,9 @@ _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
 _COMPARISONS = {"=": "eq", "!=": "ne", "<>": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
 _UNITS = frozenset({"second", "minute", "hour", "day", "week", "month", "year"})
 _CONSTANTS = {"true": True, "false": False, "null": None}
-_RESERVED = frozenset({"and", "or", "not", "is", "null", "includes", "contains", "in", "like", "ilike", "between"}) | {
-    "as",
-    "asc",
-    "desc",
-    "from",
-    "where",
-    "order",
-    "limit",
-    "offset",
-}
+_RESERVED = frozenset(
+    {"and", "or", "not", "is", "null", "includes", "contains", "in", "like", "ilike", "between"}
+) | {"as", "asc", "desc", "from", "where", "order", "limit", "offset"}
 
 
 def tokenize(text: str, *, escapes: bool) -> list[Token]:
@@ -77,7 +70,11 @@ def parse_query(text: str, *, escapes: bool = False) -> Ast:
     parser = Parser(tokenize(text, escapes=escapes))
     if parser.peek_word() == "with":
         raise BtqlError("WITH is not supported by the local server")
-    return parser.sql() if parser.peek_word() == "select" and not parser.is_clause() else parser.clauses()
+    return (
+        parser.sql()
+        if parser.peek_word() == "select" and not parser.is_clause()
+        else parser.clauses()
+    )
 
 
 def parse_expression(text: str, *, escapes: bool = False) -> Ast:
@@ -178,7 +175,11 @@ class Parser:
         source = self._primary()
         if source.get("op") != "function":
             raise BtqlError("from: expected project_logs('<project id>')")
-        if self._peek().kind == "word" and self._peek().value.lower() in {"spans", "traces", "summary"}:
+        if self._peek().kind == "word" and self._peek().value.lower() in {
+            "spans",
+            "traces",
+            "summary",
+        }:
             source["shape"] = self._next().value.lower()
         return source
 
@@ -233,7 +234,10 @@ class Parser:
         if self._accept_word("between"):
             low = self._sum()
             self._expect_word("and")
-            bounds = [{"op": "ge", "left": left, "right": low}, {"op": "le", "left": left, "right": self._sum()}]
+            bounds = [
+                {"op": "ge", "left": left, "right": low},
+                {"op": "le", "left": left, "right": self._sum()},
+            ]
             return {"op": "and", "left": bounds[0], "right": bounds[1]}
         return None
 

@@ -28,7 +28,9 @@ class RemoteBraintrust:
         self._call("DELETE", route)
 
     def _call(self, method: str, route: str, **how: Any) -> Any:  # noqa: ANN401 - as requests has it
-        response = self._session.request(method, f"{self.url}/_local/{route}", timeout=TIMEOUT, **how)
+        response = self._session.request(
+            method, f"{self.url}/_local/{route}", timeout=TIMEOUT, **how
+        )
         if not response.ok:
             raise ValueError(f"{method} {route}: {response.text}")
         return response.json()

@@ -20,7 +20,9 @@ from local.braintrust.merge import (
     reviewers,
 )
 
-XACT_TOP_BITS = 0x0DE1 << 48  # Braintrust's transaction ids: these bits, then seconds, then a counter of 16 bits
+XACT_TOP_BITS = (
+    0x0DE1 << 48
+)  # Braintrust's transaction ids: these bits, then seconds, then a counter of 16 bits
 
 
 class Version(NamedTuple):
@@ -86,18 +88,29 @@ class Log:
         return known[-1].row if known else None
 
     def as_of(self, row_id: str, moment: datetime) -> Row | None:
-        return next((version.row for version in reversed(self.versions[row_id]) if version.at <= moment), None)
+        return next(
+            (version.row for version in reversed(self.versions[row_id]) if version.at <= moment),
+            None,
+        )
 
     def older(self, row_id: str) -> Row:
         """Return an outdated version of a row: the one before, or else itself with a lower transaction id."""
         *_, row = (version.row for version in self.versions[row_id][:-1] or self.versions[row_id])
         current = self.versions[row_id][-1].row or {}
-        return row if row and row is not current else {**current, "_xact_id": str(int(current["_xact_id"]) - 1)}
+        return (
+            row
+            if row and row is not current
+            else {**current, "_xact_id": str(int(current["_xact_id"]) - 1)}
+        )
 
     def below(self, pagination_key: str | None, as_of: datetime | None = None) -> Iterator[Row]:
         """Yield the rows before a pagination key, newest first; all of them without a key."""
         self._sort()
-        start = len(self._order) if pagination_key is None else bisect_left(self._order, (pagination_key, ""))
+        start = (
+            len(self._order)
+            if pagination_key is None
+            else bisect_left(self._order, (pagination_key, ""))
+        )
         for index in range(start - 1, -1, -1):
             row_id = self._order[index][1]
             row = self.versions[row_id][-1].row if as_of is None else self.as_of(row_id, as_of)
@@ -135,7 +148,9 @@ class Store:
 
     # The organisation
 
-    def add_user(self, email: str | None = None, *, user_id: str | None = None, **fields: object) -> str:
+    def add_user(
+        self, email: str | None = None, *, user_id: str | None = None, **fields: object
+    ) -> str:
         user = {
             "id": user_id or str(uuid.uuid4()),
             "given_name": None,
@@ -217,10 +232,16 @@ class Store:
             row.update(fields)
             row["_xact_id"] = self._next_xact(at)
             row["is_root"] = fields.get("is_root", not row["span_parents"])
-            log.append(Version(now if row_id in log.versions else min(at, now), row), row_id, row["_pagination_key"])
+            log.append(
+                Version(now if row_id in log.versions else min(at, now), row),
+                row_id,
+                row["_pagination_key"],
+            )
         return row_id
 
-    def add_rows(self, count: int, *, tag: str = "review", span: timedelta = timedelta(days=5)) -> None:
+    def add_rows(
+        self, count: int, *, tag: str = "review", span: timedelta = timedelta(days=5)
+    ) -> None:
         """Plant `count` tagged rows, evenly spread over the time up to now: quick enough for 100,000."""
         with self.lock:
             log, start, step = self.logs[self.project_id], self.clock() - span, span / max(count, 1)
@@ -248,12 +269,16 @@ class Store:
         with self.lock:
             now = self.clock()
             xact = self._next_xact(now)
-            return [self._apply(event, project_id or self.project_id, now, xact) for event in events]
+            return [
+                self._apply(event, project_id or self.project_id, now, xact) for event in events
+            ]
 
     def give_feedback(self, item: Row, project_id: str) -> None:
         """Apply one feedback item: scores, expected and tags reach the row, its metadata does not."""
         with self.lock:
-            event: Row = {field: item[field] for field in ("scores", "expected", "tags") if field in item}
+            event: Row = {
+                field: item[field] for field in ("scores", "expected", "tags") if field in item
+            }
             if event and self.logs[project_id].current(item["id"]) is not None:
                 self.insert([{**event, "id": item["id"], "_is_merge": True}], project_id)
             if item.get("comment") is not None:
@@ -274,11 +299,15 @@ class Store:
             rows = self.logs[project_id].below(below, as_of)
             return list(itertools.islice((row for row in rows if matches(row)), count))
 
-    def page_before(self, project_id: str, matches: Callable[[Row], bool], count: int, key: str) -> list[Row]:
+    def page_before(
+        self, project_id: str, matches: Callable[[Row], bool], count: int, key: str
+    ) -> list[Row]:
         """Return up to `count` matching rows from just above a pagination key, as they were before."""
         with self.lock:
             log = self.logs[project_id]
-            ids = (row_id for row_id in log.from_(key) if (row := log.current(row_id)) and matches(row))
+            ids = (
+                row_id for row_id in log.from_(key) if (row := log.current(row_id)) and matches(row)
+            )
             return [log.older(row_id) for row_id in itertools.islice(ids, count)]
 
     def row_versions(self, project_id: str) -> list[Row]:
@@ -308,7 +337,9 @@ class Store:
         log.append(Version(now, row), row_id, row["_pagination_key"])
         return str(row_id)
 
-    def _changed(self, old: Row | None, event: Row, row_id: str, project_id: str, now: datetime) -> Row:
+    def _changed(
+        self, old: Row | None, event: Row, row_id: str, project_id: str, now: datetime
+    ) -> Row:
         if old is not None and event.get("_is_merge"):
             return merge_event(old, event)
         created = parse_time(event["created"]) if event.get("created") else now
@@ -363,7 +394,9 @@ class Store:
         with self.lock:
             return copy.deepcopy(self.logs[project_id or self.project_id].versions.get(row_id, []))
 
-    def assignment_history(self, row_id: str, project_id: str | None = None) -> list[tuple[str, ...]]:
+    def assignment_history(
+        self, row_id: str, project_id: str | None = None
+    ) -> list[tuple[str, ...]]:
         """Return the successive reviewers of a row, changes only: `[(), ("ana",)]` for one assigned once."""
         with self.lock:
             versions = self.logs[project_id or self.project_id].versions.get(row_id, [])

@@ -33,7 +33,9 @@ SHOWN: dict[str, tuple[str, ...]] = {
 
 
 parser = argparse.ArgumentParser(prog="python -m local.demo", description=__doc__)
-parser.add_argument("--undo", metavar="RUN_ID", help="take back what this run against a real Braintrust assigned")
+parser.add_argument(
+    "--undo", metavar="RUN_ID", help="take back what this run against a real Braintrust assigned"
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -59,8 +61,13 @@ def main(arguments: list[str] | None = None) -> int:
         NAMES.parent.mkdir(exist_ok=True)
         NAMES.write_text(json.dumps(people), "utf-8")
         aws.prepare(braintrust.api_key, ", ".join(person.email for person in TEAM))
-        screen.say("The review assigner on this machine: nothing leaves it, nothing has to be set up.", "bold")
-        screen.line("Braintrust", f"{braintrust.url}  local stand-in, project {braintrust.project_id}")
+        screen.say(
+            "The review assigner on this machine: nothing leaves it, nothing has to be set up.",
+            "bold",
+        )
+        screen.line(
+            "Braintrust", f"{braintrust.url}  local stand-in, project {braintrust.project_id}"
+        )
         screen.line("AWS", f"{aws.url}  moto: bucket, secret, parameter")
         screen.line("Reviewers", f"{', '.join(people.values())}  ({REVIEWERS})")
         run_ids = hours.play(screen, braintrust, aws, people, LOGS / "hours.jsonl")
@@ -83,7 +90,8 @@ def show_audit(screen: Screen, run_ids: list[str]) -> None:
     screen.say(f"What the runs wrote to s3://{BUCKET}/audit/, and from the newest of each kind:")
     for kind, fields in SHOWN.items():
         paths = sorted(
-            (AUDIT / "audit" / kind).rglob("*.json*"), key=lambda path: order.get(path.name.partition(".")[0], -1)
+            (AUDIT / "audit" / kind).rglob("*.json*"),
+            key=lambda path: order.get(path.name.partition(".")[0], -1),
         )
         text = paths[-1].read_text("utf-8")
         newest = json.loads(text.splitlines()[0] if paths[-1].suffix == ".jsonl" else text)

@@ -21,7 +21,10 @@ def needs_reviewer(row: Row, tag: str, since: str) -> bool:
 
 
 def wrong_rows(
-    before: Mapping[str, Row], after: Mapping[str, Row], needy: Collection[str], reviewers: Collection[str]
+    before: Mapping[str, Row],
+    after: Mapping[str, Row],
+    needy: Collection[str],
+    reviewers: Collection[str],
 ) -> list[str]:
     """Ids of rows that are not what one run must make of them: one reviewer where one was needed, else untouched."""
     wrong = [row_id for row_id in after if row_id not in before]

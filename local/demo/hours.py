@@ -52,7 +52,9 @@ class Ran(NamedTuple):
     wrong: list[str]
 
 
-def play(screen: Screen, braintrust: LocalBraintrust, aws: LocalAws, people: Mapping[str, str], log: Path) -> list[str]:
+def play(
+    screen: Screen, braintrust: LocalBraintrust, aws: LocalAws, people: Mapping[str, str], log: Path
+) -> list[str]:
     """The ids of the runs, in order. `people`: names by user id."""
     client = Braintrust(api_key=braintrust.api_key, base_url=braintrust.url)
     traffic = Traffic(1, list(people))
@@ -67,10 +69,14 @@ def play(screen: Screen, braintrust: LocalBraintrust, aws: LocalAws, people: Map
         log,
     )
     screen.head("1. A few hours")
-    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=STEPS[-1].hour)
+    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(
+        hours=STEPS[-1].hour
+    )
     set_clock(braintrust, start)
     events = traffic.past(BACKLOG, start, days=9)
-    for first in screen.progress(range(0, len(events), 250), "Logging nine days of a support assistant's rows"):
+    for first in screen.progress(
+        range(0, len(events), 250), "Logging nine days of a support assistant's rows"
+    ):
         send(client, braintrust.project_id, events[first : first + 250])
     tagged = sum(TAG in event.get("tags", ()) for event in events)
     screen.say(
@@ -108,7 +114,11 @@ def all_rows(braintrust: LocalBraintrust) -> dict[str, Row]:
 
 
 def compare(
-    step: Step, result: dict[str, Any], before: dict[str, Row], after: dict[str, Row], people: Mapping[str, str]
+    step: Step,
+    result: dict[str, Any],
+    before: dict[str, Row],
+    after: dict[str, Row],
+    people: Mapping[str, str],
 ) -> list[str]:
     """The ids of the rows that the run left otherwise than it must: see `wrong_rows`."""
     needy = [row for row in before.values() if needs_reviewer(row, TAG, result["window"]["from"])]
@@ -118,7 +128,14 @@ def compare(
 
 
 def show(screen: Screen, ran: list[Ran], people: Mapping[str, str]) -> None:
-    fields = ("fetched", "already_assigned", "already_reviewed", "unassigned", "assigned", "deferred")
+    fields = (
+        "fetched",
+        "already_assigned",
+        "already_reviewed",
+        "unassigned",
+        "assigned",
+        "deferred",
+    )
     screen.table(
         ("Hour", "Called", "Status", *(header(field) for field in fields), "ms"),
         (
@@ -135,9 +152,13 @@ def show(screen: Screen, ran: list[Ran], people: Mapping[str, str]) -> None:
     )
     for step in STEPS:
         if "*" in step.called:
-            screen.say(f"{step.called.removeprefix('by hand'):<3}with the event {json.dumps(step.event)}")
+            screen.say(
+                f"{step.called.removeprefix('by hand'):<3}with the event {json.dumps(step.event)}"
+            )
     screen.say()
-    screen.say("Rows each reviewer was given, run by run (the dry run only says what it would give):")
+    screen.say(
+        "Rows each reviewer was given, run by run (the dry run only says what it would give):"
+    )
     given: Counter[str] = Counter()
     for run in ran:
         given.update({} if run.result["dry_run"] else run.result["per_reviewer"])
@@ -168,5 +189,10 @@ def show_checks(screen: Screen, braintrust: LocalBraintrust, ran: list[Ran]) -> 
         f"all {assigned:,} rows that needed a reviewer have exactly one, none has ever had two",
         ok=not left and not braintrust.store.contested(),
     )
-    spans = [max(run.result["per_reviewer"].values()) - min(run.result["per_reviewer"].values()) for run in ran]
-    screen.check("in each run nobody was given more than one row more than anybody else", ok=max(spans) <= 1)
+    spans = [
+        max(run.result["per_reviewer"].values()) - min(run.result["per_reviewer"].values())
+        for run in ran
+    ]
+    screen.check(
+        "in each run nobody was given more than one row more than anybody else", ok=max(spans) <= 1
+    )

@@ -47,7 +47,9 @@ def main(screen: Screen, undo: str | None = None) -> int:
             settings = load_settings(variables)
             reach(settings.braintrust_api_url)
             announce(screen, settings, undo)
-            with screen.console.status("Reading the rows; each page of 1,000 takes a second or so ..."):
+            with screen.console.status(
+                "Reading the rows; each page of 1,000 takes a second or so ..."
+            ):
                 result = Function(variables, LOG).invoke({"undo": undo} if undo else {})
         except (AssignerError, UnreachableError) as error:
             screen.say(f"error: {in_words(error)}", "red")
@@ -97,7 +99,10 @@ def announce(screen: Screen, settings: Settings, undo: str | None) -> None:
             + ("DRY_RUN=false would undo" if undo else "DRY_RUN=false would assign"),
         )
     elif undo:
-        screen.line("DRY_RUN=false", "what this run assigned IS taken back, as far as nobody has changed it since")
+        screen.line(
+            "DRY_RUN=false",
+            "what this run assigned IS taken back, as far as nobody has changed it since",
+        )
     else:
         screen.fact(
             "DRY_RUN=false",
@@ -109,7 +114,9 @@ def announce(screen: Screen, settings: Settings, undo: str | None) -> None:
 
 def names(settings: Settings, api_key: str) -> dict[str, str]:
     """Names by user id, as far as the key may see them."""
-    client = Braintrust(api_key=api_key, base_url=settings.braintrust_api_url, max_retries=0, timeout=20)
+    client = Braintrust(
+        api_key=api_key, base_url=settings.braintrust_api_url, max_retries=0, timeout=20
+    )
     try:
         users = list(client.users.list(limit=1000))
     except BraintrustError:
@@ -136,7 +143,8 @@ def show(screen: Screen, result: dict[str, Any], known: dict[str, str]) -> None:
                 "left_alone",
                 "undone",
             )
-            if field in result and not (dry and field in {"assigned", "failed", "deferred", "undone"})
+            if field in result
+            and not (dry and field in {"assigned", "failed", "deferred", "undone"})
         ),
     )
     screen.say()
@@ -154,7 +162,10 @@ def show(screen: Screen, result: dict[str, Any], known: dict[str, str]) -> None:
         assignments = json.loads(path.read_text("utf-8"))["assignments"]
         screen.say()
         for item in assignments[:SHOWN]:
-            screen.line("row", f"{item['row_id']}  to  {known.get(item['reviewer_id'], item['reviewer_id'])}")
+            screen.line(
+                "row",
+                f"{item['row_id']}  to  {known.get(item['reviewer_id'], item['reviewer_id'])}",
+            )
         if len(assignments) > SHOWN:
             screen.line("", f"... and {len(assignments) - SHOWN:,} more, oldest first")
         screen.whole("Whole plan", str(path))

@@ -35,7 +35,9 @@ AWAY = range(2, 4)  # days that Ben is not there: Wednesday and Thursday
 class Week:
     """One project of its own over a simulated week."""
 
-    def __init__(self, braintrust: LocalBraintrust, aws: LocalAws, people: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, braintrust: LocalBraintrust, aws: LocalAws, people: Mapping[str, str], log: Path
+    ) -> None:
         self.braintrust = braintrust
         self.people = people
         self.project = braintrust.store.add_project("A week")
@@ -45,14 +47,23 @@ class Week:
         self.monday = today - timedelta(days=7 + today.weekday())
         self.roster = [
             {"email": ANA.email},
-            {"email": BEN.email, "away": [{"from": self.date(AWAY.start), "until": self.date(AWAY.stop)}]},
+            {
+                "email": BEN.email,
+                "away": [{"from": self.date(AWAY.start), "until": self.date(AWAY.stop)}],
+            },
             {"email": CHEN.email, "weight": HALF},
             {"email": DANA.email, "max_open": CAP},
             {"email": EMIL.email},
         ]
         aws.set_reviewers(json.dumps(self.roster))
         self.function = Function(
-            {"PROJECT_ID": self.project, "TAG": TAG, "BRAINTRUST_API_URL": braintrust.url, **aws.variables}, log
+            {
+                "PROJECT_ID": self.project,
+                "TAG": TAG,
+                "BRAINTRUST_API_URL": braintrust.url,
+                **aws.variables,
+            },
+            log,
         )
         self.given = [Counter[str]() for _ in ARRIVALS]
         """Rows given, by day and user id."""
@@ -85,7 +96,11 @@ class Week:
             self.most_open[user_id] = max(self.most_open[user_id], len(rows))
             done = rows[:PACE] if self.people[user_id] == DANA.name else rows
             verdict = {LISTS: {DEFAULT: {"status": "APPROVED"}}}
-            send(self.client, self.project, [{"id": row, "_is_merge": True, "metadata": verdict} for row in done])
+            send(
+                self.client,
+                self.project,
+                [{"id": row, "_is_merge": True, "metadata": verdict} for row in done],
+            )
 
     @property
     def totals(self) -> Counter[str]:
@@ -93,12 +108,19 @@ class Week:
 
 
 def play(
-    screen: Screen, braintrust: LocalBraintrust, aws: LocalAws, people: Mapping[str, str], log: Path, audit: Path
+    screen: Screen,
+    braintrust: LocalBraintrust,
+    aws: LocalAws,
+    people: Mapping[str, str],
+    log: Path,
+    audit: Path,
 ) -> None:
     """`people`: names by user id; `audit`: where the copy of the bucket goes."""
     week = Week(braintrust, aws, people, log)
     screen.head("2. A week")
-    screen.say("The same five people on a simulated clock, a run every other hour. The reviewers parameter now says:")
+    screen.say(
+        "The same five people on a simulated clock, a run every other hour. The reviewers parameter now says:"
+    )
     for entry in week.roster:
         screen.say("  " + json.dumps(entry))
     screen.say()
@@ -111,23 +133,40 @@ def play(
 
 
 def show(screen: Screen, week: Week) -> None:
-    notes = {BEN.name: "away Wed, Thu", CHEN.name: "weight 0.5", DANA.name: f"max_open {CAP}, reviews {PACE} a day"}
+    notes = {
+        BEN.name: "away Wed, Thu",
+        CHEN.name: "weight 0.5",
+        DANA.name: f"max_open {CAP}, reviews {PACE} a day",
+    }
     weights = {CHEN.name: HALF}
     days = [f"{week.monday + timedelta(days=day):%a}" for day in range(len(ARRIVALS))]
     table = []
     for user_id, name in week.people.items():
-        by_day = ["-" if name == BEN.name and day in AWAY else week.given[day][user_id] for day in range(len(days))]
+        by_day = [
+            "-" if name == BEN.name and day in AWAY else week.given[day][user_id]
+            for day in range(len(days))
+        ]
         total = week.totals[user_id]
-        table.append((name, notes.get(name, ""), *by_day, total, f"{total / weights.get(name, 1):.0f}"))
+        table.append(
+            (name, notes.get(name, ""), *by_day, total, f"{total / weights.get(name, 1):.0f}")
+        )
     screen.table(("Rows given", "", *days, "Sum", "Per weight"), table, left=2)
 
 
 def show_why(screen: Screen, week: Week, audit: Path) -> None:
     """Why three of them got what they got in the plan of a run on the day that Ben left."""
-    run = next(run for run in week.runs if f"{run['window']['to']:.10}" == week.date(AWAY.start) and run["assigned"])
-    plan = json.loads((audit / run["audit"]["plan"].removeprefix(f"s3://{BUCKET}/")).read_text("utf-8"))
+    run = next(
+        run
+        for run in week.runs
+        if f"{run['window']['to']:.10}" == week.date(AWAY.start) and run["assigned"]
+    )
+    plan = json.loads(
+        (audit / run["audit"]["plan"].removeprefix(f"s3://{BUCKET}/")).read_text("utf-8")
+    )
     screen.say()
-    screen.say(f"Each plan says why everybody got what they got, that of {run['window']['to']:.16}Z for instance:")
+    screen.say(
+        f"Each plan says why everybody got what they got, that of {run['window']['to']:.16}Z for instance:"
+    )
     for why in plan["reviewers"]:
         name = week.people[why["reviewer_id"]]
         screen.fact(
@@ -152,7 +191,10 @@ def show_checks(screen: Screen, week: Week) -> None:
         ok=all(len((row["metadata"] or {}).get(ASSIGNMENTS, ())) == (row in tagged) for row in rows)
         and not week.braintrust.store.contested(week.project),
     )
-    screen.check(f"{BEN.given_name} got nothing while away", ok=not any(week.given[day][ids[BEN.name]] for day in AWAY))
+    screen.check(
+        f"{BEN.given_name} got nothing while away",
+        ok=not any(week.given[day][ids[BEN.name]] for day in AWAY),
+    )
     screen.check(
         f"{DANA.given_name} never had more than {CAP} rows open (most: {week.most_open[ids[DANA.name]]})",
         ok=week.most_open[ids[DANA.name]] <= CAP,

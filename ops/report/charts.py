@@ -50,7 +50,10 @@ def steps(
     top = nice(max((value for _, value in points), default=0))
     span = (end - begin) / timedelta(seconds=1)
     placed = [
-        (LEFT + PLOT_WIDTH * ((at - begin) / timedelta(seconds=1)) / span, TOP + PLOT_HEIGHT * (1 - value / top))
+        (
+            LEFT + PLOT_WIDTH * ((at - begin) / timedelta(seconds=1)) / span,
+            TOP + PLOT_HEIGHT * (1 - value / top),
+        )
         for at, value in points
     ]
     line = "".join(f"V{y:.1f}H{x_next:.1f}" for (_, y), (x_next, _) in pairwise(placed))
@@ -62,7 +65,14 @@ def steps(
         marks.append(tag("path", d=f"{path}V{floor}H{x:.1f}Z", class_="area"))
         marks.append(tag("path", d=path, class_="line"))
         marks += [
-            tag("circle", tag("title", f"{at:%d %b %H:%M}: {say(value)}"), cx=px, cy=py, r=5, class_="touch")
+            tag(
+                "circle",
+                tag("title", f"{at:%d %b %H:%M}: {say(value)}"),
+                cx=px,
+                cy=py,
+                r=5,
+                class_="touch",
+            )
             for (at, value), (px, py) in zip(points, placed, strict=True)
         ]
         marks.append(tag("circle", cx=x_last, cy=y_last, r=4, class_="mark"))
@@ -97,7 +107,9 @@ def spark(label: str, values: Sequence[float], top: float) -> Html:
 
 
 def frame(label: str, *parts: object) -> Html:
-    return tag("svg", parts, viewBox=f"0 0 {WIDTH} {HEIGHT}", class_="chart", role="img", aria_label=label)
+    return tag(
+        "svg", parts, viewBox=f"0 0 {WIDTH} {HEIGHT}", class_="chart", role="img", aria_label=label
+    )
 
 
 def grid(top: float) -> list[Html]:

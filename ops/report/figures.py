@@ -12,7 +12,9 @@ MOST_BINS = 62  # columns in a chart; with more days, a column is a week or more
 LEAST_DAYS = 7
 MOST_LOOKED_INTO = 200  # runs whose assignments are read, for undos and failures each
 LATE, OLD = timedelta(hours=3), timedelta(hours=24)  # the alarms' own default thresholds
-RECENT = timedelta(minutes=20)  # a plan younger than this may belong to a run that is still going on
+RECENT = timedelta(
+    minutes=20
+)  # a plan younger than this may belong to a run that is still going on
 Lines = Callable[[Run], Iterable[Line]]
 
 
@@ -105,7 +107,9 @@ def _taken_back(runs: Sequence[Run], lines: Lines) -> dict[str, Counter[str]]:
     found: dict[str, Counter[str]] = defaultdict(Counter)
     undos = [run for run in runs if run.kind == "undo" and run.counts.get("undone")]
     for undo in undos[-MOST_LOOKED_INTO:]:
-        found[undo.undoes].update(line.reviewer_id for line in lines(undo) if line.status == "undone")
+        found[undo.undoes].update(
+            line.reviewer_id for line in lines(undo) if line.status == "undone"
+        )
     return found
 
 
@@ -114,10 +118,14 @@ def _failures(runs: Sequence[Run], lines: Lines) -> list[Failure]:
     found = []
     for run in islice(failed, MOST_LOOKED_INTO):
         reasons = Counter(
-            (line.status, line.error[:300]) for line in lines(run) if line.status in {"failed", "unknown"}
+            (line.status, line.error[:300])
+            for line in lines(run)
+            if line.status in {"failed", "unknown"}
         )
         if not reasons:
-            reasons[("failed", "what became of its rows could not be recorded")] = run.counts["failed"]
+            reasons[("failed", "what became of its rows could not be recorded")] = run.counts[
+                "failed"
+            ]
         found += [Failure(run, *reason, rows) for reason, rows in reasons.most_common()]
     return found
 
@@ -136,13 +144,17 @@ def needs_a_look(figures: Figures, now: datetime) -> list[str]:
 def _about_the_last(last: Run, now: datetime) -> list[str]:
     said = []
     if now - last.at > LATE:
-        said.append(f"The newest run is {span(now - last.at)} old: see whether the schedule and the function are well.")
+        said.append(
+            f"The newest run is {span(now - last.at)} old: see whether the schedule and the function are well."
+        )
     if last.status in {"failed", "incomplete"}:
         said.append(f"The newest run says {last.status}: {last.left:,} rows wait for the next one.")
     if last.oldest_waiting > OLD:
         said.append(f"The oldest waiting row has waited for {span(last.oldest_waiting)}.")
     if last.counts.get("unknown_reviewers"):
-        said.append(f"{last.counts['unknown_reviewers']} reviewers on the list are unknown to the organisation.")
+        said.append(
+            f"{last.counts['unknown_reviewers']} reviewers on the list are unknown to the organisation."
+        )
     return said
 
 
@@ -152,7 +164,9 @@ def _nothing_but_dry(figures: Figures) -> list[str]:
         return ["No run has handed anything out in this period."]
     people = sum(rows > 0 for rows in dry[-1].per_reviewer.values())
     would = f"{sum(dry[-1].per_reviewer.values()):,} rows to {people} people"
-    return [f"Only dry runs in this period: nothing was handed out. The newest would have given {would}."]
+    return [
+        f"Only dry runs in this period: nothing was handed out. The newest would have given {would}."
+    ]
 
 
 def _unfinished(figures: Figures, now: datetime) -> list[str]:
@@ -170,7 +184,9 @@ def _unfinished(figures: Figures, now: datetime) -> list[str]:
 
 
 def _cut(records: Records) -> list[str]:
-    return [f"{records.cut:,} older records are left out: ask for fewer days."] if records.cut else []
+    return (
+        [f"{records.cut:,} older records are left out: ask for fewer days."] if records.cut else []
+    )
 
 
 def span(length: timedelta) -> str:

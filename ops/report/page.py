@@ -25,16 +25,40 @@ from ops.report.markup import Html, join, tag
 OUT = Path(".local/report.html")
 STYLE = Path(__file__).with_name("report.css")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # whatever gets into the page: it loads and runs nothing
-MOST_PROJECTS, MOST_REVIEWERS, MOST_RUNS, MOST_FAILURES, MOST_WARNINGS, LONGEST = 6, 40, 24, 20, 3, 300
-COLOURS = {"failed": "bad", "incomplete": "warn", "assigned": "good", "nothing_to_assign": "good", "undone": "good"}
+MOST_PROJECTS, MOST_REVIEWERS, MOST_RUNS, MOST_FAILURES, MOST_WARNINGS, LONGEST = (
+    6,
+    40,
+    24,
+    20,
+    3,
+    300,
+)
+COLOURS = {
+    "failed": "bad",
+    "incomplete": "warn",
+    "assigned": "good",
+    "nothing_to_assign": "good",
+    "undone": "good",
+}
 Names = Mapping[str, str]
 
-parser = argparse.ArgumentParser(prog="python -m ops.report", description="One HTML page from an audit.")
+parser = argparse.ArgumentParser(
+    prog="python -m ops.report", description="One HTML page from an audit."
+)
 add_arguments(parser)
-parser.add_argument("--days", type=int, default=30, metavar="N", help="the last N days, today included (30)")
-parser.add_argument("-o", "--out", type=Path, default=OUT, metavar="FILE", help=f"where the page goes ({OUT})")
+parser.add_argument(
+    "--days", type=int, default=30, metavar="N", help="the last N days, today included (30)"
+)
+parser.add_argument(
+    "-o", "--out", type=Path, default=OUT, metavar="FILE", help=f"where the page goes ({OUT})"
+)
 parser.add_argument("--project", help="this project only; without it, those with the newest runs")
-parser.add_argument("--names", type=Path, metavar="FILE", help='a JSON object that names people: {"<user id>": "Ana"}')
+parser.add_argument(
+    "--names",
+    type=Path,
+    metavar="FILE",
+    help='a JSON object that names people: {"<user id>": "Ana"}',
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,15 +84,21 @@ def read_names(file: Path | None) -> Names:
     try:
         return {str(who): shown(name) for who, name in json.loads(file.read_text("utf-8")).items()}
     except (OSError, ValueError, AttributeError) as error:
-        raise AuditUnreadableError(f'{file} is not a JSON object such as {{"<user id>": "Ana"}}: {error}') from error
+        raise AuditUnreadableError(
+            f'{file} is not a JSON object such as {{"<user id>": "Ana"}}: {error}'
+        ) from error
 
 
-def report(place: Place, now: datetime, days: int, names: Names | None = None, project: str | None = None) -> str:
+def report(
+    place: Place, now: datetime, days: int, names: Names | None = None, project: str | None = None
+) -> str:
     """The page about the last days of the audit at `place`."""
     since = now.date() - timedelta(days=days - 1)
     start = datetime(since.year, since.month, since.day, tzinfo=UTC)
     all_figures = [
-        work_out(name, read_records(place, name, start), lambda run: read_lines(place, run), since, now)
+        work_out(
+            name, read_records(place, name, start), lambda run: read_lines(place, run), since, now
+        )
         for name in ([project] if project else projects(place))
     ]
     all_figures.sort(key=lambda figures: [run.order for run in figures.runs[-1:]], reverse=True)
@@ -96,7 +126,10 @@ def page(all_figures: Sequence[Figures], address: str, now: datetime, names: Nam
         ),
         tag(
             "main",
-            [section(figures, now, names, several=several) for figures in all_figures[:MOST_PROJECTS]],
+            [
+                section(figures, now, names, several=several)
+                for figures in all_figures[:MOST_PROJECTS]
+            ],
             left_out and tag("p", "Not shown (--project shows one): ", ", ".join(left_out[:50])),
         ),
     )
@@ -107,7 +140,9 @@ def section(figures: Figures, now: datetime, names: Names, *, several: bool) -> 
     """Everything about one project."""
     return tag(
         "section",
-        tag("h2", "Project ", tag("span", shown(figures.project), class_="id")) if several else None,
+        tag("h2", "Project ", tag("span", shown(figures.project), class_="id"))
+        if several
+        else None,
         attention(figures, now),
         tiles(figures, now),
         reviewers(figures, names),
@@ -122,7 +157,12 @@ def attention(figures: Figures, now: datetime) -> Html:
     sentences = needs_a_look(figures, now)
     if not sentences:
         return tag("p", "Nothing needs a look: the newest run ended well.", class_="card fine")
-    return tag("div", tag("h3", "Needs a look"), tag("ul", [tag("li", text) for text in sentences]), class_="card look")
+    return tag(
+        "div",
+        tag("h3", "Needs a look"),
+        tag("ul", [tag("li", text) for text in sentences]),
+        class_="card look",
+    )
 
 
 def tiles(figures: Figures, now: datetime) -> Html:
@@ -131,13 +171,23 @@ def tiles(figures: Figures, now: datetime) -> Html:
     dry, undos = (sum(run.kind == kind for run in figures.runs) for kind in ("dry run", "undo"))
     failed = sum(failure.rows for failure in figures.failures)
     taken = sum(figures.taken_back.values())
-    period = f"rows since {day(figures.bins[0])}" + (f"; {taken:,} more were taken back" if taken else "")
+    period = f"rows since {day(figures.bins[0])}" + (
+        f"; {taken:,} more were taken back" if taken else ""
+    )
     shown_tiles = [
         ("Handed out", f"{figures.given:,}", period),
         ("Waiting now", f"{last.left:,}" if last else "-", "rows without a reviewer"),
-        ("Oldest of them", span(last.oldest_waiting) if last and last.left else "-", "since it was logged"),
+        (
+            "Oldest of them",
+            span(last.oldest_waiting) if last and last.left else "-",
+            "since it was logged",
+        ),
         ("Not written", f"{failed:,}", "rows refused or not answered, each try counted"),
-        ("Spread", f"{last.spread:,.3g}" if last else "-", "rows per weight between most and fewest"),
+        (
+            "Spread",
+            f"{last.spread:,.3g}" if last else "-",
+            "rows per weight between most and fewest",
+        ),
         (
             "Newest run",
             f"{span(now - last.at)} ago" if last else "-",
@@ -147,7 +197,13 @@ def tiles(figures: Figures, now: datetime) -> Html:
     return tag(
         "dl",
         [
-            tag("div", tag("dt", name), tag("dd", value, class_="big"), tag("dd", note, class_="muted"), class_="card")
+            tag(
+                "div",
+                tag("dt", name),
+                tag("dd", value, class_="big"),
+                tag("dd", note, class_="muted"),
+                class_="card",
+            )
             for name, value, note in shown_tiles
         ],
         class_="tiles",
@@ -161,7 +217,11 @@ def reviewers(figures: Figures, names: Names) -> Html:
     column = "day" if figures.bin_days == 1 else f"{figures.bin_days} days"
 
     def line(share: Share) -> Html:
-        said = ", ".join(f"{day(at)}: {rows}" for at, rows in zip(figures.bins, share.per_bin, strict=True) if rows)
+        said = ", ".join(
+            f"{day(at)}: {rows}"
+            for at, rows in zip(figures.bins, share.per_bin, strict=True)
+            if rows
+        )
         part = f"{100 * share.rows / figures.given:.0f} %" if figures.given else "-"
         return tag(
             "tr",
@@ -171,16 +231,22 @@ def reviewers(figures: Figures, names: Names) -> Html:
             tag("td", part, class_="n"),
         )
 
-    axis = (
-        f"{day(figures.bins[0])} to {day(figures.end.date() - timedelta(days=1))}, a column a {column}; highest {top:,}"
-    )
+    axis = f"{day(figures.bins[0])} to {day(figures.end.date() - timedelta(days=1))}, a column a {column}; highest {top:,}"
     return tag(
         "div",
         tag("h3", "Rows per reviewer"),
         tag("p", "What undos took back is not counted.", class_="muted"),
-        table(("Reviewer", axis, "Rows", "Share"), map(line, figures.shares[:MOST_REVIEWERS]), numbers=2),
+        table(
+            ("Reviewer", axis, "Rows", "Share"),
+            map(line, figures.shares[:MOST_REVIEWERS]),
+            numbers=2,
+        ),
         hidden
-        and tag("p", f"and {len(hidden)} more with {sum(share.rows for share in hidden):,} rows", class_="muted"),
+        and tag(
+            "p",
+            f"and {len(hidden)} more with {sum(share.rows for share in hidden):,} rows",
+            class_="muted",
+        ),
         class_="card reviewers",
     )
 
@@ -216,7 +282,9 @@ def charts(figures: Figures) -> Html:
         chart(
             "Rows waiting",
             f"Without a reviewer when a run ended: {most(waiting, 'rows')}.{about}",
-            lambda label: steps(label, waiting, days, period, lambda value: f"{value:,.0f} rows waiting"),
+            lambda label: steps(
+                label, waiting, days, period, lambda value: f"{value:,.0f} rows waiting"
+            ),
         ),
         chart(
             "Age of the oldest waiting row",
@@ -233,7 +301,13 @@ def charts(figures: Figures) -> Html:
 
 
 def chart(title: str, caption: str, draw: Callable[[str], Html]) -> Html:
-    return tag("figure", tag("h3", title), tag("figcaption", caption), draw(f"{title}. {caption}"), class_="card")
+    return tag(
+        "figure",
+        tag("h3", title),
+        tag("figcaption", caption),
+        draw(f"{title}. {caption}"),
+        class_="card",
+    )
 
 
 def failures(figures: Figures) -> Html | None:
@@ -277,7 +351,11 @@ def last_runs(figures: Figures) -> Html:
             and tag(
                 "div",
                 tag("h3", "Earlier ones to know about"),
-                tag("p", "Dry runs, undos, what they took back, and runs that left rows behind.", class_="muted"),
+                tag(
+                    "p",
+                    "Dry runs, undos, what they took back, and runs that left rows behind.",
+                    class_="muted",
+                ),
                 run_table(odd[:MOST_RUNS], figures),
                 more,
                 class_="card",
@@ -300,7 +378,11 @@ def run_line(run: Run, figures: Figures) -> Html:
     if run.kind == "dry run":
         notes.append(
             "Dry run: would "
-            + (f"take back rows of {run.undoes}" if run.undoes else f"give {sum(run.per_reviewer.values()):,} rows")
+            + (
+                f"take back rows of {run.undoes}"
+                if run.undoes
+                else f"give {sum(run.per_reviewer.values()):,} rows"
+            )
         )
     elif run.kind == "undo":
         notes.append(f"Undo: took back {run.counts.get('undone', 0):,} rows of {run.undoes}")
@@ -309,11 +391,20 @@ def run_line(run: Run, figures: Figures) -> Html:
     notes += [clipped(warning) for warning in run.warnings[:MOST_WARNINGS]]
     if len(run.warnings) > MOST_WARNINGS:
         notes.append(f"and {len(run.warnings) - MOST_WARNINGS} more warnings")
-    counts = (run.counts.get(name) for name in ("fetched", "unassigned", "assigned", "failed", "deferred"))
+    counts = (
+        run.counts.get(name) for name in ("fetched", "unassigned", "assigned", "failed", "deferred")
+    )
     return tag(
         "tr",
         tag("td", f"{run.at:%d %b %H:%M}", class_="nowrap", title=run.run_id),
-        tag("td", tag("span", run.status[:40].replace("_", " "), class_=f"chip {COLOURS.get(run.status, '')}")),
+        tag(
+            "td",
+            tag(
+                "span",
+                run.status[:40].replace("_", " "),
+                class_=f"chip {COLOURS.get(run.status, '')}",
+            ),
+        ),
         [tag("td", "-" if count is None else f"{count:,}", class_="n") for count in counts],
         tag("td", [tag("div", note) for note in notes], class_="wide"),
         class_="dry" if run.kind == "dry run" else None,
@@ -356,10 +447,16 @@ def worst(figures: Figures, at: date) -> list[str]:
     if not runs:
         return ["-"] * 3
     age = max(run.oldest_waiting for run in runs) / timedelta(hours=1)
-    return [f"{max(run.left for run in runs):,}", f"{age:,.1f}", f"{max(run.spread for run in runs):,.3g}"]
+    return [
+        f"{max(run.left for run in runs):,}",
+        f"{age:,.1f}",
+        f"{max(run.spread for run in runs):,.3g}",
+    ]
 
 
-def table(heads: Iterable[object], lines: Iterable[Html], numbers: int = 1, number_at: int | None = None) -> Html:
+def table(
+    heads: Iterable[object], lines: Iterable[Html], numbers: int = 1, number_at: int | None = None
+) -> Html:
     """`numbers` columns from `number_at` are numbers; without it, the last ones."""
     cells = list(heads)
     first = len(cells) - numbers if number_at is None else number_at
@@ -368,14 +465,18 @@ def table(heads: Iterable[object], lines: Iterable[Html], numbers: int = 1, numb
         for number, cell in enumerate(cells)
     ]
     body = join(lines) or tag("tr", tag("td", "None.", colspan=len(cells), class_="muted"))
-    return tag("div", tag("table", tag("thead", tag("tr", head)), tag("tbody", body)), class_="scroll")
+    return tag(
+        "div", tag("table", tag("thead", tag("tr", head)), tag("tbody", body)), class_="scroll"
+    )
 
 
 def person(reviewer: str, names: Names) -> Html:
     """The name, or the beginning of the id; the whole id on hovering."""
     if reviewer in names:
         return tag("span", clipped(names[reviewer]), title=reviewer)
-    return tag("span", reviewer[:8] + ("…" if len(reviewer) > 8 else ""), class_="id", title=reviewer)
+    return tag(
+        "span", reviewer[:8] + ("…" if len(reviewer) > 8 else ""), class_="id", title=reviewer
+    )
 
 
 def clipped(text: str) -> str:

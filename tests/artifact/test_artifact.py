@@ -34,11 +34,18 @@ def test_holds_the_code_and_the_locked_requirements_and_nothing_else(artifact):
     modules = {"six.py", "typing_extensions.py"}
     packages = {path.name for path in artifact.iterdir()} - ours - modules - {"__pycache__"}
     infos = {name for name in packages if name.endswith(".dist-info")}
-    assert {tuple(name.removesuffix(".dist-info").replace("_", "-").rsplit("-", 1)) for name in infos} == {
-        tuple(requirement.split("==")) for requirement in locked()
-    }
+    assert {
+        tuple(name.removesuffix(".dist-info").replace("_", "-").rsplit("-", 1)) for name in infos
+    } == {tuple(requirement.split("==")) for requirement in locked()}
     assert packages - infos == {
-        *("aws_lambda_powertools", "boto3", "botocore", "certifi", "charset_normalizer", "dateutil"),
+        *(
+            "aws_lambda_powertools",
+            "boto3",
+            "botocore",
+            "certifi",
+            "charset_normalizer",
+            "dateutil",
+        ),
         *("idna", "jmespath", "requests", "s3transfer", "urllib3"),
     }
     code = {path.relative_to(artifact / "lib") for path in (artifact / "lib").rglob("*.py")}
@@ -90,18 +97,28 @@ def busy_world(aws_url):
         planted = [fields for count, fields in kinds for _ in range(count)]
         random.Random(2).shuffle(planted)  # noqa: S311 - a mixture that is the same every time
         for number, special in enumerate(planted):
-            fields = {"tags": [TAG], "metadata": {"number": number, "nested": {"as": ["it", "was"]}}} | special
+            fields = {
+                "tags": [TAG],
+                "metadata": {"number": number, "nested": {"as": ["it", "was"]}},
+            } | special
             created = now - timedelta(days=fields.pop("days_ago", 0), seconds=60 + number)
-            braintrust.store.add_row(created=created, input=f"question {number}", scores={"Factuality": 0.5}, **fields)
+            braintrust.store.add_row(
+                created=created, input=f"question {number}", scores={"Factuality": 0.5}, **fields
+            )
         yield world
 
 
 def content(world):
     """Every row by id, without the stamp that each write leaves."""
-    return {row["id"]: {k: v for k, v in row.items() if k != "_xact_id"} for row in world.braintrust.store.rows()}
+    return {
+        row["id"]: {k: v for k, v in row.items() if k != "_xact_id"}
+        for row in world.braintrust.store.rows()
+    }
 
 
-def test_hands_out_two_thousand_rows_evenly_and_touches_nothing_else(artifact, busy_world, tmp_path):
+def test_hands_out_two_thousand_rows_evenly_and_touches_nothing_else(
+    artifact, busy_world, tmp_path
+):
     if not RIE.exists():
         pytest.fail("there is no emulator: make .venv/bin/aws-lambda-rie")
     world, before = busy_world, content(busy_world)
@@ -122,7 +139,8 @@ def test_hands_out_two_thousand_rows_evenly_and_touches_nothing_else(artifact, b
 
     assert result["status"] == "assigned", result
     counts = {
-        name: result[name] for name in ("fetched", "already_assigned", "already_reviewed", "unassigned", "assigned")
+        name: result[name]
+        for name in ("fetched", "already_assigned", "already_reviewed", "unassigned", "assigned")
     }
     assert counts == {
         "fetched": 2603,
@@ -140,14 +158,23 @@ def test_hands_out_two_thousand_rows_evenly_and_touches_nothing_else(artifact, b
 
     expected = before | {
         row_id: before[row_id]
-        | {"metadata": before[row_id]["metadata"] | {ASSIGNMENTS: [*given[row_id]], REVIEW_LISTS: PENDING}}
+        | {
+            "metadata": before[row_id]["metadata"]
+            | {ASSIGNMENTS: [*given[row_id]], REVIEW_LISTS: PENDING}
+        }
         for row_id in due
     }
     assert content(world) == expected
     assert all(len(world.braintrust.store.assignment_history(row_id)) == 2 for row_id in due)
 
-    lines = {line["row_id"]: (line["reviewer_id"],) for line in world.lines(result) if line["status"] == "assigned"}
-    planned = {item["row_id"]: (item["reviewer_id"],) for item in world.records("plans")[0]["assignments"]}
+    lines = {
+        line["row_id"]: (line["reviewer_id"],)
+        for line in world.lines(result)
+        if line["status"] == "assigned"
+    }
+    planned = {
+        item["row_id"]: (item["reviewer_id"],) for item in world.records("plans")[0]["assignments"]
+    }
     assert lines == planned == given
     assert sorted(world.records("to_assign_ids")[0]) == sorted(due)
     assert result in world.records("runs")
@@ -163,7 +190,9 @@ def test_hands_out_two_thousand_rows_evenly_and_touches_nothing_else(artifact, b
     assert not [text for text in told if KEY in text or "RECOGNISE" in text]
 
 
-def test_the_deployed_functions_environment_emits_what_the_alarms_watch(artifact, busy_world, tmp_path):
+def test_the_deployed_functions_environment_emits_what_the_alarms_watch(
+    artifact, busy_world, tmp_path
+):
     """The template's variables, but for where the two servers are; every metric, namespace and dimension."""
     stack = Stack()
     (function,) = stack.of_type("AWS::Lambda::Function").values()
@@ -171,19 +200,32 @@ def test_the_deployed_functions_environment_emits_what_the_alarms_watch(artifact
     with Emulator(artifact, function["Environment"]["Variables"] | local, tmp_path) as emulator:
         emulator.invoke({})
         emulator.invoke({})  # which also says what became of the first one's plan
-    lines = [json.loads(line) for line in emulator.log.read_text().splitlines() if line.startswith("{")]
+    lines = [
+        json.loads(line) for line in emulator.log.read_text().splitlines() if line.startswith("{")
+    ]
     emitted = {
-        (directive["Namespace"], metric["Name"], tuple(dimensions), tuple(line[name] for name in dimensions))
+        (
+            directive["Namespace"],
+            metric["Name"],
+            tuple(dimensions),
+            tuple(line[name] for name in dimensions),
+        )
         for line in lines
         if "_aws" in line
         for directive in line["_aws"]["CloudWatchMetrics"]
         for dimensions in directive["Dimensions"]
         for metric in directive["Metrics"]
     }
-    assert emitted == {(telemetry.NAMESPACE, name, ("service",), ("the-stack",)) for name in telemetry.METRICS}
+    assert emitted == {
+        (telemetry.NAMESPACE, name, ("service",), ("the-stack",)) for name in telemetry.METRICS
+    }
     watched = json.dumps(list(stack.of_type("AWS::CloudWatch::Alarm").values()))
     ours = re.findall(r'"Namespace": "BraintrustReviewAssigner", "MetricName": "(\w+)"', watched)
-    assert {*ours} == {"RunSucceeded", "RowsFailed", "OldestWaitingAge"} <= {name for _, name, _, _ in emitted}
+    assert (
+        {*ours}
+        == {"RunSucceeded", "RowsFailed", "OldestWaitingAge"}
+        <= {name for _, name, _, _ in emitted}
+    )
 
 
 def test_a_wrong_key_is_said_without_the_key(artifact, busy_world, tmp_path):
@@ -191,7 +233,10 @@ def test_a_wrong_key_is_said_without_the_key(artifact, busy_world, tmp_path):
     with Emulator(artifact, busy_world.environ, tmp_path) as emulator:
         error = emulator.invoke(None)
     assert error["errorType"] == "QueryError"
-    assert "BTQL query failed (401): check that the API key is correct and has not expired" in error["errorMessage"]
+    assert (
+        "BTQL query failed (401): check that the API key is correct and has not expired"
+        in error["errorMessage"]
+    )
     assert KEY not in emulator.log.read_text() + json.dumps(error)
 
 

@@ -14,7 +14,10 @@ from tests.world import ASSIGNMENTS, REVIEW_LISTS, TAG
 def outcomes(world) -> list[tuple[str, str, bool]]:
     """Of the only run there was: row, status, whether a time is given."""
     (record,) = world.records("runs")
-    return [(line["row_id"], line["status"], line["assigned_at"] is not None) for line in world.lines(record)]
+    return [
+        (line["row_id"], line["status"], line["assigned_at"] is not None)
+        for line in world.lines(record)
+    ]
 
 
 def batches(world) -> list[int]:
@@ -93,7 +96,9 @@ def test_the_documented_helper_sends_one_batch(world):
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
-def test_never_more_inserts_are_in_flight_than_were_set_and_queries_go_one_at_a_time(world, concurrency):
+def test_never_more_inserts_are_in_flight_than_were_set_and_queries_go_one_at_a_time(
+    world, concurrency
+):
     world.settings |= {"INSERT_CONCURRENCY": str(concurrency), "BATCH_SIZE": "1"}
     world.braintrust.faults.add("insert", latency=0.05, times=None)
     world.add_users(2)
@@ -116,7 +121,9 @@ def test_a_batch_too_large_for_the_api_is_split_until_it_fits_and_never_sent_aga
 
 
 def test_bodies_beyond_the_apis_six_megabytes_are_not_even_sent(world):
-    world.braintrust.faults.add("insert", bytes_over=6_000_000, status=413, style="gateway", times=None)
+    world.braintrust.faults.add(
+        "insert", bytes_over=6_000_000, status=413, style="gateway", times=None
+    )
     world.add_users(1)
     for number in range(40):
         hour_ago = utc_now() - timedelta(hours=1)
@@ -130,11 +137,18 @@ def test_a_row_that_is_too_large_by_itself_fails_and_the_others_are_assigned(wor
     world.add_users(1)
     rows = world.add_rows(5)
     world.braintrust.faults.add(
-        "insert", row_id=rows[2], status=413, style="gateway", message="Request Too Long", times=None
+        "insert",
+        row_id=rows[2],
+        status=413,
+        style="gateway",
+        message="Request Too Long",
+        times=None,
     )
     with pytest.raises(AssignmentError, match=r"^1 of 5 planned rows"):
         world.run()
-    assert outcomes(world) == [(row, "failed" if row == rows[2] else "assigned", row != rows[2]) for row in rows]
+    assert outcomes(world) == [
+        (row, "failed" if row == rows[2] else "assigned", row != rows[2]) for row in rows
+    ]
 
 
 @pytest.mark.parametrize("refused", [[0], [4], [9], [0, 9], [3, 4], [2, 5, 7]])
@@ -142,7 +156,9 @@ def test_rows_that_are_refused_are_found_and_the_rest_is_assigned(world, refused
     ana, bo = world.add_users(2)
     rows = world.add_rows(10)
     for place in refused:
-        world.braintrust.faults.add("insert", row_id=rows[place], status=400, message="metadata: too deep", times=None)
+        world.braintrust.faults.add(
+            "insert", row_id=rows[place], status=400, message="metadata: too deep", times=None
+        )
     with pytest.raises(AssignmentError) as failed:
         world.run()
     (record,) = world.records("runs")
@@ -158,7 +174,8 @@ def test_rows_that_are_refused_are_found_and_the_rest_is_assigned(world, refused
         for place, row in enumerate(rows)
     ]
     assert [
-        (line["row_id"], line["reviewer_id"], line["status"], line["error"]) for line in world.lines(record)
+        (line["row_id"], line["reviewer_id"], line["status"], line["error"])
+        for line in world.lines(record)
     ] == expected
     taken = {row: (user,) for row, user, status, _ in expected if status == "assigned"}
     assert world.assignments() == taken
@@ -177,7 +194,9 @@ def test_a_refusal_that_every_batch_would_meet_ends_the_assigning(world, status)
     world.braintrust.faults.add("insert", status=status, after=1, times=None)
     world.add_users(2)
     rows = world.add_rows(8)
-    with pytest.raises(AssignmentError, match=rf"^2 of 8 planned rows .* insert failed \({status}\): "):
+    with pytest.raises(
+        AssignmentError, match=rf"^2 of 8 planned rows .* insert failed \({status}\): "
+    ):
         world.run()
     assert outcomes(world) == [
         *((row, "assigned", True) for row in rows[:2]),
@@ -185,18 +204,27 @@ def test_a_refusal_that_every_batch_would_meet_ends_the_assigning(world, status)
         *((row, "not_attempted", False) for row in rows[4:]),
     ]
     (record,) = world.records("runs")
-    assert [record[field] for field in ("unassigned", "assigned", "failed", "deferred")] == [8, 2, 2, 4]
+    assert [record[field] for field in ("unassigned", "assigned", "failed", "deferred")] == [
+        8,
+        2,
+        2,
+        4,
+    ]
     assert batches(world) == [2, 2]
 
 
-@pytest.mark.parametrize("fault", [{"status": 503}, {"drop": True}, {"drop": True, "applied": True}])
+@pytest.mark.parametrize(
+    "fault", [{"status": 503}, {"drop": True}, {"drop": True, "applied": True}]
+)
 def test_a_passing_fault_costs_no_row(world, fault):
     world.braintrust.faults.add("insert", **fault)
     world.add_users(1)
     rows = world.add_rows(3)
     result = world.run()
     assert (result["status"], result["assigned"]) == ("assigned", 3)
-    assert [world.braintrust.store.assignment_history(row) for row in rows] == [[(), (world.users[0],)]] * 3
+    assert [world.braintrust.store.assignment_history(row) for row in rows] == [
+        [(), (world.users[0],)]
+    ] * 3
 
 
 def test_rows_that_were_sent_without_an_answer_in_time_are_unknown_and_count_as_failed(world):
@@ -206,20 +234,18 @@ def test_rows_that_were_sent_without_an_answer_in_time_are_unknown_and_count_as_
     rows = world.add_rows(6)
     with pytest.raises(AssignmentError) as failed:
         world.run(seconds=3)
-    assert re.match(r"2 of 6 planned rows could not be written, the first because: .+", str(failed.value))
+    assert re.match(
+        r"2 of 6 planned rows could not be written, the first because: .+", str(failed.value)
+    )
     assert outcomes(world) == [
         *((row, "assigned", True) for row in rows[:2]),
         *((row, "unknown", False) for row in rows[2:4]),
         *((row, "not_attempted", False) for row in rows[4:]),
     ]
     (record,) = world.records("runs")
-    assert [record[field] for field in ("status", "unassigned", "assigned", "failed", "deferred")] == [
-        "failed",
-        6,
-        2,
-        2,
-        2,
-    ]
+    assert [
+        record[field] for field in ("status", "unassigned", "assigned", "failed", "deferred")
+    ] == ["failed", 6, 2, 2, 2]
 
 
 def test_a_refusal_after_a_try_that_may_have_landed_is_unknown_not_failed(world):

@@ -19,7 +19,9 @@ def morning(world):
     world.braintrust.store.clock.set(NOW)
     world.add_users(2)
     for number in range(3):
-        world.braintrust.store.add_row(f"row{number}", created=f"2026-11-23T06:0{number}:00Z", tags=[TAG])
+        world.braintrust.store.add_row(
+            f"row{number}", created=f"2026-11-23T06:0{number}:00Z", tags=[TAG]
+        )
     return world
 
 
@@ -152,10 +154,16 @@ def test_a_dry_run_leaves_its_record_with_the_plan_in_it_and_nothing_else(mornin
     }
 
 
-def test_the_plan_and_the_ledger_come_before_the_first_insert_and_the_record_comes_last(morning, aws):
+def test_the_plan_and_the_ledger_come_before_the_first_insert_and_the_record_comes_last(
+    morning, aws
+):
     seen = []
     aws.watch = lambda method, path: seen.append(
-        (method, path.split(morning.prefix)[-1].split("/")[0], morning.braintrust.requests.count("insert"))
+        (
+            method,
+            path.split(morning.prefix)[-1].split("/")[0],
+            morning.braintrust.requests.count("insert"),
+        )
     )
     run(morning, {"batch_size": 1})
     assert [(kind, inserts) for method, kind, inserts in seen if method == "PUT"] == [
@@ -228,7 +236,11 @@ def test_when_the_plan_cannot_be_written_nothing_is_assigned(morning, aws, refus
     aws.refuse("PUT", refused)
     with pytest.raises(AuditError) as failed:
         run(morning)
-    key = place(morning, "plans") if refused == "/plans/" else f"ledger/project_id={morning.braintrust.project_id}.json"
+    key = (
+        place(morning, "plans")
+        if refused == "/plans/"
+        else f"ledger/project_id={morning.braintrust.project_id}.json"
+    )
     assert str(failed.value) == (
         f"s3://{BUCKET}/{morning.prefix}{key} could not be written (AccessDenied): "
         f"check that AUDIT_BUCKET {BUCKET} exists and that the function may read and write it; nothing was assigned"
@@ -238,14 +250,18 @@ def test_when_the_plan_cannot_be_written_nothing_is_assigned(morning, aws, refus
 
 def test_when_the_ledger_cannot_be_read_nothing_is_assigned(morning, aws):
     aws.refuse("GET", "/ledger/")
-    with pytest.raises(AuditError, match=r"could not be read \(AccessDenied\): check that AUDIT_BUCKET"):
+    with pytest.raises(
+        AuditError, match=r"could not be read \(AccessDenied\): check that AUDIT_BUCKET"
+    ):
         run(morning)
     assert (len(morning.braintrust.requests), morning.objects()) == (0, {})
 
 
 def test_a_bucket_that_does_not_exist_is_named_and_nothing_is_assigned(morning):
     morning.settings["AUDIT_BUCKET"] = "no-such-bucket"
-    with pytest.raises(AuditError, match=r"\(NoSuchBucket\): check that AUDIT_BUCKET no-such-bucket exists"):
+    with pytest.raises(
+        AuditError, match=r"\(NoSuchBucket\): check that AUDIT_BUCKET no-such-bucket exists"
+    ):
         run(morning)
     assert morning.assignments() == {}
 
@@ -260,7 +276,9 @@ def test_a_ledger_that_makes_no_sense_is_an_error_and_nothing_is_assigned(mornin
 
 
 @pytest.mark.parametrize("refused", ["assignments", "to_assign_ids", "runs"])
-def test_when_what_happened_cannot_be_recorded_the_rest_is_and_the_message_says_so(morning, aws, refused):
+def test_when_what_happened_cannot_be_recorded_the_rest_is_and_the_message_says_so(
+    morning, aws, refused
+):
     aws.refuse("PUT", f"/{refused}/")
     with pytest.raises(AuditError) as failed:
         run(morning)
@@ -275,17 +293,27 @@ def test_when_what_happened_cannot_be_recorded_the_rest_is_and_the_message_says_
     assert {key.split("/")[0] for key in morning.objects()} == kinds
     if refused != "runs":
         name = {"assignments": "assignments", "to_assign_ids": "to_assign_ids"}[refused]
-        assert parsed(morning, "runs")["audit"].keys() == {"plan", "assignments", "to_assign_ids", "run"} - {name}
+        assert parsed(morning, "runs")["audit"].keys() == {
+            "plan",
+            "assignments",
+            "to_assign_ids",
+            "run",
+        } - {name}
 
 
 def test_rows_that_failed_are_told_also_when_they_could_not_be_recorded(morning, aws):
     aws.refuse("PUT", "/runs/")
-    morning.braintrust.faults.add("insert", row_id="row1", status=400, message="Bad row", times=None)
+    morning.braintrust.faults.add(
+        "insert", row_id="row1", status=400, message="Bad row", times=None
+    )
     with pytest.raises(AuditError) as failed:
         run(morning)
-    assert str(failed.value).startswith("2 rows were assigned, but what happened could not be recorded: ")
-    assert "1 of 3 planned rows could not be written, the first because: insert failed (400): Bad row" in str(
-        failed.value
+    assert str(failed.value).startswith(
+        "2 rows were assigned, but what happened could not be recorded: "
+    )
+    assert (
+        "1 of 3 planned rows could not be written, the first because: insert failed (400): Bad row"
+        in str(failed.value)
     )
 
 
@@ -293,7 +321,9 @@ def test_rows_that_failed_are_told_also_when_they_could_not_be_recorded(morning,
 def test_a_dry_or_idle_run_that_cannot_be_recorded_is_an_error(world, aws, refused):
     aws.refuse("PUT", refused)
     world.add_users(1)
-    with pytest.raises(AuditError, match=r"0 rows were assigned, but what happened could not be recorded"):
+    with pytest.raises(
+        AuditError, match=r"0 rows were assigned, but what happened could not be recorded"
+    ):
         world.run({"dry_run": refused == "/dry_runs/"})
 
 

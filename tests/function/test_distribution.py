@@ -28,12 +28,16 @@ def tables(draw: st.DrawFn, *, equal: bool = False, roomy: bool = False) -> list
 def test_everyone_gets_floor_or_floor_plus_one_and_the_first_users_the_extra_ones(rows, users):
     floor, extra = divmod(len(rows), len(users))
     given_to = Counter(user for _, user in distribute(rows, users))
-    assert [given_to[user] for user in users] == [floor + (rank < extra) for rank in range(len(users))]
+    assert [given_to[user] for user in users] == [
+        floor + (rank < extra) for rank in range(len(users))
+    ]
 
 
 @given(ROWS, USERS)
 def test_rows_are_dealt_like_cards_so_that_every_prefix_is_even_too(rows, users):
-    assert distribute(rows, users) == [(row, users[place % len(users)]) for place, row in enumerate(rows)]
+    assert distribute(rows, users) == [
+        (row, users[place % len(users)]) for place, row in enumerate(rows)
+    ]
 
 
 def test_rows_without_anyone_to_give_them_to_are_refused():
@@ -75,14 +79,22 @@ def test_each_prefix_gives_everyone_their_share_by_weight_to_within_one_row_of_a
 
 
 @given(ROWS, tables(equal=True))
-def test_with_equal_weights_those_with_room_left_differ_by_at_most_one_and_the_first_seats_lead(rows, seats):
+def test_with_equal_weights_those_with_room_left_differ_by_at_most_one_and_the_first_seats_lead(
+    rows, seats
+):
     given_to: Counter[str] = Counter()
     for _, user in deal(rows, seats):
         given_to[user] += 1
-        free = [given_to[seat.user] for seat in seats if seat.room is None or given_to[seat.user] < seat.room]
+        free = [
+            given_to[seat.user]
+            for seat in seats
+            if seat.room is None or given_to[seat.user] < seat.room
+        ]
         assert free == sorted(free, reverse=True)
         assert max(free, default=0) - min(free, default=0) <= 1
-        assert all(given_to[seat.user] <= min(free, default=given_to[seat.user]) + 1 for seat in seats)
+        assert all(
+            given_to[seat.user] <= min(free, default=given_to[seat.user]) + 1 for seat in seats
+        )
 
 
 def test_half_the_weight_is_half_the_rows():
@@ -106,9 +118,15 @@ def test_each_row_goes_to_the_lowest_given_plus_rank_over_n_by_weight_that_has_r
     given_to = [0] * len(seats)
     expected = []
     for row in rows:
-        free = [rank for rank, seat in enumerate(seats) if seat.room is None or given_to[rank] < seat.room]
+        free = [
+            rank
+            for rank, seat in enumerate(seats)
+            if seat.room is None or given_to[rank] < seat.room
+        ]
         if free:
-            rank = min(free, key=lambda rank: (given_to[rank] + rank / len(seats)) / seats[rank].weight)
+            rank = min(
+                free, key=lambda rank: (given_to[rank] + rank / len(seats)) / seats[rank].weight
+            )
             given_to[rank] += 1
             expected.append((row, seats[rank].user))
     assert deal(rows, seats) == expected

@@ -18,7 +18,9 @@ def refusal(world, kind=AssignerError, event=None, **how) -> str:
 
 
 def project(world) -> str:
-    return f"verify that PROJECT_ID {world.braintrust.project_id} exists and that the key may read it"
+    return (
+        f"verify that PROJECT_ID {world.braintrust.project_id} exists and that the key may read it"
+    )
 
 
 def test_all_errors_have_one_base_and_only_these_four_kinds_are_raised():
@@ -60,7 +62,9 @@ def test_both_statuses_of_an_unknown_project_say_the_same(ready, status):
 
 
 def test_any_other_refusal_of_a_query_is_passed_on_in_braintrusts_words(ready):
-    assert refusal(ready, QueryError, {"filter": "this is ( no expression"}).startswith("BTQL query failed (400): ")
+    assert refusal(ready, QueryError, {"filter": "this is ( no expression"}).startswith(
+        "BTQL query failed (400): "
+    )
 
 
 def test_a_refusal_on_a_later_page_is_an_error_too(ready):
@@ -142,7 +146,10 @@ def test_a_secret_that_does_not_exist_is_named(ready):
 
 
 def test_a_key_parameter_that_does_not_exist_is_named(ready):
-    ready.settings |= {"BRAINTRUST_API_KEY_SECRET_ID": "", "BRAINTRUST_API_KEY_PARAMETER": "/no/key"}
+    ready.settings |= {
+        "BRAINTRUST_API_KEY_SECRET_ID": "",
+        "BRAINTRUST_API_KEY_PARAMETER": "/no/key",
+    }
     assert refusal(ready, ConfigurationError) == (
         "BRAINTRUST_API_KEY_PARAMETER: SSM parameter /no/key cannot be read (ParameterNotFound): "
         "check that it exists in this region and that the function may read it"
@@ -153,16 +160,38 @@ def test_a_key_parameter_that_does_not_exist_is_named(ready):
     ("number", "secret", "problem"),
     [
         (1, " \n", "holds no usable API key: one line of plain characters, such as sk-..."),
-        (2, "sk-hidden1 sk-hidden2", "holds no usable API key: one line of plain characters, such as sk-..."),
-        (3, "sk-hidden1\nsk-hidden2", "holds no usable API key: one line of plain characters, such as sk-..."),
+        (
+            2,
+            "sk-hidden1 sk-hidden2",
+            "holds no usable API key: one line of plain characters, such as sk-...",
+        ),
+        (
+            3,
+            "sk-hidden1\nsk-hidden2",
+            "holds no usable API key: one line of plain characters, such as sk-...",
+        ),
         (4, "sk-hiddené", "holds no usable API key: one line of plain characters, such as sk-..."),
         (5, '{"API_KEY": "sk-hidden"}', 'holds JSON without the text field "BRAINTRUST_API_KEY"'),
-        (6, '{"BRAINTRUST_API_KEY": ["sk-hidden"]}', 'holds JSON without the text field "BRAINTRUST_API_KEY"'),
-        (7, '{"BRAINTRUST_API_KEY": "sk-hidden"', 'holds JSON without the text field "BRAINTRUST_API_KEY"'),
-        (8, '{"BRAINTRUST_API_KEY": ""}', "holds no usable API key: one line of plain characters, such as sk-..."),
+        (
+            6,
+            '{"BRAINTRUST_API_KEY": ["sk-hidden"]}',
+            'holds JSON without the text field "BRAINTRUST_API_KEY"',
+        ),
+        (
+            7,
+            '{"BRAINTRUST_API_KEY": "sk-hidden"',
+            'holds JSON without the text field "BRAINTRUST_API_KEY"',
+        ),
+        (
+            8,
+            '{"BRAINTRUST_API_KEY": ""}',
+            "holds no usable API key: one line of plain characters, such as sk-...",
+        ),
     ],
 )
-def test_a_secret_without_a_usable_key_is_refused_without_being_shown(ready, number, secret, problem):
+def test_a_secret_without_a_usable_key_is_refused_without_being_shown(
+    ready, number, secret, problem
+):
     name = f"odd-{number}"
     ready.client("secretsmanager").create_secret(Name=name, SecretString=secret)
     ready.settings["BRAINTRUST_API_KEY_SECRET_ID"] = name
@@ -186,7 +215,9 @@ def test_a_secret_may_be_the_key_or_json_and_text_or_bytes_or_a_secure_string(re
 
 
 def test_reviewers_may_be_a_string_list(ready):
-    ready.client("ssm").put_parameter(Name="/list", Value=",".join(ready.users), Type="StringList", Overwrite=True)
+    ready.client("ssm").put_parameter(
+        Name="/list", Value=",".join(ready.users), Type="StringList", Overwrite=True
+    )
     ready.settings["REVIEWERS_PARAMETER"] = "/list"
     assert ready.run({"dry_run": True})["per_reviewer"] == dict.fromkeys(ready.users, 1)
 

@@ -110,19 +110,30 @@ def test_a_wrong_type_or_a_value_out_of_range_is_refused(field, value, accepted)
         "detail-type",
     ],
 )
-def test_any_other_field_is_refused_above_all_those_that_say_where_the_key_comes_from_and_goes(field):
+def test_any_other_field_is_refused_above_all_those_that_say_where_the_key_comes_from_and_goes(
+    field,
+):
     (problem,) = problems({field: "x"})
-    assert problem.startswith(f"event field '{field}' is unknown: one of batch_size, days, dry_run, filter, ")
+    assert problem.startswith(
+        f"event field '{field}' is unknown: one of batch_size, days, dry_run, filter, "
+    )
 
 
 def test_every_offender_is_named():
-    event = {"days": 0, "dryrun": True, "tag": "fine", "limit": "many", "reviewers": [{"id": "a", "weight": -1}]}
+    event = {
+        "days": 0,
+        "dryrun": True,
+        "tag": "fine",
+        "limit": "many",
+        "reviewers": [{"id": "a", "weight": -1}],
+    }
     first, second, third, fourth = problems(event)
     assert first == "event field days is 0: an integer >= 1"
     assert second.startswith("event field 'dryrun' is unknown: ")
     assert third == "event field limit is 'many': an integer from 1 to 1000"
     assert (
-        fourth == 'event field reviewers: weight in {"id": "a", "weight": -1} must be a number > 0, from 0.001 to 1000'
+        fourth
+        == 'event field reviewers: weight in {"id": "a", "weight": -1} must be a number > 0, from 0.001 to 1000'
     )
 
 

@@ -19,15 +19,21 @@ PEOPLE = ("ana", "bo", "cy", "dee", "eve")
 
 def a_row(number: int, *reviewers: str, reviewed: bool = False, hours_ago: float = 1) -> Row:
     created = (NOON - timedelta(hours=hours_ago)).timestamp()
-    return Row(f"row-{number:04}", created + number / 1000, 1, reviewers, reviewed=reviewed, readable=True)
+    return Row(
+        f"row-{number:04}", created + number / 1000, 1, reviewers, reviewed=reviewed, readable=True
+    )
 
 
-def plan(rows: list[Row], people: list[Reviewer], previous: Plan | None = None, most: int = 0) -> Plan:
+def plan(
+    rows: list[Row], people: list[Reviewer], previous: Plan | None = None, most: int = 0
+) -> Plan:
     return make_plan(Plan("project", "tag", {}, NOON), rows, Roster(tuple(people)), previous, most)
 
 
 @pytest.mark.parametrize(("count", "rate"), CASES)
-def test_over_weeks_of_hourly_runs_totals_never_differ_by_more_than_one(count: int, rate: int) -> None:
+def test_over_weeks_of_hourly_runs_totals_never_differ_by_more_than_one(
+    count: int, rate: int
+) -> None:
     """`python -m benchmarks.fairness` prints the month."""
     done = month(staff(*[1.0] * count), rate, seed=7, hours=300)
     assert done.worst <= 1
@@ -69,7 +75,9 @@ def test_each_run_is_even_and_gives_the_extra_rows_to_whoever_received_the_fewes
     for arrivals, listed, somebody, takes_one in hours:
         simulation.people = tuple(Reviewer(name) for name in listed)
         if takes_one:
-            simulation.rows.append(a_row(9999, somebody)._replace(created=simulation_now(simulation)))
+            simulation.rows.append(
+                a_row(9999, somebody)._replace(created=simulation_now(simulation))
+            )
         before = Counter(reviewer for row in simulation.rows for reviewer in row.reviewers)
         done = simulation.run([0.5] * arrivals)
         given_now = Counter(dict.fromkeys(listed, 0))
@@ -100,7 +108,9 @@ def test_without_a_plan_the_newest_row_somebody_has_says_when_they_were_served()
 
 
 def test_somebody_back_from_leave_is_not_flooded() -> None:
-    rows = [a_row(number, "ana") for number in range(50)] + [a_row(100 + number) for number in range(9)]
+    rows = [a_row(number, "ana") for number in range(50)] + [
+        a_row(100 + number) for number in range(9)
+    ]
     done = plan(rows, [Reviewer("ana"), Reviewer("back")])
     assert Counter(reviewer for _, reviewer in done.assignments) == {"back": 5, "ana": 4}
 
@@ -111,13 +121,25 @@ def test_whoever_is_away_gets_nothing_from_the_first_day_to_the_last() -> None:
     rows = [a_row(number) for number in range(3)]
     for day, expected in ((22, 2), (23, 1), (24, 1), (25, 2)):
         draft = Plan("project", "tag", {}, NOON.replace(day=day))
-        assert len({who for _, who in make_plan(draft, rows, Roster(tuple(people)), None).assignments}) == expected
+        assert (
+            len({who for _, who in make_plan(draft, rows, Roster(tuple(people)), None).assignments})
+            == expected
+        )
 
 
 def test_a_cap_counts_rows_that_are_not_reviewed_and_the_newest_rows_wait() -> None:
-    rows = [a_row(0, "ana"), a_row(1, "ana", reviewed=True), *(a_row(10 + number) for number in range(6))]
+    rows = [
+        a_row(0, "ana"),
+        a_row(1, "ana", reviewed=True),
+        *(a_row(10 + number) for number in range(6)),
+    ]
     done = plan(rows, [Reviewer("ana", max_open=3), Reviewer("bo", max_open=2)])
-    assert done.assignments == [("row-0010", "bo"), ("row-0011", "ana"), ("row-0012", "bo"), ("row-0013", "ana")]
+    assert done.assignments == [
+        ("row-0010", "bo"),
+        ("row-0011", "ana"),
+        ("row-0012", "bo"),
+        ("row-0013", "ana"),
+    ]
     assert done.waiting == {"every reviewer is away or full": 2}
 
 
@@ -128,7 +150,9 @@ def test_the_plan_says_for_everybody_why_they_got_what_they_got() -> None:
         Reviewer("cy", away=(Absence(date(2026, 11, 20), date(2026, 12, 1)),)),
     ]
     draft = Plan("project", "tag", {}, NOON)
-    done = make_plan(draft, [a_row(0, "bo"), a_row(1)], Roster(tuple(people), ("email x@example.com",)), None)
+    done = make_plan(
+        draft, [a_row(0, "bo"), a_row(1)], Roster(tuple(people), ("email x@example.com",)), None
+    )
     turn = "number 1 of 2 in turn: by rows received per weight, then by who was served longest ago"
     assert done.reviewers == [
         why("ana", given=1, reason=turn),
@@ -146,7 +170,10 @@ def why(reviewer: str, **facts: object) -> dict[str, object]:
 def test_a_plan_reads_back_as_it_was_written() -> None:
     first = plan([a_row(number) for number in range(3)], [Reviewer("ana"), Reviewer("bo")])
     second = make_plan(
-        Plan("project", "other", {}, NOON + timedelta(hours=1)), [a_row(9)], Roster((Reviewer("ana"),)), first
+        Plan("project", "other", {}, NOON + timedelta(hours=1)),
+        [a_row(9)],
+        Roster((Reviewer("ana"),)),
+        first,
     )
     assert [entry.tag for entry in second.carried] == ["tag"] * 3
     stored = Plan.from_json(json.loads("".join(second.to_json("a run"))))

@@ -48,11 +48,15 @@ def history(world: World) -> History:
 def latest_plan(world: World) -> dict[str, Any]:
     """The plan that the ledger names."""
     (text,) = world.objects("ledger/").values()
-    plan: dict[str, Any] = json.loads(world.objects("plans/")[json.loads(text)["plan"].removeprefix(world.prefix)])
+    plan: dict[str, Any] = json.loads(
+        world.objects("plans/")[json.loads(text)["plan"].removeprefix(world.prefix)]
+    )
     return plan
 
 
-def test_a_stale_read_two_runs_later_leads_to_the_same_reviewer(world: World, history: History) -> None:
+def test_a_stale_read_two_runs_later_leads_to_the_same_reviewer(
+    world: World, history: History
+) -> None:
     """Run 1 plans R, run 2 reads fresh and plans only a new row, run 3 reads stale and sees R unassigned."""
     world.add_users(3)
     (row,) = world.add_rows(1)
@@ -96,7 +100,9 @@ def test_a_row_whose_reviewer_left_the_list_waits_until_the_plan_is_two_hours_ol
     assert (late["status"], late["per_reviewer"]) == ("assigned", {second: 1})
 
 
-def test_a_run_for_another_tag_in_between_carries_the_plan_along(world: World, history: History) -> None:
+def test_a_run_for_another_tag_in_between_carries_the_plan_along(
+    world: World, history: History
+) -> None:
     """A run for another tag between two runs."""
     world.add_users(3)
     (row,) = world.add_rows(1)
@@ -111,7 +117,9 @@ def test_a_run_for_another_tag_in_between_carries_the_plan_along(world: World, h
     assert len(history.reviewers_ever(row)) == 2
 
 
-def test_a_planned_row_that_a_stale_read_does_not_show_still_counts_as_received(world: World, history: History) -> None:
+def test_a_planned_row_that_a_stale_read_does_not_show_still_counts_as_received(
+    world: World, history: History
+) -> None:
     first, second, third = world.add_users(3)
     store = world.braintrust.store
     store.add_row(created=history.moment - HOUR, tags=[TAG], metadata={ASSIGNMENTS: [first]})
@@ -125,7 +133,11 @@ def test_a_planned_row_that_a_stale_read_does_not_show_still_counts_as_received(
     late_tag = store.add_row(created=before - HOUR, tags=[TAG])
     history.run(as_of=before)  # shows first with two rows, third with one, second with none
     plan = latest_plan(world)
-    assert {why["reviewer_id"]: why["received_before"] for why in plan["reviewers"]} == {first: 2, second: 1, third: 2}
+    assert {why["reviewer_id"]: why["received_before"] for why in plan["reviewers"]} == {
+        first: 2,
+        second: 1,
+        third: 2,
+    }
     assert [item["row_id"] for item in plan["assignments"]] == [late_tag]
     assert world.assignments()[late_tag] == (second,)
 
@@ -156,8 +168,19 @@ def test_each_run_says_what_became_of_the_plan_before(world: World) -> None:
     first = world.run()
     store = world.braintrust.store
     path = [["metadata", ASSIGNMENTS]]
-    store.insert([{"id": rows[0], "_is_merge": True, "_merge_paths": path, "metadata": {ASSIGNMENTS: ["someone"]}}])
-    store.insert([{"id": rows[1], "_is_merge": True, "_merge_paths": path, "metadata": {ASSIGNMENTS: []}}])
+    store.insert(
+        [
+            {
+                "id": rows[0],
+                "_is_merge": True,
+                "_merge_paths": path,
+                "metadata": {ASSIGNMENTS: ["someone"]},
+            }
+        ]
+    )
+    store.insert(
+        [{"id": rows[1], "_is_merge": True, "_merge_paths": path, "metadata": {ASSIGNMENTS: []}}]
+    )
     store.insert([{"id": rows[2], "_object_delete": True}])
     assert world.run()["previous_plan"] == {
         "run_id": first["run_id"],
@@ -185,11 +208,15 @@ def test_whoever_loses_the_race_starts_again_from_the_ledger_and_keeps_to_the_wi
     assert (rivals[0]["status"], rivals[0]["assigned"]) == ("assigned", 5)
     assert (result["status"], result["assigned"]) == ("nothing_to_assign", 0)
     assert world.braintrust.store.contested() == {}
-    assert len(world.records("plans")) == 2  # the loser's plan was never committed, and nothing of it was sent
+    assert (
+        len(world.records("plans")) == 2
+    )  # the loser's plan was never committed, and nothing of it was sent
     assert latest_plan(world)["run_id"] == rivals[0]["run_id"]
 
 
-def test_a_run_that_loses_every_race_leaves_its_rows_to_the_next_one(world: World, aws: LocalAws) -> None:
+def test_a_run_that_loses_every_race_leaves_its_rows_to_the_next_one(
+    world: World, aws: LocalAws
+) -> None:
     world.add_users(2)
     world.add_rows(3)
     ledger = f"{world.prefix}ledger/project_id={world.braintrust.project_id}.json"
@@ -199,7 +226,9 @@ def test_a_run_that_loses_every_race_leaves_its_rows_to_the_next_one(world: Worl
         if method == "PUT" and "/plans/" in path:
             s3 = world.client("s3")
             entry = json.loads(s3.get_object(Bucket="audit-bucket", Key=ledger)["Body"].read())
-            s3.put_object(Bucket="audit-bucket", Key=ledger, Body=json.dumps(entry | {"committed_at": path}))
+            s3.put_object(
+                Bucket="audit-bucket", Key=ledger, Body=json.dumps(entry | {"committed_at": path})
+            )
 
     aws.watch = rival
     result = world.run()
@@ -209,7 +238,9 @@ def test_a_run_that_loses_every_race_leaves_its_rows_to_the_next_one(world: Worl
 
 
 @pytest.mark.parametrize("kind", ["plans/", "ledger/"])
-def test_when_the_plan_or_its_commit_is_refused_nothing_is_assigned(world: World, aws: LocalAws, kind: str) -> None:
+def test_when_the_plan_or_its_commit_is_refused_nothing_is_assigned(
+    world: World, aws: LocalAws, kind: str
+) -> None:
     world.add_users(2)
     world.add_rows(3)
     aws.refuse("PUT", f"/{kind}")
@@ -219,7 +250,9 @@ def test_when_the_plan_or_its_commit_is_refused_nothing_is_assigned(world: World
 
 
 @pytest.mark.parametrize("kind", ["plans/", "ledger/", "runs/"])
-def test_a_write_whose_answer_was_lost_is_known_as_our_own(world: World, aws: LocalAws, kind: str) -> None:
+def test_a_write_whose_answer_was_lost_is_known_as_our_own(
+    world: World, aws: LocalAws, kind: str
+) -> None:
     """The SDK repeats the write and meets what it wrote itself; that is no other run."""
     world.add_users(2)
     world.add_rows(3)
@@ -246,7 +279,10 @@ def test_a_project_has_one_ledger_however_its_id_is_spelt(world: World, history:
     before, _ = history.moment, history.wait(MINUTE)
     history.run()
     history.wait(MINUTE)
-    assert history.run({"project_id": world.braintrust.project_id.upper()}, as_of=before)["assigned"] == 1
+    assert (
+        history.run({"project_id": world.braintrust.project_id.upper()}, as_of=before)["assigned"]
+        == 1
+    )
     assert len(history.reviewers_ever(row)) == 2
 
 
@@ -254,7 +290,9 @@ def test_rows_that_are_refused_do_not_keep_the_rows_behind_them_waiting(world: W
     world.settings = {"BATCH_SIZE": "10"}
     world.add_users(2)
     bad, good = world.add_rows(40, hours_ago=2), world.add_rows(20)
-    world.braintrust.faults.add("insert", status=400, times=None, when=lambda call: {*bad} & {*call.row_ids})
+    world.braintrust.faults.add(
+        "insert", status=400, times=None, when=lambda call: {*bad} & {*call.row_ids}
+    )
     with pytest.raises(AssignmentError, match="40 of 60 planned rows could not be written"):
         world.run()
     assert world.assignments().keys() == set(good)
@@ -268,7 +306,10 @@ def test_runs_of_one_request_id_and_second_never_share_a_run_id(world: World) ->
     events = [{"dry_run": True}, {"max_assignments": 1}, {}, {}, {"dry_run": True}]
     runs = [world.run(event, now=lambda: noon, request_id="same") for event in events]
     base = f"{noon:%Y%m%dT%H%M%SZ}-same"
-    assert [run["run_id"] for run in runs] == [base, *(f"{base}-{number}" for number in (2, 3, 4, 5))]
+    assert [run["run_id"] for run in runs] == [
+        base,
+        *(f"{base}-{number}" for number in (2, 3, 4, 5)),
+    ]
 
 
 def test_a_run_without_a_plan_does_not_take_the_run_id_of_one_that_is_still_going_on(
@@ -311,7 +352,9 @@ def test_a_fresh_ledger_whose_plan_is_missing_stops_the_run(world: World) -> Non
         world.run()
 
 
-@pytest.mark.parametrize("answered", [False, True], ids=["before it is sent", "after it is answered"])
+@pytest.mark.parametrize(
+    "answered", [False, True], ids=["before it is sent", "after it is answered"]
+)
 @pytest.mark.parametrize("request_number", range(1, 14))
 def test_a_run_killed_at_any_of_its_requests_is_made_good_by_the_next(
     world: World, request_number: int, *, answered: bool
@@ -323,7 +366,9 @@ def test_a_run_killed_at_any_of_its_requests_is_made_good_by_the_next(
     killed = start(world.environ, death=Death(request_number, answered=answered)).join()
     assert (killed.process.exitcode, killed.result) == (-9, None)
     planned = {
-        item["row_id"]: (item["reviewer_id"],) for plan in world.records("plans") for item in plan["assignments"]
+        item["row_id"]: (item["reviewer_id"],)
+        for plan in world.records("plans")
+        for item in plan["assignments"]
     }
     assert world.assignments().items() <= planned.items()
     world.run()
@@ -343,7 +388,9 @@ def test_two_to_four_runs_side_by_side_give_every_row_to_one_person(world: World
     assert sorted(Counter(who[0] for who in world.assignments().values()).values()) == [10, 10, 11]
 
 
-def test_runs_side_by_side_in_one_process_share_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_side_by_side_in_one_process_share_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.add_users(2)
     world.add_rows(12)
     for name, value in world.environ.items():

@@ -29,7 +29,9 @@ def query(world, naps, seconds=10_000):
 
 
 def insert(world, naps, seconds=10_000):
-    return world.connect(deadline=naps.deadline(seconds), sleep=naps).insert(b'{"events": [{"id": "r"}]}')
+    return world.connect(deadline=naps.deadline(seconds), sleep=naps).insert(
+        b'{"events": [{"id": "r"}]}'
+    )
 
 
 @pytest.mark.parametrize("status", RETRIED)
@@ -49,7 +51,11 @@ def test_a_refusal_is_not_tried_again(world, kind, call, status):
     naps = Naps()
     with pytest.raises(RequestFailed) as refused:
         call(world, naps)
-    assert (str(refused.value), refused.value.status, refused.value.out_of_time) == ("Because", status, False)
+    assert (str(refused.value), refused.value.status, refused.value.out_of_time) == (
+        "Because",
+        status,
+        False,
+    )
     assert (statuses(world, kind), naps.taken) == ([status], [])
 
 
@@ -62,7 +68,9 @@ def test_a_good_status_with_an_answer_that_is_no_json_is_not_tried_again(world, 
     assert (statuses(world, "insert"), naps.taken) == ([200], [])
 
 
-@pytest.mark.parametrize("fault", [{"drop": True}, {"drop": True, "applied": True}, {"truncate": True}])
+@pytest.mark.parametrize(
+    "fault", [{"drop": True}, {"drop": True, "applied": True}, {"truncate": True}]
+)
 def test_a_broken_connection_is_tried_again(world, fault):
     world.braintrust.faults.add("insert", times=2, **fault)
     naps = Naps()
@@ -84,7 +92,11 @@ def test_a_server_that_cannot_be_reached_is_tried_until_the_time_is_up(world):
     naps = Naps()
     with pytest.raises(RequestFailed, match="ConnectionError") as failed:
         insert(world, naps, seconds=20)
-    assert (failed.value.status, failed.value.out_of_time, failed.value.may_have_landed) == (None, True, False)
+    assert (failed.value.status, failed.value.out_of_time, failed.value.may_have_landed) == (
+        None,
+        True,
+        False,
+    )
     assert len(naps.taken) > 3
 
 
@@ -123,16 +135,23 @@ def test_a_retry_after_beyond_the_time_left_ends_the_request_at_once(world):
 def assert_backs_off(naps: list[float], first: float):
     """Each pause lies between half and all of first * 2^n, 60 seconds at most."""
     bounds = [min(60.0, first * 2**number) for number in range(len(naps))]
-    assert [bound / 2 - 0.1 <= pause <= bound for pause, bound in zip(naps, bounds, strict=True)] == [True] * len(
-        naps
-    ), naps
+    assert [
+        bound / 2 - 0.1 <= pause <= bound for pause, bound in zip(naps, bounds, strict=True)
+    ] == [True] * len(naps), naps
 
 
 @pytest.mark.parametrize(
     ("kind", "call", "status", "first"),
-    [("insert", insert, 503, 1), ("insert", insert, 429, 1), ("query", query, 500, 1), ("query", query, 429, 4)],
+    [
+        ("insert", insert, 503, 1),
+        ("insert", insert, 429, 1),
+        ("query", query, 500, 1),
+        ("query", query, 429, 4),
+    ],
 )
-def test_without_retry_after_pauses_double_with_jitter_longer_for_throttled_queries(world, kind, call, status, first):
+def test_without_retry_after_pauses_double_with_jitter_longer_for_throttled_queries(
+    world, kind, call, status, first
+):
     world.braintrust.faults.add(kind, status=status, times=10)
     naps = Naps()
     call(world, naps)
@@ -188,7 +207,10 @@ def test_a_throttled_query_does_not_hold_back_other_requests(world, kind):
     client = world.connect()
     with pytest.raises(RequestFailed):
         client.query(dict, lambda: False, client.deadline)
-    assert {"user": client.users, "insert": lambda: client.insert(b'{"events": []}')}[kind]() in ([], {"row_ids": []})
+    assert {"user": client.users, "insert": lambda: client.insert(b'{"events": []}')}[kind]() in (
+        [],
+        {"row_ids": []},
+    )
 
 
 def test_requests_retries_and_throttles_are_counted(world):
@@ -218,9 +240,10 @@ def test_every_request_carries_the_key_and_whom_to_act_as(world):
     world.set_reviewers([lead])
     world.add_rows(1)
     world.run()
-    assert [(record.kind, record.authorization, record.impersonated) for record in world.braintrust.requests] == [
-        (kind, True, "lead@example.com") for kind in ("query", "query", "user", "user", "insert")
-    ]
+    assert [
+        (record.kind, record.authorization, record.impersonated)
+        for record in world.braintrust.requests
+    ] == [(kind, True, "lead@example.com") for kind in ("query", "query", "user", "user", "insert")]
 
 
 def test_nobody_is_impersonated_unless_asked(world):
@@ -238,7 +261,9 @@ def test_an_insert_that_is_redirected_is_refused_not_followed(world, target):
 
 
 def test_the_answers_words_reach_an_error_without_the_key_an_address_or_a_second_line(world):
-    world.braintrust.faults.add("insert", status=400, message="User lead@example.com with {api_key} may\n\r\x1b[31mnot")
+    world.braintrust.faults.add(
+        "insert", status=400, message="User lead@example.com with {api_key} may\n\r\x1b[31mnot"
+    )
     with pytest.raises(RequestFailed) as refused:
         insert(world, Naps())
     assert str(refused.value) == "User <e-mail> with *** may [31mnot"
@@ -317,7 +342,9 @@ def test_a_hostile_answer_to_a_query_is_a_query_error_and_nothing_is_written(wor
 def test_a_row_that_makes_no_sense_is_a_query_error_that_says_so(world, row):
     world.add_users(1)
     world.braintrust.faults.add("query", body=f'{{"data": [{row}]}}')
-    with pytest.raises(QueryError, match=r"^BTQL query failed: a row without a usable id, created or _xact_id"):
+    with pytest.raises(
+        QueryError, match=r"^BTQL query failed: a row without a usable id, created or _xact_id"
+    ):
         world.run()
     assert world.braintrust.requests.count("insert") == 0
 
@@ -330,7 +357,8 @@ def test_an_answer_too_large_to_hold_is_asked_for_in_smaller_pages_and_refused_i
 
 
 @pytest.mark.parametrize(
-    "answer", ["array", "string", "null", "html", "empty", "not_utf8", "not_json", "deep", "no_objects"]
+    "answer",
+    ["array", "string", "null", "html", "empty", "not_utf8", "not_json", "deep", "no_objects"],
 )
 def test_a_hostile_answer_to_a_look_up_is_a_query_error_and_nothing_is_written(world, answer):
     world.add_users(1)
@@ -356,7 +384,7 @@ def test_a_hostile_answer_to_an_insert_leaves_its_rows_unknown_never_assigned(wo
     with pytest.raises(AssignmentError, match=r"^4 of 4 planned rows could not be written"):
         world.run()
     (record,) = world.records("runs")
-    assert [(line["row_id"], line["status"], line["assigned_at"]) for line in world.lines(record)] == [
-        (row, "unknown", None) for row in rows
-    ]
+    assert [
+        (line["row_id"], line["status"], line["assigned_at"]) for line in world.lines(record)
+    ] == [(row, "unknown", None) for row in rows]
     assert world.records("to_assign_ids") == [[]]

@@ -34,7 +34,11 @@ def refusal(value: object) -> str:
     ],
 )
 def test_text_separated_in_any_way_and_json_in_any_form_read_the_same(text):
-    assert parse_reviewers(text, "here") == (Entry("id", ANA), Entry("email", "bo@example.com"), Entry("id", CY))
+    assert parse_reviewers(text, "here") == (
+        Entry("id", ANA),
+        Entry("email", "bo@example.com"),
+        Entry("id", CY),
+    )
 
 
 def test_an_object_may_carry_weight_room_and_absences():
@@ -43,7 +47,10 @@ def test_an_object_may_carry_weight_room_and_absences():
             "group": "Quality Assurance",
             "weight": 0.5,
             "max_open": 0,
-            "away": [{"from": "2026-12-24", "until": "2027-01-02"}, {"from": "2027-02-01", "until": "2027-02-02"}],
+            "away": [
+                {"from": "2026-12-24", "until": "2027-01-02"},
+                {"from": "2027-02-01", "until": "2027-02-02"},
+            ],
         }
     ]
     assert parse_reviewers(json.dumps(value), "here") == (
@@ -52,7 +59,10 @@ def test_an_object_may_carry_weight_room_and_absences():
             "Quality Assurance",
             0.5,
             0,
-            (Absence(date(2026, 12, 24), date(2027, 1, 2)), Absence(date(2027, 2, 1), date(2027, 2, 2))),
+            (
+                Absence(date(2026, 12, 24), date(2027, 1, 2)),
+                Absence(date(2027, 2, 1), date(2027, 2, 2)),
+            ),
         ),
     )
 
@@ -65,11 +75,17 @@ def test_a_duplicate_counts_once_and_the_first_mention_with_its_options_wins():
         "Bo@Example.com",
         {"email": "bo@example.com", "max_open": 1},
     ]
-    assert parse_reviewers(value, "here") == (Entry("id", ANA, 2.0), Entry("email", "Bo@Example.com"))
+    assert parse_reviewers(value, "here") == (
+        Entry("id", ANA, 2.0),
+        Entry("email", "Bo@Example.com"),
+    )
 
 
 def test_groups_whose_names_differ_in_case_are_two_groups():
-    assert parse_reviewers([{"group": "QA"}, {"group": "qa"}], "here") == (Entry("group", "QA"), Entry("group", "qa"))
+    assert parse_reviewers([{"group": "QA"}, {"group": "qa"}], "here") == (
+        Entry("group", "QA"),
+        Entry("group", "qa"),
+    )
 
 
 @pytest.mark.parametrize("value", ["", " ,\n", "[]", [], [""]])
@@ -91,7 +107,10 @@ def test_a_list_without_anyone_is_empty(value):
         ({"weight": 1}, '{"weight": 1} needs exactly one of id, email, group, as text'),
         ({"id": ""}, '{"id": ""} needs exactly one of id, email, group, as text'),
         ({"id": 7}, '{"id": 7} needs exactly one of id, email, group, as text'),
-        ({"id": "a", "email": "b@c"}, '{"id": "a", "email": "b@c"} needs exactly one of id, email, group, as text'),
+        (
+            {"id": "a", "email": "b@c"},
+            '{"id": "a", "email": "b@c"} needs exactly one of id, email, group, as text',
+        ),
         *(
             (
                 {"id": "a", "weight": weight},
@@ -134,7 +153,9 @@ def test_an_absence_that_is_not_two_dates_in_order_is_refused(away):
 
 
 def test_a_weight_too_large_for_any_number_is_refused():
-    assert refusal(f'[{{"id": "a", "weight": 1{"0" * 400}}}]').endswith("must be a number > 0, from 0.001 to 1000")
+    assert refusal(f'[{{"id": "a", "weight": 1{"0" * 400}}}]').endswith(
+        "must be a number > 0, from 0.001 to 1000"
+    )
 
 
 @pytest.mark.parametrize("key", ["sk-0123456789abcdef", "bt-st-0123456789abcdef"])
@@ -146,7 +167,12 @@ def test_a_key_that_landed_in_the_list_is_refused_without_being_shown(form, key)
 
 
 @pytest.mark.parametrize(
-    "item", ["sk-0123456789abcdef", {"sk-0123456789abcdef": 1}, {"group": "x", "weight": "sk-0123456789abcdef"}]
+    "item",
+    [
+        "sk-0123456789abcdef",
+        {"sk-0123456789abcdef": 1},
+        {"group": "x", "weight": "sk-0123456789abcdef"},
+    ],
 )
 def test_a_key_anywhere_in_the_list_is_not_shown(item):
     assert "0123456789abcdef" not in refusal([item])
@@ -166,7 +192,8 @@ def test_broken_json_is_refused(text):
 
 
 @pytest.mark.parametrize(
-    ("value", "kind"), [('{"id": "a"}', "dict"), ({"id": "a"}, "dict"), (7, "int"), (None, "NoneType")]
+    ("value", "kind"),
+    [('{"id": "a"}', "dict"), ({"id": "a"}, "dict"), (7, "int"), (None, "NoneType")],
 )
 def test_anything_but_text_or_an_array_is_refused(value, kind):
     assert refusal(value) == f"SSM parameter /reviewers must be text or a JSON array, not {kind}"
@@ -174,9 +201,19 @@ def test_anything_but_text_or_an_array_is_refused(value, kind):
 
 def test_someone_is_away_from_the_first_day_until_the_day_before_the_last():
     person = Reviewer(
-        ANA, away=(Absence(date(2026, 12, 24), date(2027, 1, 2)), Absence(date(2027, 1, 1), date(2027, 1, 5)))
+        ANA,
+        away=(
+            Absence(date(2026, 12, 24), date(2027, 1, 2)),
+            Absence(date(2027, 1, 1), date(2027, 1, 5)),
+        ),
     )
-    days = [date(2026, 12, 23), date(2026, 12, 24), date(2027, 1, 1), date(2027, 1, 4), date(2027, 1, 5)]
+    days = [
+        date(2026, 12, 23),
+        date(2026, 12, 24),
+        date(2027, 1, 1),
+        date(2027, 1, 4),
+        date(2027, 1, 5),
+    ]
     assert [person.away_until(day) for day in days] == [
         None,
         date(2027, 1, 2),
@@ -199,10 +236,12 @@ def people(world, count, email="user{}@example.com") -> list[str]:
 
 def test_ids_and_emails_become_people_in_the_order_of_the_list(world):
     ana, bo, cy = people(world, 3)
-    assert resolved(world, ["user2@example.com", {"id": ana, "weight": 2}, {"id": bo, "max_open": 3}]) == Roster(
-        (Reviewer(cy), Reviewer(ana, 2.0), Reviewer(bo, 1.0, 3))
-    )
-    assert [(record.kind, record.method) for record in world.braintrust.requests] == [("user", "GET")] * 2
+    assert resolved(
+        world, ["user2@example.com", {"id": ana, "weight": 2}, {"id": bo, "max_open": 3}]
+    ) == Roster((Reviewer(cy), Reviewer(ana, 2.0), Reviewer(bo, 1.0, 3)))
+    assert [(record.kind, record.method) for record in world.braintrust.requests] == [
+        ("user", "GET")
+    ] * 2
 
 
 @pytest.mark.parametrize("written", ["Ana@Example.COM", "ana@example.com", "ANA@EXAMPLE.COM"])
@@ -264,7 +303,9 @@ def test_a_member_who_left_the_organisation_is_left_out_and_reported(world):
     (ana,) = people(world, 1)
     world.braintrust.store.add_group("QA", [BO, ana])
     assert resolved(world, [{"group": "QA"}]) == Roster(
-        (Reviewer(ana),), (f"user {BO} of group QA",), (f"unknown reviewer left out: user {BO} of group QA",)
+        (Reviewer(ana),),
+        (f"user {BO} of group QA",),
+        (f"unknown reviewer left out: user {BO} of group QA",),
     )
 
 
@@ -274,7 +315,9 @@ def test_a_group_without_members_stands_for_nobody(world):
     assert resolved(world, [{"group": "empty"}, ana]).unknown == ("group empty",)
 
 
-@pytest.mark.parametrize("members", ["{ana}", 7, {"id": "{ana}"}, [None, 7, "", ["{ana}"], "line\nbreak"]])
+@pytest.mark.parametrize(
+    "members", ["{ana}", 7, {"id": "{ana}"}, [None, 7, "", ["{ana}"], "line\nbreak"]]
+)
 def test_members_that_are_no_ids_are_nobody(world, members):
     (ana,) = people(world, 1)
     group = {"id": "g", "name": "QA", "member_users": members, "member_groups": members}
@@ -342,11 +385,23 @@ def test_a_key_that_may_not_list_groups_leaves_them_out_and_says_so(world):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ({"status": 401}, "{} look-up failed (401): check that the API key is correct and has not expired"),
+        (
+            {"status": 401},
+            "{} look-up failed (401): check that the API key is correct and has not expired",
+        ),
         ({"status": 400, "message": "no"}, "{} look-up failed (400): no"),
-        ({"hostile": "no_objects"}, "{} look-up failed: the answer is not a list of objects with ids"),
-        ({"hostile": "objects_not_objects"}, "{} look-up failed: the answer is not a list of objects with ids"),
-        ({"hostile": "html"}, "{} look-up failed (200): the answer is not the JSON it should be: <!doctype html>"),
+        (
+            {"hostile": "no_objects"},
+            "{} look-up failed: the answer is not a list of objects with ids",
+        ),
+        (
+            {"hostile": "objects_not_objects"},
+            "{} look-up failed: the answer is not a list of objects with ids",
+        ),
+        (
+            {"hostile": "html"},
+            "{} look-up failed (200): the answer is not the JSON it should be: <!doctype html>",
+        ),
     ],
 )
 def test_any_other_failure_of_a_look_up_is_an_error(world, kind, fault, message):

@@ -32,9 +32,15 @@ def reviewed(status) -> dict:
 
 
 def test_the_query_is_the_json_form_with_absolute_bounds_and_no_sort(world):
-    column = {name: {"op": "ident", "name": [name]} for name in ("id", "created", "_xact_id", "metadata", "tags")}
+    column = {
+        name: {"op": "ident", "name": [name]}
+        for name in ("id", "created", "_xact_id", "metadata", "tags")
+    }
     assert build_query(world.load({"tag": "it's"}), WINDOW) == {
-        "select": [{"alias": name, "expr": column[name]} for name in ("id", "created", "_xact_id", "metadata")],
+        "select": [
+            {"alias": name, "expr": column[name]}
+            for name in ("id", "created", "_xact_id", "metadata")
+        ],
         "from": {
             "op": "function",
             "name": {"op": "ident", "name": ["project_logs"]},
@@ -44,7 +50,11 @@ def test_the_query_is_the_json_form_with_absolute_bounds_and_no_sort(world):
             "op": "and",
             "left": {
                 "op": "and",
-                "left": {"op": "includes", "haystack": column["tags"], "needle": {"op": "literal", "value": "it's"}},
+                "left": {
+                    "op": "includes",
+                    "haystack": column["tags"],
+                    "needle": {"op": "literal", "value": "it's"},
+                },
                 "right": {
                     "op": "ge",
                     "left": column["created"],
@@ -64,12 +74,16 @@ def test_the_query_is_the_json_form_with_absolute_bounds_and_no_sort(world):
 def test_the_operators_filter_goes_in_as_written_and_nothing_else_changes(world):
     text = "NOT (tags INCLUDES 'a' OR scores.x > 0.5)"
     plain, filtered = (build_query(world.load({"filter": what}), WINDOW) for what in ("", text))
-    assert filtered == plain | {"filter": {"op": "and", "left": plain["filter"], "right": {"btql": text}}}
+    assert filtered == plain | {
+        "filter": {"op": "and", "left": plain["filter"], "right": {"btql": text}}
+    }
 
 
 def test_a_page_after_the_first_differs_by_the_cursor_alone(world):
     settings_ = world.load()
-    assert build_query(settings_, WINDOW, "+++/cDA=") == build_query(settings_, WINDOW) | {"cursor": "+++/cDA="}
+    assert build_query(settings_, WINDOW, "+++/cDA=") == build_query(settings_, WINDOW) | {
+        "cursor": "+++/cDA="
+    }
 
 
 def test_what_is_sent_is_the_query_and_every_page_has_the_same_bounds(world):
@@ -192,14 +206,18 @@ def test_the_cursor_is_found_in_the_header_alone(world):
 @pytest.mark.parametrize("zipped", [False, True])
 def test_a_large_result_is_fetched_from_its_object_store_without_the_key(world, header, zipped):
     world.settings["IMPERSONATE_USER"] = world.braintrust.store.add_user("lead@example.com")
-    world.braintrust.faults.add("query", overflow=True, overflow_gzip=zipped, overflow_header=header, times=None)
+    world.braintrust.faults.add(
+        "query", overflow=True, overflow_gzip=zipped, overflow_header=header, times=None
+    )
     wanted = world.add_rows(25)
     assert ids(world.fetch({"limit": 10})) == wanted
     fetches = world.braintrust.requests.of("overflow")
     assert [(fetch.authorization, fetch.impersonated) for fetch in fetches] == [(False, None)] * 4
 
 
-@pytest.mark.parametrize("target", ["http://objects.example.com/x", "ftp://127.0.0.1/x", "file:///etc/passwd"])
+@pytest.mark.parametrize(
+    "target", ["http://objects.example.com/x", "ftp://127.0.0.1/x", "file:///etc/passwd"]
+)
 def test_a_large_result_is_not_fetched_over_plain_http_from_elsewhere(world, target):
     world.braintrust.faults.add("query", redirect=target)
     with pytest.raises(QueryError, match="redirected to a place that is neither https nor local"):
@@ -226,7 +244,9 @@ def test_the_page_cap_stops_the_fetching_and_says_so(world):
     assert (ids(fetched), fetched.complete, fetched.warnings) == (
         rows[10:],
         False,
-        ["MAX_PAGES (2) was reached with rows left: older rows were not seen; raise MAX_PAGES or LIMIT"],
+        [
+            "MAX_PAGES (2) was reached with rows left: older rows were not seen; raise MAX_PAGES or LIMIT"
+        ],
     )
 
 
@@ -239,10 +259,14 @@ def test_a_page_cap_that_is_just_enough_is_complete(world):
 
 def test_of_a_row_that_comes_twice_the_newest_version_counts(world):
     rows = world.add_rows(30)
-    world.braintrust.store.insert([{"id": row, "_is_merge": True, "metadata": {ASSIGNMENTS: ["ana"]}} for row in rows])
+    world.braintrust.store.insert(
+        [{"id": row, "_is_merge": True, "metadata": {ASSIGNMENTS: ["ana"]}} for row in rows]
+    )
     world.braintrust.faults.add("query", duplicates=4, after=1, times=3)
     fetched = world.fetch({"limit": 10})
-    assert [(row.id, row.reviewers) for row in oldest_first(fetched.rows)] == [(row, ("ana",)) for row in rows]
+    assert [(row.id, row.reviewers) for row in oldest_first(fetched.rows)] == [
+        (row, ("ana",)) for row in rows
+    ]
 
 
 def test_the_newest_version_counts_also_when_it_comes_second(world):
@@ -285,7 +309,9 @@ def test_the_newest_version_counts_also_when_it_comes_second(world):
         ({REVIEW_LISTS: {DEFAULT_LIST: {"status": 1}}}, False),
     ],
 )
-def test_a_row_needs_a_reviewer_when_nobody_has_it_and_nobody_finished_it(world, metadata, needs_reviewer):
+def test_a_row_needs_a_reviewer_when_nobody_has_it_and_nobody_finished_it(
+    world, metadata, needs_reviewer
+):
     world.add_rows(1, metadata=metadata)
     fetched = world.fetch()
     assert [row.needs_reviewer for row in fetched.rows] == [needs_reviewer]
@@ -323,13 +349,12 @@ def test_what_cannot_be_read_counts_as_assigned_is_left_alone_and_warned_about(w
     result = world.run()
     assert world.braintrust.store.row(row) == before
     assert world.braintrust.store.assignment_history(other) == [(), (ana,)]
-    assert [result[field] for field in ("fetched", "already_assigned", "already_reviewed", "unassigned")] == [
-        2,
-        1,
-        0,
-        1,
+    assert [
+        result[field] for field in ("fetched", "already_assigned", "already_reviewed", "unassigned")
+    ] == [2, 1, 0, 1]
+    assert result["warnings"] == [
+        f"1 rows have review fields of an unexpected type and are left alone, such as {row}"
     ]
-    assert result["warnings"] == [f"1 rows have review fields of an unexpected type and are left alone, such as {row}"]
 
 
 @pytest.mark.parametrize(

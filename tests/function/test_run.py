@@ -18,7 +18,15 @@ NOW = datetime(2026, 11, 23, 7, tzinfo=UTC)
 WINDOW = {"from": "2026-11-16T07:00:00.000Z", "to": "2026-11-23T07:00:00.000Z"}
 SECTION_5 = (
     *("run_id", "status", "dry_run", "project_id", "tag", "window", "fetched", "already_assigned"),
-    *("already_reviewed", "unassigned", "assigned", "failed", "deferred", "per_reviewer", "complete"),
+    *(
+        "already_reviewed",
+        "unassigned",
+        "assigned",
+        "failed",
+        "deferred",
+        "per_reviewer",
+        "complete",
+    ),
     *("audit", "warnings", "duration_ms"),
 )
 APPROVED = {REVIEW_LISTS: {"__bt_default_review_list": {"status": "APPROVED"}}}
@@ -206,7 +214,12 @@ def test_oldest_first_whatever_order_the_pages_come_in(seven):
         created = NOW - timedelta(minutes=minutes)
         store.add_row(row, created=created, tags=[TAG], pagination_key=f"p{key}")
     run(seven, {"limit": 1})
-    assert [item["row_id"] for item in seven.records("plans")[0]["assignments"]] == ["a", "b", "c", "d"]
+    assert [item["row_id"] for item in seven.records("plans")[0]["assignments"]] == [
+        "a",
+        "b",
+        "c",
+        "d",
+    ]
 
 
 def test_the_page_cap_is_said_and_the_rows_that_were_seen_are_given_out(seven):
@@ -223,7 +236,9 @@ def test_the_page_cap_is_said_and_the_rows_that_were_seen_are_given_out(seven):
         per_reviewer={ana: 4},
         complete=False,
         audit=addresses(seven, *ALL),
-        warnings=["MAX_PAGES (2) was reached with rows left: older rows were not seen; raise MAX_PAGES or LIMIT"],
+        warnings=[
+            "MAX_PAGES (2) was reached with rows left: older rows were not seen; raise MAX_PAGES or LIMIT"
+        ],
     )
     assert seven.assignments().keys() == {"new2", "new3", "new4", "new5"}
 
@@ -243,7 +258,9 @@ def test_time_that_runs_out_between_pages_is_said_and_the_rows_that_were_seen_ar
     seven.braintrust.faults.add("query", status=429, retry_after=3600, after=1)
     result = run(seven, {"limit": 2})
     assert (result["status"], result["complete"], result["assigned"]) == ("incomplete", False, 2)
-    assert result["warnings"] == ["time ran out after 1 pages of rows (Made to fail); older rows were not seen"]
+    assert result["warnings"] == [
+        "time ran out after 1 pages of rows (Made to fail); older rows were not seen"
+    ]
     assert seven.assignments().keys() == {"new2", "new3"}
 
 
@@ -270,12 +287,19 @@ def test_a_failed_run_leaves_its_record_and_raises(seven):
 def test_everyone_away_or_full_defers_the_rows_and_is_no_error(seven):
     ana, bo = seven.add_users(2)
     seven.set_reviewers(
-        [{"id": ana, "away": [{"from": "2026-11-23", "until": "2026-11-24"}]}, {"id": bo, "max_open": 1}]
+        [
+            {"id": ana, "away": [{"from": "2026-11-23", "until": "2026-11-24"}]},
+            {"id": bo, "max_open": 1},
+        ]
     )
     log(seven, "held by bo", 50, metadata={ASSIGNMENTS: [bo]})
     log(seven, "new", 9)
     result = run(seven)
-    assert (result["status"], result["deferred"], result["per_reviewer"]) == ("incomplete", 1, {ana: 0, bo: 0})
+    assert (result["status"], result["deferred"], result["per_reviewer"]) == (
+        "incomplete",
+        1,
+        {ana: 0, bo: 0},
+    )
     assert seven.assignments() == {"held by bo": (bo,)}
 
 
@@ -322,7 +346,10 @@ def test_an_unknown_reviewer_gets_nothing_and_is_warned_about(seven):
     seven.set_reviewers([ghost, ana])
     log(seven, "new", 9)
     result = run(seven)
-    assert (result["per_reviewer"], result["warnings"]) == ({ana: 1}, [f"unknown reviewer left out: id {ghost}"])
+    assert (result["per_reviewer"], result["warnings"]) == (
+        {ana: 1},
+        [f"unknown reviewer left out: id {ghost}"],
+    )
 
 
 def test_a_key_that_may_not_list_users_is_warned_about_and_ids_are_used(seven):
@@ -332,7 +359,9 @@ def test_a_key_that_may_not_list_users_is_warned_about_and_ids_are_used(seven):
     result = run(seven)
     assert (result["per_reviewer"], result["warnings"]) == (
         {ana: 1},
-        ["the key may not list users (403): reviewer ids are used unchecked, e-mails cannot be resolved"],
+        [
+            "the key may not list users (403): reviewer ids are used unchecked, e-mails cannot be resolved"
+        ],
     )
 
 
@@ -369,7 +398,10 @@ def test_another_tag_and_project_can_be_asked_for_by_event(seven):
     log(seven, "there", 9, tags=["rush"], project_id=other)
     result = run(seven, {"project_id": other, "tag": "rush", "days": 1})
     assert (result["project_id"], result["tag"], result["assigned"]) == (other, "rush", 1)
-    assert result["window"] == {"from": "2026-11-22T07:00:00.000Z", "to": "2026-11-23T07:00:00.000Z"}
+    assert result["window"] == {
+        "from": "2026-11-22T07:00:00.000Z",
+        "to": "2026-11-23T07:00:00.000Z",
+    }
     assert seven.assignments() == {}
     assert seven.braintrust.store.assignments(other) == {"there": (ana,)}
 
@@ -392,7 +424,12 @@ def full_project(world, unassigned):
         {"metadata": {"model": "x", "nested": {"deep": [1, None]}}, "scores": {"quality": 0.5}},
         {"metadata": []},
         {"metadata": {ASSIGNMENTS: []}},
-        {"metadata": {ASSIGNMENTS: None, REVIEW_LISTS: {"other": {"status": "APPROVED"}} | PENDING}},
+        {
+            "metadata": {
+                ASSIGNMENTS: None,
+                REVIEW_LISTS: {"other": {"status": "APPROVED"}} | PENDING,
+            }
+        },
     ]
     others = [
         {"tags": ["other"]},
@@ -420,7 +457,10 @@ def assigned_version(row, reviewer):
 
 
 def without_version(rows):
-    return {row["id"]: {name: value for name, value in row.items() if name != "_xact_id"} for row in rows}
+    return {
+        row["id"]: {name: value for name, value in row.items() if name != "_xact_id"}
+        for row in rows
+    }
 
 
 def test_two_thousand_rows_get_exactly_one_reviewer_each_and_nothing_else_changes(world):
@@ -436,29 +476,34 @@ def test_two_thousand_rows_get_exactly_one_reviewer_each_and_nothing_else_change
     reviewer = {item["row_id"]: item["reviewer_id"] for item in plan["assignments"]}
     assert [item["row_id"] for item in plan["assignments"]] == needy == ids
     assert without_version(after) == without_version(
-        assigned_version(row, reviewer[row_id]) if row_id in reviewer else row for row_id, row in before.items()
+        assigned_version(row, reviewer[row_id]) if row_id in reviewer else row
+        for row_id, row in before.items()
     )
     assert [row for row in after if row["id"] not in reviewer] == [
         row for row_id, row in before.items() if row_id not in reviewer
     ]
-    assert {row: store.assignment_history(row) for row in needy} == {row: [(), (reviewer[row],)] for row in needy}
+    assert {row: store.assignment_history(row) for row in needy} == {
+        row: [(), (reviewer[row],)] for row in needy
+    }
 
-    received = Counter(user for row, held in store.assignments().items() if row in reviewer for user in held)
+    received = Counter(
+        user for row, held in store.assignments().items() if row in reviewer for user in held
+    )
     assert result["per_reviewer"] == received == dict.fromkeys(users, 300)
-    assert [(line["row_id"], line["reviewer_id"], line["status"]) for line in world.lines(result)] == [
-        (row, reviewer[row], "assigned") for row in needy
-    ]
-    assert [result[field] for field in ("status", "complete", "unassigned", "assigned", "failed", "deferred")] == [
-        "assigned",
-        True,
-        2100,
-        2100,
-        0,
-        0,
-    ]
+    assert [
+        (line["row_id"], line["reviewer_id"], line["status"]) for line in world.lines(result)
+    ] == [(row, reviewer[row], "assigned") for row in needy]
+    assert [
+        result[field]
+        for field in ("status", "complete", "unassigned", "assigned", "failed", "deferred")
+    ] == ["assigned", True, 2100, 2100, 0, 0]
 
     again = world.run({"limit": 500})
-    assert (again["status"], again["fetched"], again["unassigned"]) == ("nothing_to_assign", result["fetched"], 0)
+    assert (again["status"], again["fetched"], again["unassigned"]) == (
+        "nothing_to_assign",
+        result["fetched"],
+        0,
+    )
     assert store.rows() == after
 
 
@@ -517,7 +562,9 @@ def test_the_key_is_in_no_log_line_error_metric_or_audit_object(world):
     """A process of its own, with debug logging, through success and every kind of failure that quotes the server."""
     faults, key = world.braintrust.faults, world.braintrust.api_key
     world.add_users(2)
-    world.add_rows(6, input="what the customer said", metadata={"customer": "what the customer said"})
+    world.add_rows(
+        6, input="what the customer said", metadata={"customer": "what the customer said"}
+    )
     quoting = {"message": "Key {api_key} may not do this", "retry_after": 0}
     faults.add("query", status=503, times=2, **quoting)
     faults.add("query", status=400, contains="provoke-query", times=None, **quoting)
@@ -533,11 +580,18 @@ def test_the_key_is_in_no_log_line_error_metric_or_audit_object(world):
         {},
         {},
     ]
-    environ = world.environ | {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "PATH"))}
+    environ = world.environ | {
+        name: value for name, value in os.environ.items() if name.startswith(("AWS_", "PATH"))
+    }
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         input=json.dumps(events),
-        env=environ | {"LOG_LEVEL": "DEBUG", "POWERTOOLS_LOG_LEVEL": "DEBUG", "POWERTOOLS_SERVICE_NAME": "test"},
+        env=environ
+        | {
+            "LOG_LEVEL": "DEBUG",
+            "POWERTOOLS_LOG_LEVEL": "DEBUG",
+            "POWERTOOLS_SERVICE_NAME": "test",
+        },
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
@@ -546,7 +600,13 @@ def test_the_key_is_in_no_log_line_error_metric_or_audit_object(world):
     )
     said = done.stdout + done.stderr
     raised = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("RAISED")]
-    assert raised == ["QueryError", "ConfigurationError", "ConfigurationError", "AssignmentError", "QueryError"]
+    assert raised == [
+        "QueryError",
+        "ConfigurationError",
+        "ConfigurationError",
+        "AssignmentError",
+        "QueryError",
+    ]
     assert done.stdout.count("RETURNED") == 2
     assert '"CloudWatchMetrics"' in said
     assert "Key *** may not do this" in said

@@ -35,7 +35,9 @@ class Listener(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def listener() -> Iterator[http.server.HTTPServer]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Noting", (Listener,), {"heard": []}))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), type("Noting", (Listener,), {"heard": []})
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
@@ -55,7 +57,12 @@ def self_signed(folder: Path) -> ssl.SSLContext:
     address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     certificate = (
         x509.CertificateBuilder(
-            name, name, key.public_key(), x509.random_serial_number(), today, today + timedelta(days=1)
+            name,
+            name,
+            key.public_key(),
+            x509.random_serial_number(),
+            today,
+            today + timedelta(days=1),
         )
         .add_extension(address, critical=False)
         .sign(key, hashes.SHA256())
@@ -98,7 +105,9 @@ def test_a_proxy_is_not_shown_a_key_in_plain_text(
     assert heard(listener) == []
 
 
-def test_a_netrc_does_not_replace_the_key(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_netrc_does_not_replace_the_key(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(netrc))

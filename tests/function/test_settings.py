@@ -92,7 +92,13 @@ def test_every_variable_is_read():
 
 
 def test_an_empty_or_blank_optional_variable_means_its_default():
-    blank = {"DAYS": "", "DRY_RUN": " ", "BRAINTRUST_API_URL": "", "FILTER": "  ", "IMPERSONATE_USER": ""}
+    blank = {
+        "DAYS": "",
+        "DRY_RUN": " ",
+        "BRAINTRUST_API_URL": "",
+        "FILTER": "  ",
+        "IMPERSONATE_USER": "",
+    }
     assert load_settings(LEAST | blank) == load_settings(LEAST)
 
 
@@ -133,7 +139,10 @@ def test_the_audit_prefix_ends_in_one_slash_and_starts_with_none(given, used):
             ("PROJECT_ID", value, "a Braintrust project id (UUID)")
             for value in ("my-project", PROJECT[:-1], PROJECT + "0", f"{PROJECT}') | limit: 1")
         ),
-        *(("DAYS", value, "an integer >= 1") for value in ("0", "-1", "1.5", "a week", "1e3", "7 days")),
+        *(
+            ("DAYS", value, "an integer >= 1")
+            for value in ("0", "-1", "1.5", "a week", "1e3", "7 days")
+        ),
         *(("LIMIT", value, "an integer from 1 to 1000") for value in ("0", "1001", "ten")),
         *(("BATCH_SIZE", value, "an integer >= 1") for value in ("0", "-5", "all")),
         *(("MAX_PAGES", value, "an integer >= 1") for value in ("0", "inf")),
@@ -162,13 +171,17 @@ def test_the_audit_prefix_ends_in_one_slash_and_starts_with_none(given, used):
         ("IMPERSONATE_USER", "a@example.com\r\nX-Evil: 1", "a user id or e-mail address, or empty"),
     ],
 )
-def test_a_wrong_value_is_refused_with_its_name_what_it_is_and_what_is_accepted(name, value, accepted):
+def test_a_wrong_value_is_refused_with_its_name_what_it_is_and_what_is_accepted(
+    name, value, accepted
+):
     assert problems(LEAST | {name: value}) == [f"{name} is {value!r}: {accepted}"]
 
 
 def test_all_wrong_settings_are_reported_at_once():
     with pytest.raises(ConfigurationError) as refused:
-        load_settings({"TAG": "x", "DAYS": "0", "LIMIT": "5000", "PROJECT_ID": "p", "AUDIT_BUCKET": " "})
+        load_settings(
+            {"TAG": "x", "DAYS": "0", "LIMIT": "5000", "PROJECT_ID": "p", "AUDIT_BUCKET": " "}
+        )
     assert str(refused.value) == (
         "6 wrong settings:\n"
         "- PROJECT_ID is 'p': a Braintrust project id (UUID)\n"
@@ -196,7 +209,11 @@ def test_two_sources_for_the_key_are_refused():
 @pytest.mark.parametrize("key", ["sk-0123456789abcdef", "bt-st-0123456789abcdef"])
 @pytest.mark.parametrize("name", ["BRAINTRUST_API_KEY_SECRET_ID", "BRAINTRUST_API_KEY_PARAMETER"])
 def test_a_key_in_place_of_the_name_of_its_secret_is_refused_without_being_shown(name, key):
-    environ = {variable: value for variable, value in LEAST.items() if variable != "BRAINTRUST_API_KEY_SECRET_ID"}
+    environ = {
+        variable: value
+        for variable, value in LEAST.items()
+        if variable != "BRAINTRUST_API_KEY_SECRET_ID"
+    }
     assert problems(environ | {name: key}) == [
         f"{name} looks like a key itself: give the name of the secret or parameter that holds it"
     ]
@@ -207,7 +224,11 @@ def test_a_key_in_place_of_the_name_of_its_secret_is_refused_without_being_shown
     [
         ("PROJECT_ID", "sk-0123456789abcdef", "***"),
         ("DAYS", "bt-st-0123456789abcdef", "'***"),
-        ("BRAINTRUST_API_URL", "https://me:hunter2@api.braintrust.dev", "'https:***api.braintrust.dev'"),
+        (
+            "BRAINTRUST_API_URL",
+            "https://me:hunter2@api.braintrust.dev",
+            "'https:***api.braintrust.dev'",
+        ),
         ("BRAINTRUST_API_URL", "http://api.braintrust.dev/?k=sk-0123456789abcdef", "?k=***"),
     ],
 )

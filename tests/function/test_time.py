@@ -50,7 +50,9 @@ def test_headers_that_drip_end_with_the_run(world: World, dripping_url: str) -> 
     assert time.monotonic() - began < 3
 
 
-def test_an_answer_that_drips_costs_no_more_than_request_timeout_and_is_asked_for_again(world: World) -> None:
+def test_an_answer_that_drips_costs_no_more_than_request_timeout_and_is_asked_for_again(
+    world: World,
+) -> None:
     world.settings = {"REQUEST_TIMEOUT": "1"}
     world.add_users(1)
     world.add_rows(2)
@@ -61,7 +63,9 @@ def test_an_answer_that_drips_costs_no_more_than_request_timeout_and_is_asked_fo
 
 
 @pytest.mark.parametrize("seconds", [2, 4])
-def test_inserts_that_hang_leave_time_for_an_audit_that_tells_what_is_not_known(world: World, seconds: int) -> None:
+def test_inserts_that_hang_leave_time_for_an_audit_that_tells_what_is_not_known(
+    world: World, seconds: int
+) -> None:
     """What was sent is `unknown`, what was not is `not_attempted`; the record is written before the time is over."""
     world.settings = {"BATCH_SIZE": "1", "INSERT_CONCURRENCY": "2"}
     world.add_users(2)
@@ -72,8 +76,15 @@ def test_inserts_that_hang_leave_time_for_an_audit_that_tells_what_is_not_known(
         world.run(seconds=seconds)
     assert time.monotonic() - began < seconds
     (record,) = world.records("runs")
-    assert (record["status"], record["assigned"], record["failed"], record["deferred"]) == ("failed", 0, 2, 4)
-    assert [line["status"] for line in world.lines(record)] == ["unknown"] * 2 + ["not_attempted"] * 4
+    assert (record["status"], record["assigned"], record["failed"], record["deferred"]) == (
+        "failed",
+        0,
+        2,
+        4,
+    )
+    assert [line["status"] for line in world.lines(record)] == ["unknown"] * 2 + [
+        "not_attempted"
+    ] * 4
 
 
 def test_what_was_sent_before_the_time_ran_out_is_even(world: World) -> None:

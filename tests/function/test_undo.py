@@ -14,15 +14,21 @@ from tests.world import ASSIGNMENTS, REVIEW_LISTS, TAG, World
 def reassign(world: World, row_id: str, *reviewers: str) -> None:
     path = [["metadata", ASSIGNMENTS]]
     metadata = {ASSIGNMENTS: list(reviewers)}
-    world.braintrust.store.insert([{"id": row_id, "_is_merge": True, "_merge_paths": path, "metadata": metadata}])
+    world.braintrust.store.insert(
+        [{"id": row_id, "_is_merge": True, "_merge_paths": path, "metadata": metadata}]
+    )
 
 
 def review(world: World, row_id: str) -> None:
     status = {"__bt_default_review_list": {"status": "APPROVED"}}
-    world.braintrust.store.insert([{"id": row_id, "_is_merge": True, "metadata": {REVIEW_LISTS: status}}])
+    world.braintrust.store.insert(
+        [{"id": row_id, "_is_merge": True, "metadata": {REVIEW_LISTS: status}}]
+    )
 
 
-def test_an_undo_frees_exactly_the_rows_that_still_have_that_reviewer_and_no_finished_review(world: World) -> None:
+def test_an_undo_frees_exactly_the_rows_that_still_have_that_reviewer_and_no_finished_review(
+    world: World,
+) -> None:
     first, second = world.add_users(2)
     rows = world.add_rows(6, metadata={"model": "m", "nested": {"a": [1]}})
     before = {row["id"]: row for row in world.braintrust.store.rows()}
@@ -60,11 +66,13 @@ def test_an_undo_frees_exactly_the_rows_that_still_have_that_reviewer_and_no_fin
         row = world.braintrust.store.row(row_id)
         assert row is not None
         assert row["metadata"].pop(ASSIGNMENTS) == []
-        assert row["metadata"].pop(REVIEW_LISTS) == {"__bt_default_review_list": {"status": "PENDING"}}
+        assert row["metadata"].pop(REVIEW_LISTS) == {
+            "__bt_default_review_list": {"status": "PENDING"}
+        }
         assert {**row, "_xact_id": ""} == {**before[row_id], "_xact_id": ""}
-    assert [(line["row_id"], line["reviewer_id"], line["status"]) for line in world.lines(undone)] == [
-        (row_id, given[row_id][0], "undone") for row_id in rows[4:]
-    ]
+    assert [
+        (line["row_id"], line["reviewer_id"], line["status"]) for line in world.lines(undone)
+    ] == [(row_id, given[row_id][0], "undone") for row_id in rows[4:]]
     assert {first, second} == {who[0] for who in given.values()}
 
 
@@ -92,7 +100,9 @@ def test_an_undo_keeps_carrying_what_other_runs_planned(world: World) -> None:
     plan = json.loads(world.objects("plans/")[undone["audit"]["plan"].split(world.prefix)[1]])
     assert [entry["row_id"] for entry in plan["carried"]] == [kept]
     assert plan["undoes"] == second["run_id"]
-    assert [item["row_id"] for item in plan["freed"]] == [line["row_id"] for line in world.lines(second)]
+    assert [item["row_id"] for item in plan["freed"]] == [
+        line["row_id"] for line in world.lines(second)
+    ]
 
 
 def test_a_dry_undo_says_what_it_would_free_and_writes_nothing(world: World) -> None:
@@ -118,7 +128,9 @@ def test_an_undo_that_is_repeated_has_nothing_to_undo(world: World) -> None:
     assert world.run({"undo": done["run_id"]})["status"] == "nothing_to_undo"
 
 
-def test_an_undo_finds_the_runs_rows_whatever_tag_filter_and_window_are_set_now(world: World) -> None:
+def test_an_undo_finds_the_runs_rows_whatever_tag_filter_and_window_are_set_now(
+    world: World,
+) -> None:
     world.add_users(2)
     world.add_rows(3, hours_ago=30, tags=["wrong tag"])
     done = world.run({"tag": "wrong tag"})

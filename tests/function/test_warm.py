@@ -25,7 +25,9 @@ class Watch:
         return [self._short(request) for request in (*self._aws, *asked)]
 
     def _short(self, request: str) -> str:
-        request = request.replace(self._world.prefix, "").replace(self._world.braintrust.project_id, "<project>")
+        request = request.replace(self._world.prefix, "").replace(
+            self._world.braintrust.project_id, "<project>"
+        )
         return re.sub(r"date=[^/]+/[^/]+\.json", "<date>/<run>.json", request)
 
 
@@ -59,7 +61,9 @@ def test_an_idle_warm_run_makes_exactly_these_requests(warm: World, aws: LocalAw
     assert watch.result["status"] == "nothing_to_assign"
 
 
-def test_a_cold_run_reads_the_parameter_the_secret_and_the_users_as_well(warm: World, aws: LocalAws) -> None:
+def test_a_cold_run_reads_the_parameter_the_secret_and_the_users_as_well(
+    warm: World, aws: LocalAws
+) -> None:
     """SSM and Secrets Manager are asked with POST /."""
     assert Watch(warm, aws).run() == [
         "POST /",

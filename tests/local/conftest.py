@@ -59,7 +59,11 @@ class Client:
     def ast(self, *columns: str, **clauses: Any) -> Ast:
         return {
             "select": [{"alias": name, "expr": ident(name)} for name in columns or ("id",)],
-            "from": {"op": "function", "name": ident("project_logs"), "args": [literal(self.braintrust.project_id)]},
+            "from": {
+                "op": "function",
+                "name": ident("project_logs"),
+                "args": [literal(self.braintrust.project_id)],
+            },
             **clauses,
         }
 

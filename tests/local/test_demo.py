@@ -43,7 +43,13 @@ def trial(world: World) -> dict[str, str]:
 
 
 def test_everything_runs_on_one_machine_and_every_check_holds(tmp_path):
-    ran = demo(tmp_path, FILTER="this is no filter", BRAINTRUST_API_KEY="sk-x", DAYS="none", AWS_PROFILE="production")
+    ran = demo(
+        tmp_path,
+        FILTER="this is no filter",
+        BRAINTRUST_API_KEY="sk-x",
+        DAYS="none",
+        AWS_PROFILE="production",
+    )
 
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "FAILED" not in ran.stdout
@@ -87,7 +93,9 @@ def test_what_a_trial_assigned_can_be_taken_back(tmp_path, world, trial):
     assert not any(world.assignments().values())
 
 
-def test_a_second_trial_that_reads_stale_rows_knows_what_the_first_one_planned(tmp_path, world, trial):
+def test_a_second_trial_that_reads_stale_rows_knows_what_the_first_one_planned(
+    tmp_path, world, trial
+):
     demo(tmp_path, **(trial | {"REVIEWERS": "user0@example.com"}), DRY_RUN="false")
     world.braintrust.faults.add("query", stale=3600, times=None)
     demo(tmp_path, **trial, DRY_RUN="false")
@@ -106,7 +114,10 @@ def test_what_is_missing_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"BRAINTRUST_API_KEY": "sk-wrong"}, "error: BTQL query failed (401): check that the API key is correct"),
+        (
+            {"BRAINTRUST_API_KEY": "sk-wrong"},
+            "error: BTQL query failed (401): check that the API key is correct",
+        ),
         ({"BRAINTRUST_API_URL": "http://127.0.0.1:1"}, "error: http://127.0.0.1:1 does not answer"),
         ({"BRAINTRUST_API_URL": "http://example.com", "DAYS": "x"}, "error: 2 wrong settings:"),
     ],

@@ -17,7 +17,10 @@ ALWAYS = None
 
 def plant(braintrust, count):
     """Rows a minute apart; their ids, newest first."""
-    return [braintrust.store.add_row(f"row-{n}", created=NOW - timedelta(minutes=n)) for n in range(count)]
+    return [
+        braintrust.store.add_row(f"row-{n}", created=NOW - timedelta(minutes=n))
+        for n in range(count)
+    ]
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 413, 429, 500, 502, 503, 504])
@@ -25,7 +28,10 @@ def test_a_status_comes_with_braintrusts_error_body(client, braintrust, status):
     braintrust.faults.add("query", status=status, message="No luck")
     answer = client.query(client.ast())
     body = answer.json()
-    assert (answer.status_code, sorted(body)) == (status, ["Code", "InternalTraceId", "Message", "Path", "Service"])
+    assert (answer.status_code, sorted(body)) == (
+        status,
+        ["Code", "InternalTraceId", "Message", "Path", "Service"],
+    )
     assert (body["Message"], body["Path"], body["Service"]) == ("No luck", "/btql", "api")
 
 
@@ -51,7 +57,10 @@ def test_a_fault_can_let_requests_pass_first(client, braintrust):
 
 def test_a_fault_of_every_kind_lasts_until_cleared(client, braintrust):
     braintrust.faults.add(status=502, times=ALWAYS)
-    assert (client.query(client.ast()).status_code, client.request("GET", "/v1/user").status_code) == (502, 502)
+    assert (
+        client.query(client.ast()).status_code,
+        client.request("GET", "/v1/user").status_code,
+    ) == (502, 502)
     braintrust.faults.clear()
     assert client.query(client.ast()).status_code == 200
 
@@ -68,7 +77,9 @@ def test_a_probable_fault_repeats_itself_with_its_seed(client, braintrust):
 
 def test_large_pages_can_fail_where_small_ones_do_not(client, braintrust):
     braintrust.faults.add("query", limit_over=500, status=504, times=ALWAYS)
-    statuses = {limit: client.query(client.ast(limit=limit)).status_code for limit in (1000, 501, 500)}
+    statuses = {
+        limit: client.query(client.ast(limit=limit)).status_code for limit in (1000, 501, 500)
+    }
     assert statuses == {1000: 504, 501: 504, 500: 200}
     assert client.query(client.ast()).status_code == 504
 
@@ -77,7 +88,9 @@ def test_an_insert_can_be_refused_for_its_size_its_events_or_one_row(client, bra
     braintrust.faults.add("insert", events_over=2, status=413, style="gateway", times=ALWAYS)
     braintrust.faults.add("insert", bytes_over=1000, status=413, times=ALWAYS)
     braintrust.faults.add("insert", row_id="bad", status=400, times=ALWAYS)
-    braintrust.faults.add("insert", when=lambda call: "odd" in call.row_ids, status=401, times=ALWAYS)
+    braintrust.faults.add(
+        "insert", when=lambda call: "odd" in call.row_ids, status=401, times=ALWAYS
+    )
     braintrust.faults.add("insert", contains="forbidden", status=403, times=ALWAYS)
     answers = [
         client.insert({}, {}, {}),
@@ -97,7 +110,11 @@ def test_retry_after_comes_in_seconds_as_a_date_or_not_at_all(client, braintrust
     braintrust.faults.add("insert", status=429, retry_after=90, retry_after_date=True)
     braintrust.faults.add("insert", status=429)
     seconds, date, nothing = [client.insert({}).headers.get("retry-after") for _ in range(3)]
-    assert (seconds, parsedate_to_datetime(date), nothing) == ("2", NOW + timedelta(seconds=90), None)
+    assert (seconds, parsedate_to_datetime(date), nothing) == (
+        "2",
+        NOW + timedelta(seconds=90),
+        None,
+    )
 
 
 @pytest.mark.parametrize(("applied", "rows"), [(False, []), (True, ["a"])])
@@ -164,11 +181,9 @@ def test_a_stale_read_tells_or_does_not(client, braintrust):
     braintrust.faults.add("query", stale=60)
     braintrust.faults.add("query", stale=60, exhausted_timeout=True)
     answers = [client.ask(client.ast("output")) for _ in range(3)]
-    assert [(answer["data"][0]["output"], answer["realtime_state"]["type"]) for answer in answers] == [
-        (None, "on"),
-        (None, "exhausted_timeout"),
-        ("written", "on"),
-    ]
+    assert [
+        (answer["data"][0]["output"], answer["realtime_state"]["type"]) for answer in answers
+    ] == [(None, "on"), (None, "exhausted_timeout"), ("written", "on")]
 
 
 def test_the_allowance_of_queries_is_a_minutes(client, braintrust):
@@ -271,7 +286,9 @@ def test_rows_can_appear_again_in_an_older_version(client, braintrust):
 
 
 def test_an_error_can_echo_the_api_key(client, braintrust):
-    braintrust.faults.add("query", status=401, message="The key {api_key} has expired", style="text")
+    braintrust.faults.add(
+        "query", status=401, message="The key {api_key} has expired", style="text"
+    )
     assert client.query(client.ast()).text == f"The key {braintrust.api_key} has expired"
 
 

@@ -20,7 +20,9 @@ def test_an_insert_answers_one_row_id_per_event_in_order(client, braintrust):
 
 
 def test_a_new_row_has_every_field(client, braintrust):
-    client.insert({"id": "a", "created": "2026-05-01T10:00:00+02:00", "span_id": "s", "tags": ["x"]})
+    client.insert(
+        {"id": "a", "created": "2026-05-01T10:00:00+02:00", "span_id": "s", "tags": ["x"]}
+    )
     row = braintrust.store.row("a")
     assert row.pop("_xact_id").isdecimal()
     assert row.pop("_pagination_key").startswith("p")
@@ -54,15 +56,28 @@ def test_without_merge_the_whole_row_is_replaced_but_keeps_its_birth(client, bra
     client.insert({"id": row_id, "input": "new", "span_id": before["span_id"]})
     after = braintrust.store.row(row_id)
     assert int(after["_xact_id"]) > int(before["_xact_id"])
-    assert after == {**before, "tags": None, "metadata": None, "input": "new", "_xact_id": after["_xact_id"]}
+    assert after == {
+        **before,
+        "tags": None,
+        "metadata": None,
+        "input": "new",
+        "_xact_id": after["_xact_id"],
+    }
 
 
 def test_a_merge_recurses_into_objects_and_replaces_everything_else(client, braintrust):
     row_id = braintrust.store.add_row(
-        metadata={"deep": {"a": 1, "b": [1, 2], "c": {"x": 1}}, "other": True}, input={"q": 1}, output="old"
+        metadata={"deep": {"a": 1, "b": [1, 2], "c": {"x": 1}}, "other": True},
+        input={"q": 1},
+        output="old",
     )
     before = braintrust.store.row(row_id)
-    client.merge(row_id, metadata={"deep": {"b": [3], "c": None, "d": 4}}, output=["new"], input={"q": {"r": 2}})
+    client.merge(
+        row_id,
+        metadata={"deep": {"b": [3], "c": None, "d": 4}},
+        output=["new"],
+        input={"q": {"r": 2}},
+    )
     after = braintrust.store.row(row_id)
     assert after == {
         **before,
@@ -93,9 +108,15 @@ def test_a_merge_path_replaces_its_value_whole_and_nothing_beside_it(client, bra
 
 def test_the_documented_assignment_keeps_other_metadata_and_other_review_lists(client, braintrust):
     lists = "~__bt_review_lists"
-    row_id = braintrust.store.add_row(metadata={"customer": 7, lists: {"other": {"status": "APPROVED"}}})
+    row_id = braintrust.store.add_row(
+        metadata={"customer": 7, lists: {"other": {"status": "APPROVED"}}}
+    )
     pending = {"__bt_default_review_list": {"status": "PENDING"}}
-    client.merge(row_id, metadata={ASSIGNMENTS: ["ana"], lists: pending}, _merge_paths=[["metadata", ASSIGNMENTS]])
+    client.merge(
+        row_id,
+        metadata={ASSIGNMENTS: ["ana"], lists: pending},
+        _merge_paths=[["metadata", ASSIGNMENTS]],
+    )
     assert braintrust.store.row(row_id)["metadata"] == {
         "customer": 7,
         ASSIGNMENTS: ["ana"],
@@ -182,18 +203,25 @@ def test_what_a_test_reads_is_a_copy(braintrust):
         ({"scores": {"a": 2}}, "scores: expected object of numbers from 0 to 1"),
         ({"created": "yesterday"}, "created: expected ISO 8601 timestamp"),
         ({"_is_merge": "true"}, "_is_merge: expected boolean"),
-        ({"_merge_paths": ["metadata"]}, "_merge_paths: expected array of non-empty arrays of strings"),
+        (
+            {"_merge_paths": ["metadata"]},
+            "_merge_paths: expected array of non-empty arrays of strings",
+        ),
         ({"_merge_path": [["metadata"]]}, "Unrecognized key in event: '_merge_path'"),
         ({"reviewers": []}, "Unrecognized key in event: 'reviewers'"),
     ],
 )
-def test_a_wrong_event_is_refused_and_nothing_of_the_request_is_applied(client, braintrust, event, message):
+def test_a_wrong_event_is_refused_and_nothing_of_the_request_is_applied(
+    client, braintrust, event, message
+):
     answer = client.insert({"id": "good"}, event)
     assert (answer.status_code, answer.json()["Message"]) == (400, message)
     assert braintrust.store.rows() == []
 
 
-@pytest.mark.parametrize("body", ["[]", "null", "{}", '{"events": {}}', '{"events": [], "more": 1}', "not json", ""])
+@pytest.mark.parametrize(
+    "body", ["[]", "null", "{}", '{"events": {}}', '{"events": [], "more": 1}', "not json", ""]
+)
 def test_a_body_that_is_no_object_with_events_is_refused(client, braintrust, body):
     answer = client.request("POST", f"/v1/project_logs/{braintrust.project_id}/insert", data=body)
     assert answer.status_code == 400
@@ -207,8 +235,16 @@ def test_an_insert_above_six_megabytes_is_refused_by_the_gateway(client, braintr
 
 def test_feedback_reaches_scores_and_tags_but_not_metadata(client, braintrust):
     row_id = braintrust.store.add_row(metadata={"a": 1}, tags=["x"])
-    item = {"id": row_id, "scores": {"good": 1}, "tags": ["y"], "metadata": {ASSIGNMENTS: ["ana"]}, "comment": "Fine"}
-    answer = client.request("POST", f"/v1/project_logs/{braintrust.project_id}/feedback", json={"feedback": [item]})
+    item = {
+        "id": row_id,
+        "scores": {"good": 1},
+        "tags": ["y"],
+        "metadata": {ASSIGNMENTS: ["ana"]},
+        "comment": "Fine",
+    }
+    answer = client.request(
+        "POST", f"/v1/project_logs/{braintrust.project_id}/feedback", json={"feedback": [item]}
+    )
     row = braintrust.store.row(row_id)
     assert answer.json() == {"status": "success"}
     assert (row["scores"], row["tags"], row["metadata"]) == ({"good": 1}, ["x", "y"], {"a": 1})
@@ -220,9 +256,17 @@ SCALARS = st.sampled_from([None, True, 0, 1, "x", ["x"], []])
 OBJECTS = st.dictionaries(KEYS, SCALARS | st.dictionaries(KEYS, SCALARS))
 VALUES = SCALARS | OBJECTS
 TAGS = st.none() | st.lists(st.sampled_from(["x", "y", "z"]), max_size=3)
-PATHS = st.lists(st.lists(KEYS, min_size=1, max_size=2).map(lambda path: ["metadata", *path]), max_size=2)
+PATHS = st.lists(
+    st.lists(KEYS, min_size=1, max_size=2).map(lambda path: ["metadata", *path]), max_size=2
+)
 EVENTS = st.fixed_dictionaries(
-    {}, optional={"metadata": st.dictionaries(KEYS, VALUES), "tags": TAGS, "output": VALUES, "_merge_paths": PATHS}
+    {},
+    optional={
+        "metadata": st.dictionaries(KEYS, VALUES),
+        "tags": TAGS,
+        "output": VALUES,
+        "_merge_paths": PATHS,
+    },
 )
 
 

@@ -19,13 +19,18 @@ ROOT = Path(__file__).parents[2]
 
 
 def listed(client, what, **params):
-    return [found["id"] for found in client.request("GET", f"/v1/{what}", params=params).json()["objects"]]
+    return [
+        found["id"]
+        for found in client.request("GET", f"/v1/{what}", params=params).json()["objects"]
+    ]
 
 
 def test_a_wrong_or_missing_key_is_refused_in_text_or_json(client, braintrust):
     client.session.headers["authorization"] = "Bearer sk-wrong"
     answers = [client.query(client.ast()), client.insert({}), client.request("GET", "/v1/user")]
-    assert [(a.status_code, a.text) for a in answers] == [(401, "Unauthorized: invalid API key")] * 3
+    assert [(a.status_code, a.text) for a in answers] == [
+        (401, "Unauthorized: invalid API key")
+    ] * 3
     del client.session.headers["authorization"]
     braintrust.options.unauthorized_style = "json"
     assert client.query(client.ast()).json()["Code"] == "UnauthorizedError"
@@ -62,7 +67,9 @@ def test_a_user_has_the_documented_fields(client, braintrust):
 
 
 def test_users_are_found_by_ids_and_by_addresses(client, braintrust):
-    ana, ben, eve = [braintrust.store.add_user(f"{name}@example.com") for name in ("Ana", "ben", "eve")]
+    ana, ben, eve = [
+        braintrust.store.add_user(f"{name}@example.com") for name in ("Ana", "ben", "eve")
+    ]
     braintrust.store.add_user()
     assert listed(client, "user", ids=[ana, eve, "unknown"]) == [ana, eve]
     assert listed(client, "user", ids="unknown") == []
@@ -84,13 +91,17 @@ def test_users_come_in_pages_until_one_is_empty(client, braintrust):
 
 def test_wrong_parameters_of_a_list_are_refused(client, braintrust):
     wrong = [{"limit": "many"}, {"starting_after": "unknown"}, {"e-mail": "a@example.com"}]
-    assert [client.request("GET", "/v1/user", params=params).status_code for params in wrong] == [400] * 3
+    assert [client.request("GET", "/v1/user", params=params).status_code for params in wrong] == [
+        400
+    ] * 3
     braintrust.options.refuse_odd_user_ids = True
     assert client.request("GET", "/v1/user", params={"ids": "odd"}).status_code == 400
 
 
 def test_a_long_address_is_refused_by_the_gateway(client):
-    answer = client.request("GET", "/v1/user", params={"ids": [str(uuid.uuid4()) for _ in range(200)]})
+    answer = client.request(
+        "GET", "/v1/user", params={"ids": [str(uuid.uuid4()) for _ in range(200)]}
+    )
     assert (answer.status_code, answer.text) == (414, "URI Too Long")
 
 
@@ -98,7 +109,9 @@ def test_groups_hold_users_and_groups_and_are_found_by_name(client, braintrust):
     inner = braintrust.store.add_group("inner", ["ana"])
     outer = braintrust.store.add_group("outer", None, [inner])
     found = client.request("GET", "/v1/group", params={"group_name": "outer"}).json()["objects"]
-    assert [(g["id"], g["member_users"], g["member_groups"]) for g in found] == [(outer, None, [inner])]
+    assert [(g["id"], g["member_users"], g["member_groups"]) for g in found] == [
+        (outer, None, [inner])
+    ]
     assert listed(client, "group", group_name="nobody") == []
     assert listed(client, "group", ids=inner) == [inner]
 
@@ -106,7 +119,9 @@ def test_groups_hold_users_and_groups_and_are_found_by_name(client, braintrust):
 def test_a_project_is_found_created_once_and_has_a_log_of_its_own(client, braintrust):
     assert listed(client, "project") == [braintrust.project_id]
     assert listed(client, "project", project_name="Second") == []
-    first, again = [client.request("POST", "/v1/project", json={"name": "Second"}).json() for _ in range(2)]
+    first, again = [
+        client.request("POST", "/v1/project", json={"name": "Second"}).json() for _ in range(2)
+    ]
     assert first == again
     path = f"/v1/project_logs/{first['id']}/insert"
     assert client.request("POST", path, json={"events": [{"id": "a"}]}).json() == {"row_ids": ["a"]}
@@ -129,7 +144,9 @@ def test_fetch_goes_through_the_versions_latest_first(client, braintrust):
 
 @pytest.fixture
 def official(braintrust):
-    with braintrust_api.Braintrust(api_key=braintrust.api_key, base_url=braintrust.url, max_retries=0) as client:
+    with braintrust_api.Braintrust(
+        api_key=braintrust.api_key, base_url=braintrust.url, max_retries=0
+    ) as client:
         yield client
 
 
@@ -143,7 +160,9 @@ def test_the_official_client_inserts_fetches_and_gives_feedback(official, braint
         "_merge_paths": [["metadata", "~__bt_assignments"]],
     }
     assert logs.insert(project, events=[event]).row_ids == [row_id]
-    assert logs.feedback(project, feedback=[{"id": row_id, "scores": {"good": 1}}]).status == "success"
+    assert (
+        logs.feedback(project, feedback=[{"id": row_id, "scores": {"good": 1}}]).status == "success"
+    )
     newest, *_ = logs.fetch(project, limit=10).events
     posted = logs.fetch_post(project, limit=10)
     assert (newest.id, newest.metadata, newest.scores) == (
@@ -161,7 +180,9 @@ def test_the_official_client_lists_users_groups_and_projects(official, braintrus
     group = braintrust.store.add_group("reviewers", ids)
     assert [user.id for user in official.users.list(limit=2)] == ids
     assert [user.id for user in official.users.list(ids=ids[1:])] == ids[1:]
-    assert [(found.id, found.member_users) for found in official.groups.list(group_name="reviewers")] == [(group, ids)]
+    assert [
+        (found.id, found.member_users) for found in official.groups.list(group_name="reviewers")
+    ] == [(group, ids)]
     assert [project.id for project in official.projects.list()] == [braintrust.project_id]
     assert official.projects.create(name="Second").name == "Second"
 
@@ -183,13 +204,17 @@ def test_another_process_can_plant_and_read(remote, braintrust):
     assert remote.project_id == braintrust.project_id
     user = remote.post("users", {"email": "ana@example.com"})
     group = remote.post("groups", {"name": "reviewers", "member_users": [user]})
-    rows = remote.post("rows", [{"tags": ["x"], "created": "2026-01-01"}, {"row_id": "a/b?c", "metadata": "text"}])
+    rows = remote.post(
+        "rows", [{"tags": ["x"], "created": "2026-01-01"}, {"row_id": "a/b?c", "metadata": "text"}]
+    )
     remote.post("preload", {"count": 3, "tag": "y", "days": 2})
     assert [found["id"] for found in braintrust.store.groups] == [group]
     assert remote.get("rows", id="a/b?c") == braintrust.store.row("a/b?c")
     assert remote.get("rows") == braintrust.store.rows()
     assert (rows[1], len(remote.get("assignments"))) == ("a/b?c", 5)
-    braintrust.store.insert([{"id": rows[0], "_is_merge": True, "metadata": {"~__bt_assignments": [user]}}])
+    braintrust.store.insert(
+        [{"id": rows[0], "_is_merge": True, "metadata": {"~__bt_assignments": [user]}}]
+    )
     assert [version["reviewers"] for version in remote.get("history", id=rows[0])] == [[], [user]]
     assert remote.get("contested") == {}
 
@@ -201,7 +226,10 @@ def test_another_process_can_set_faults_options_and_the_clock(remote, client, br
     assert client.insert({"id": "a"}).status_code == 200
     assert remote.post("options", {"read_lag": 5})["read_lag"] == 5
     assert braintrust.options.read_lag == 5
-    assert remote.post("clock", {"set": "2026-06-15T12:00:00Z", "advance": 60}) == "2026-06-15T12:01:00.000Z"
+    assert (
+        remote.post("clock", {"set": "2026-06-15T12:00:00Z", "advance": 60})
+        == "2026-06-15T12:01:00.000Z"
+    )
     assert braintrust.store.clock() == NOW + timedelta(minutes=1)
     remote.post("clock", {"run": True})
     assert abs(braintrust.store.clock() - datetime.now(UTC)) < timedelta(seconds=5)
@@ -210,7 +238,11 @@ def test_another_process_can_set_faults_options_and_the_clock(remote, client, br
     assert remote.get("in_flight") == {"query": 1, "insert": 1}
     remote.delete("requests")
     remote.post("reset")
-    assert (remote.get("requests"), remote.get("rows"), braintrust.options.read_lag) == ([], [], 0.0)
+    assert (remote.get("requests"), remote.get("rows"), braintrust.options.read_lag) == (
+        [],
+        [],
+        0.0,
+    )
 
 
 def test_another_process_is_told_what_was_wrong(remote):
@@ -224,13 +256,25 @@ def test_another_process_is_told_what_was_wrong(remote):
 
 
 def test_the_command_line_serves_a_preloaded_project():
-    command = [sys.executable, "-m", "local.braintrust", "--port", "0", "--rows", "50", "--user", "ana@example.com"]
+    command = [
+        sys.executable,
+        "-m",
+        "local.braintrust",
+        "--port",
+        "0",
+        "--rows",
+        "50",
+        "--user",
+        "ana@example.com",
+    ]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             ready = json.loads(process.stdout.readline())
             remote = RemoteBraintrust(ready["url"])
             users = requests.get(
-                f"{ready['url']}/v1/user", headers={"authorization": f"Bearer {ready['api_key']}"}, timeout=5
+                f"{ready['url']}/v1/user",
+                headers={"authorization": f"Bearer {ready['api_key']}"},
+                timeout=5,
             ).json()["objects"]
             assert {user["email"]: user["id"] for user in users} == ready["users"]
             assert (remote.project_id, len(remote.get("rows"))) == (ready["project_id"], 50)

@@ -26,13 +26,23 @@ def quoted(text: str) -> str:
 
 def test_the_answer_is_an_envelope(client, braintrust):
     row_id = braintrust.store.add_row(tags=["x"])
-    answer = client.ask(client.ast("id", "tags", filter=operator("gt", ident("created"), literal("2020-01-01"))))
+    answer = client.ask(
+        client.ast("id", "tags", filter=operator("gt", ident("created"), literal("2020-01-01")))
+    )
     xact = braintrust.store.row(row_id)["_xact_id"]
     assert answer.pop("cursor").startswith("+++/")
     assert answer == {
         "data": [{"id": row_id, "tags": ["x"]}],
-        "schema": {"type": "array", "items": {"type": "object", "properties": {"id": {}, "tags": {}}}},
-        "realtime_state": {"type": "on", "minimum_xact_id": None, "read_bytes": 0, "actual_xact_id": xact},
+        "schema": {
+            "type": "array",
+            "items": {"type": "object", "properties": {"id": {}, "tags": {}}},
+        },
+        "realtime_state": {
+            "type": "on",
+            "minimum_xact_id": None,
+            "read_bytes": 0,
+            "actual_xact_id": xact,
+        },
         "freshness_state": {"last_processed_xact_id": xact, "last_considered_xact_id": xact},
     }
 
@@ -42,14 +52,21 @@ def test_the_three_forms_and_a_raw_snippet_mean_the_same(client, braintrust):
     braintrust.store.add_row(metadata={"a": {"b c": 2}}, tags=["x"])
     condition = operator("eq", ident("metadata", "a", "b c"), literal(1))
     expected = [{"id": row_id, "b c": 1}]
-    columns = [{"alias": "id", "expr": ident("id")}, {"alias": "b c", "expr": ident("metadata", "a", "b c")}]
+    columns = [
+        {"alias": "id", "expr": ident("id")},
+        {"alias": "b c", "expr": ident("metadata", "a", "b c")},
+    ]
     queries = [
         f'select: id, metadata.a."b c" | from: {client.source} | filter: metadata.a."b c" = 1',
         f'select: id, metadata.a."b c"\nfrom: {client.source} spans\nfilter: metadata.a."b c"\n  = 1\nlimit: 5',
         f'SELECT id, metadata.a."b c" FROM {client.source} WHERE metadata.a."b c" = 1 LIMIT 5',
         client.ast() | {"select": columns, "filter": condition},
         client.ast() | {"select": columns, "filter": {"btql": 'metadata.a."b c" = 1'}},
-        client.ast() | {"select": columns, "filter": operator("and", includes("x"), {"btql": 'metadata.a."b c" < 2'})},
+        client.ast()
+        | {
+            "select": columns,
+            "filter": operator("and", includes("x"), {"btql": 'metadata.a."b c" < 2'}),
+        },
     ]
     assert [client.ask(query)["data"] for query in queries] == [expected] * len(queries)
 
@@ -57,7 +74,9 @@ def test_the_three_forms_and_a_raw_snippet_mean_the_same(client, braintrust):
 def test_a_path_comes_back_under_its_alias_or_else_its_last_component(client, braintrust):
     braintrust.store.add_row(metadata={"~__bt_assignments": ["ana"]})
     text = 'select: metadata."~__bt_assignments", metadata."~__bt_assignments" AS who | from: '
-    assert client.ask(text + client.source)["data"] == [{"~__bt_assignments": ["ana"], "who": ["ana"]}]
+    assert client.ask(text + client.source)["data"] == [
+        {"~__bt_assignments": ["ana"], "who": ["ana"]}
+    ]
 
 
 def test_a_star_selects_every_field(client, braintrust):
@@ -80,8 +99,17 @@ def test_a_missing_path_is_null_and_an_empty_array_is_not(client, braintrust):
     }
     for row_id, metadata in rows.items():
         braintrust.store.add_row(row_id, metadata=metadata)
-    assert sorted(client.filtered("metadata.who IS NULL")) == ["empty", "list", "none", "null", "text"]
-    assert sorted(client.filtered({"op": "isnotnull", "expr": ident("metadata", "who")})) == ["array", "bare"]
+    assert sorted(client.filtered("metadata.who IS NULL")) == [
+        "empty",
+        "list",
+        "none",
+        "null",
+        "text",
+    ]
+    assert sorted(client.filtered({"op": "isnotnull", "expr": ident("metadata", "who")})) == [
+        "array",
+        "bare",
+    ]
 
 
 def test_null_compares_to_nothing_and_not_of_null_is_null(client, braintrust):
@@ -179,11 +207,16 @@ def test_a_hostile_tag_finds_its_row_only_in_either_form(client, braintrust, tag
     assert client.filtered({"btql": f"tags INCLUDES {quoted(tag)}"}) == [row_id]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(tag=st.text(st.sampled_from("ab'\"|\\\n -:,()[]é")))
 def test_text_and_ast_agree_on_any_tag(session_client, tag):
     session_client.braintrust.reset()
-    rows = {text: session_client.braintrust.store.add_row(tags=[text]) for text in {tag, "a", tag + "'", ""}}
+    rows = {
+        text: session_client.braintrust.store.add_row(tags=[text])
+        for text in {tag, "a", tag + "'", ""}
+    }
     assert session_client.filtered(includes(tag)) == [rows[tag]]
     assert session_client.filtered(f"tags INCLUDES {quoted(tag)}") == [rows[tag]]
 
@@ -242,7 +275,10 @@ def test_wrong_queries_are_refused_with_a_plain_message(client):
 
 def test_wrong_asts_are_refused_with_a_plain_message(client):
     refused = [
-        ({"filter": {"op": "equals", "left": ident("id"), "right": literal(1)}}, "Unknown operator: 'equals'"),
+        (
+            {"filter": {"op": "equals", "left": ident("id"), "right": literal(1)}},
+            "Unknown operator: 'equals'",
+        ),
         ({"filter": {"op": "eq", "left": ident("id")}}, "Operator 'eq' takes left, right"),
         ({"filter": {"op": "ident", "name": "id"}}, "ident: name is a non-empty array of strings"),
         ({"filter": "is_root"}, "Expected an expression, got str"),
@@ -269,7 +305,9 @@ def test_a_body_with_an_unknown_key_or_format_is_refused(client):
 
 
 def test_pages_go_newest_first_and_end_with_an_empty_page_without_cursor(client, braintrust):
-    ids = [braintrust.store.add_row(created=NOW - timedelta(minutes=minutes)) for minutes in range(5)]
+    ids = [
+        braintrust.store.add_row(created=NOW - timedelta(minutes=minutes)) for minutes in range(5)
+    ]
     assert client.pages(limit=2) == [ids[:2], ids[2:4], ids[4:], []]
     braintrust.options.end_of_results = "no_cursor"
     assert client.pages(limit=2) == [ids[:2], ids[2:4], ids[4:]]
@@ -277,7 +315,9 @@ def test_pages_go_newest_first_and_end_with_an_empty_page_without_cursor(client,
 
 
 def test_rows_written_meanwhile_do_not_shift_the_pages(client, braintrust):
-    _, second, third = [braintrust.store.add_row(created=NOW - timedelta(minutes=m)) for m in range(3)]
+    _, second, third = [
+        braintrust.store.add_row(created=NOW - timedelta(minutes=m)) for m in range(3)
+    ]
     cursor = client.ask(client.ast(limit=1))["cursor"]
     client.merge(third, output=1)
     braintrust.store.add_row()
@@ -305,7 +345,9 @@ def test_jsonl_has_a_row_a_line_and_the_cursor_in_the_header_only(client, braint
 
 
 def test_sorting_by_created_loses_the_cursor_silently(client, braintrust):
-    ids = [braintrust.store.add_row(created=NOW - timedelta(minutes=minutes)) for minutes in range(3)]
+    ids = [
+        braintrust.store.add_row(created=NOW - timedelta(minutes=minutes)) for minutes in range(3)
+    ]
     for query in (
         f"select: id | from: {client.source} | sort: created asc | limit: 2",
         f"SELECT id FROM {client.source} ORDER BY created LIMIT 2",
@@ -318,7 +360,9 @@ def test_sorting_by_created_loses_the_cursor_silently(client, braintrust):
 
 def test_sorting_by_the_natural_order_keeps_the_cursor(client, braintrust):
     braintrust.store.add_row()
-    assert "cursor" in client.ask(f"select: id | from: {client.source} | sort: _pagination_key desc")
+    assert "cursor" in client.ask(
+        f"select: id | from: {client.source} | sort: _pagination_key desc"
+    )
 
 
 def test_a_limit_above_a_thousand_is_capped_or_refused(client, braintrust):
@@ -338,7 +382,10 @@ def test_reads_lag_behind_writes_when_told_to(client, braintrust):
     columns = client.ast("id", "output")
     assert client.ask(columns)["data"] == [{"id": row_id, "output": None}]
     braintrust.store.clock.advance(60)
-    assert client.ask(columns)["data"] == [{"id": "new", "output": None}, {"id": row_id, "output": "written"}]
+    assert client.ask(columns)["data"] == [
+        {"id": "new", "output": None},
+        {"id": row_id, "output": "written"},
+    ]
 
 
 def test_a_deleted_row_is_still_read_while_reads_lag(client, braintrust):
@@ -350,7 +397,9 @@ def test_a_deleted_row_is_still_read_while_reads_lag(client, braintrust):
 
 
 def test_other_projects_are_forbidden_with_a_message_that_names_somebody(client):
-    other = client.ast() | {"from": {"op": "function", "name": ident("project_logs"), "args": [literal("other")]}}
+    other = client.ast() | {
+        "from": {"op": "function", "name": ident("project_logs"), "args": [literal("other")]}
+    }
     answer = client.query(other).json()
     assert answer.pop("InternalTraceId")
     assert answer == {
@@ -359,7 +408,10 @@ def test_other_projects_are_forbidden_with_a_message_that_names_somebody(client)
         "Path": "/btql",
         "Service": "api",
     }
-    assert client.request("POST", "/v1/project_logs/other/insert", json={"events": []}).status_code == 403
+    assert (
+        client.request("POST", "/v1/project_logs/other/insert", json={"events": []}).status_code
+        == 403
+    )
 
 
 def test_a_page_of_a_hundred_thousand_rows_is_quick(client, braintrust):

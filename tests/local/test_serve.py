@@ -30,11 +30,19 @@ class Served:
         self.said = ""
         while "list-type" not in self.said:
             self.said += next(lines)
-        self.variables = json.loads((folder / "env.json").read_text("utf-8"))["ReviewAssignerFunction"]
+        self.variables = json.loads((folder / "env.json").read_text("utf-8"))[
+            "ReviewAssignerFunction"
+        ]
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, env=ENVIRON, cwd=self.folder, capture_output=True, text=True, timeout=60, check=False
+            command,
+            env=ENVIRON,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
 
     def invoke(self, event: str) -> subprocess.CompletedProcess[str]:
@@ -104,7 +112,9 @@ def test_a_port_that_is_taken_is_said(served):
     second = served.run(*SERVE, "--braintrust-port", port)
 
     assert (second.returncode, second.stderr) == (1, "")
-    assert second.stdout == f"error: 127.0.0.1:{port}: Address already in use; see --braintrust-port\n"
+    assert (
+        second.stdout == f"error: 127.0.0.1:{port}: Address already in use; see --braintrust-port\n"
+    )
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])

@@ -17,7 +17,9 @@ from tests.history import HOSTILE
 
 ROOT = Path(__file__).parents[2]
 SQL = ROOT / "docs/sql"
-QUESTIONS = sorted(path.stem for path in (SQL / "duckdb").glob("*.sql") if path.stem != "create_views")
+QUESTIONS = sorted(
+    path.stem for path in (SQL / "duckdb").glob("*.sql") if path.stem != "create_views"
+)
 DIALECTS = ("duckdb", "athena")
 
 
@@ -54,8 +56,12 @@ def as_duckdb(database, text, now):
         columns = database.execute(f"DESCRIBE {table}").fetchall()
         shown = "strftime(day, '%Y-%m-%d') AS day"
         names = ", ".join(shown if name == "day" else f'"{name}"' for name, *_ in columns)
-        database.execute(f"CREATE OR REPLACE TEMP VIEW athena_{table} AS SELECT {names} FROM {table}")  # noqa: S608 - names of ours
-    database.execute("CREATE OR REPLACE MACRO format_datetime(t, f) AS strftime(t::TIMESTAMP, '%Y-%m-%d')")
+        database.execute(
+            f"CREATE OR REPLACE TEMP VIEW athena_{table} AS SELECT {names} FROM {table}"
+        )  # noqa: S608 - names of ours
+    database.execute(
+        "CREATE OR REPLACE MACRO format_datetime(t, f) AS strftime(t::TIMESTAMP, '%Y-%m-%d')"
+    )
     (query,) = sqlglot.parse(text, dialect="athena")
     defined = {cte.alias for cte in query.find_all(exp.CTE)}
     for table in query.find_all(exp.Table):
@@ -86,7 +92,11 @@ def test_what_was_taken_back_by_a_wrong_runs_undo_is_told_apart(answer, history)
     taken = Counter({line["reviewer_id"]: line["taken_back"] for line in lines})
 
     assert given == sum(
-        (Counter(history.runs[name]["per_reviewer"]) for name in ("refused", "mended", "mistake", "capped")), Counter()
+        (
+            Counter(history.runs[name]["per_reviewer"])
+            for name in ("refused", "mended", "mistake", "capped")
+        ),
+        Counter(),
     )
     assert taken == Counter(history.runs["mistake"]["per_reviewer"])
     assert all(line["kept"] == line["given"] - line["taken_back"] for line in lines)
@@ -137,7 +147,13 @@ def test_rows_per_day(answer):
 
 
 def test_waiting(answer, history):
-    left = {"refused": (1, 1), "mended": (0, 0), "mistake": (0, 0), "capped": (1, 22), "idle": (0, 0)}
+    left = {
+        "refused": (1, 1),
+        "mended": (0, 0),
+        "mistake": (0, 0),
+        "capped": (1, 22),
+        "idle": (0, 0),
+    }
     assert answer("waiting") == [
         {
             "run_id": history.id(name),
@@ -157,13 +173,19 @@ def test_every_question_can_be_asked_as_it_stands_in_its_file(answer, question):
 
 def test_the_views_show_every_field_that_runs_wrote_as_it_was_written(database, history):
     names = [name for name, *_ in database.execute("DESCRIBE runs").fetchall()]
-    found = {line[0]: dict(zip(names, line, strict=True)) for line in database.execute("FROM runs").fetchall()}
+    found = {
+        line[0]: dict(zip(names, line, strict=True))
+        for line in database.execute("FROM runs").fetchall()
+    }
 
     for name in history.runs.keys() - {"dry"}:
         record = history.runs[name]
         seen = found[record["run_id"]]
         assert {field: seen[field] for field in record} == record
-        assert str(seen["day"]) == f"{record['run_id'][:4]}-{record['run_id'][4:6]}-{record['run_id'][6:8]}"
+        assert (
+            str(seen["day"])
+            == f"{record['run_id'][:4]}-{record['run_id'][4:6]}-{record['run_id'][6:8]}"
+        )
     assert len(found) == len(history.runs) - 1
 
 
@@ -173,7 +195,9 @@ KINDS = {"string": str, "boolean": bool, "bigint": int, "double": (int, float)}
 
 
 def created(table):
-    (statement,) = sqlglot.parse((SQL / f"athena/create_{table}.sql").read_text("utf-8"), dialect="athena")
+    (statement,) = sqlglot.parse(
+        (SQL / f"athena/create_{table}.sql").read_text("utf-8"), dialect="athena"
+    )
     return statement
 
 
@@ -192,7 +216,9 @@ def fits(value, kind):
         return all(fits(item, kind.expressions[0]) for item in value)
     if kind.this is exp.DType.STRUCT:
         inner = {field.name: field.kind for field in kind.expressions}
-        return inner.keys() == value.keys() and all(fits(item, inner[key]) for key, item in value.items())
+        return inner.keys() == value.keys() and all(
+            fits(item, inner[key]) for key, item in value.items()
+        )
     return isinstance(value, KINDS[name]) and isinstance(value, bool) == (name == "boolean")
 
 
@@ -209,7 +235,11 @@ def test_a_table_has_a_column_of_a_fitting_type_for_every_field_and_no_other(his
     written = set()
     for _, line in objects(history, table):
         written |= line.keys()
-        wrong = {name: value for name, value in line.items() if name in declared and not fits(value, declared[name])}
+        wrong = {
+            name: value
+            for name, value in line.items()
+            if name in declared and not fits(value, declared[name])
+        }
         assert not wrong
     assert written - {"project_id"} == declared.keys()  # that one is a partition
 
@@ -223,14 +253,18 @@ def test_a_tables_partitions_are_where_the_runs_wrote(history, table):
         if type(item) is exp.Property
     }
     template = said["storage.location.template"]
-    partitions = [column.name for column in statement.find(exp.PartitionedByProperty).this.expressions]
+    partitions = [
+        column.name for column in statement.find(exp.PartitionedByProperty).this.expressions
+    ]
 
     assert statement.find(exp.LocationProperty).this.name == f"s3://BUCKET/audit/{table}/"
     assert partitions == ["project_id", "day"]
     assert (said["projection.project_id.type"], said["projection.day.type"]) == ("injected", "date")
     for key, line in objects(history, table):
         day = f"{line['run_id'][:4]}-{line['run_id'][4:6]}-{line['run_id'][6:8]}"
-        place = template.replace("${project_id}", history.world.braintrust.project_id).replace("${day}", day)
+        place = template.replace("${project_id}", history.world.braintrust.project_id).replace(
+            "${day}", day
+        )
         assert f"s3://BUCKET/audit/{key}".rpartition("/")[0] + "/" == place
 
 

@@ -23,13 +23,28 @@ from ops.report.page import report
 from ops.status import status
 from tests.history import HOSTILE, NOW, UNKNOWN
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 QUIET = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 ELEMENTS = {
-    *("html", "head", "meta", "title", "style", "body", "header", "main", "section", "div", "span", "p"),
+    *(
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "header",
+        "main",
+        "section",
+        "div",
+        "span",
+        "p",
+    ),
     *("h1", "h2", "h3", "ul", "li", "dl", "dt", "dd", "figure", "figcaption", "details", "summary"),
     *("table", "thead", "tbody", "tr", "th", "td", "svg", "rect", "path", "circle", "text"),
 }
@@ -107,9 +122,14 @@ def id_of(reviewer):
 
 def test_rows_per_reviewer_count_what_was_given_and_not_what_was_taken_back(render, history):
     page = Page(render())
-    given = sum((Counter(history.runs[n]["per_reviewer"]) for n in ("refused", "mended", "capped")), Counter())
+    given = sum(
+        (Counter(history.runs[n]["per_reviewer"]) for n in ("refused", "mended", "capped")),
+        Counter(),
+    )
 
-    assert [page.row(id_of(user))[2] for user in history.users] == [str(given[user]) for user in history.users]
+    assert [page.row(id_of(user))[2] for user in history.users] == [
+        str(given[user]) for user in history.users
+    ]
     assert given.total() == 8
     assert "Handed out8rows since 2 Nov; 6 more were taken back" in page.text
 
@@ -124,7 +144,9 @@ def test_what_waits_is_what_the_newest_run_left(render):
 
     assert "Waiting now" in page.text
     assert any("at most 1 rows (20 Nov 10:00)" in label for label in page.labels)
-    assert any("In hours: at most 22 hours (23 Nov 07:00), now 0." in label for label in page.labels)
+    assert any(
+        "In hours: at most 22 hours (23 Nov 07:00), now 0." in label for label in page.labels
+    )
 
 
 def test_a_failure_is_shown_with_its_reason(render, history):
@@ -171,8 +193,14 @@ def test_nothing_that_the_audit_holds_becomes_markup(render):
     page = Page(render())
 
     assert page.elements.keys() <= ELEMENTS
-    assert not [name for name in page.attributes if name.startswith("on") or name in {"src", "href", "srcset"}]
-    assert page.elements["title"] == 1 + len(re.findall("<rect[^>]*><title>|<circle[^>]*><title>", render()))
+    assert not [
+        name
+        for name in page.attributes
+        if name.startswith("on") or name in {"src", "href", "srcset"}
+    ]
+    assert page.elements["title"] == 1 + len(
+        re.findall("<rect[^>]*><title>|<circle[^>]*><title>", render())
+    )
     assert page.elements["style"] == 1
     assert "\x1b" not in page.text
     assert "\u202e" not in page.text
@@ -199,7 +227,9 @@ def hostile_record(**fields):
     return json.dumps(record | fields)
 
 
-@pytest.mark.parametrize("fields", [{}, {"undoes": HOSTILE, "undone": 1}, {"dry_run": True}, {"failed": 3}])
+@pytest.mark.parametrize(
+    "fields", [{}, {"undoes": HOSTILE, "undone": 1}, {"dry_run": True}, {"failed": 3}]
+)
 def test_a_record_that_somebody_else_wrote_becomes_no_markup_either(render, folder, fields):
     (run,) = (folder / "runs").rglob("*-capped.json")
     run.write_text(hostile_record(**fields))
@@ -278,7 +308,9 @@ def test_a_deployment_that_has_only_run_dry_is_told_what_would_happen(render, fo
 def test_a_dry_run_of_many_rows_is_read_without_its_rows(folder):
     (dry,) = (folder / "dry_runs").rglob("*.json")
     head = dry.read_text().partition('"assignments": [')[0]
-    rows = ",\n".join(json.dumps({"row_id": str(n), "reviewer_id": "x" * 36}) for n in range(60_000))
+    rows = ",\n".join(
+        json.dumps({"row_id": str(n), "reviewer_id": "x" * 36}) for n in range(60_000)
+    )
     dry.write_text(f'{head}"assignments": [\n{rows}\n]}}\n')
     (project,) = projects(Folder(folder))
     records = read_records(Folder(folder), project, NOW - timedelta(days=3))
@@ -298,7 +330,9 @@ def test_of_too_many_records_the_newest_are_read_and_the_page_says_so(folder, hi
 def test_hundreds_of_reviewers_are_summed_up(render, folder):
     (run,) = (folder / "runs").rglob("*-idle.json")
     record = json.loads(run.read_text())
-    run.write_text(json.dumps(record | {"per_reviewer": {f"person{number:04}": 1 for number in range(300)}}))
+    run.write_text(
+        json.dumps(record | {"per_reviewer": {f"person{number:04}": 1 for number in range(300)}})
+    )
     text = render()
 
     assert "and 263 more with 263 rows" in Page(text).text
@@ -330,7 +364,9 @@ def test_an_audit_is_found_below_the_address(history, folder):
 
 
 @pytest.mark.usefixtures("here")
-@pytest.mark.parametrize("address", ["s3://no-such-bucket/audit/", "/no/such/folder", "s3://audit-bucket/empty/"])
+@pytest.mark.parametrize(
+    "address", ["s3://no-such-bucket/audit/", "/no/such/folder", "s3://audit-bucket/empty/"]
+)
 def test_an_address_without_an_audit_is_an_error_that_names_it(address):
     with pytest.raises(AuditUnreadableError, match=re.escape(address.split("/")[2])):
         open_audit(address)
@@ -339,8 +375,13 @@ def test_an_address_without_an_audit_is_an_error_that_names_it(address):
 @pytest.mark.usefixtures("here")
 def test_a_stack_is_asked_where_its_audit_is(history, history_folder, aws_url):
     template = {
-        "Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "stack-bucket"}}},
-        "Outputs": {"AuditBucketName": {"Value": "audit-bucket"}, "AuditPrefix": {"Value": history.world.prefix}},
+        "Resources": {
+            "Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "stack-bucket"}}
+        },
+        "Outputs": {
+            "AuditBucketName": {"Value": "audit-bucket"},
+            "AuditPrefix": {"Value": history.world.prefix},
+        },
     }
     cloudformation = boto3.client("cloudformation", endpoint_url=aws_url)
     cloudformation.create_stack(StackName="assigner", TemplateBody=json.dumps(template))
@@ -356,7 +397,9 @@ def test_the_program_writes_one_file_and_says_where(folder, tmp_path, capsys, hi
     names.write_text(json.dumps({history.users[0]: "Ana"}))
     out = tmp_path / "new/report.html"
 
-    assert program.main([str(folder), "--out", str(out), "--days", "3650", "--names", str(names)]) == 0
+    assert (
+        program.main([str(folder), "--out", str(out), "--days", "3650", "--names", str(names)]) == 0
+    )
     assert capsys.readouterr().out.startswith(f"{out}: ")
     assert out.read_text("utf-8").startswith("<!DOCTYPE html>")
 
@@ -377,10 +420,15 @@ def test_status_shows_the_last_runs_a_line_each(folder, history):
 
     assert text[3] == f"    warning: {history.runs['capped']['warnings'][0]}"
 
-    assert [line.split()[2] for line in lines[1:5]] == [*("nothing_to_assign", "incomplete", "dry_run", "undone")]
+    assert [line.split()[2] for line in lines[1:5]] == [
+        *("nothing_to_assign", "incomplete", "dry_run", "undone")
+    ]
     assert lines[2].split()[3:8] == ["9", "3", "2", "0", "1"]
     assert lines[4].endswith(f"takes back 3 rows of {history.id('mistake')}")
-    assert [line.partition(history.id(name))[1] for line, name in zip(lines[1:], ("idle", "capped"), strict=False)]
+    assert [
+        line.partition(history.id(name))[1]
+        for line, name in zip(lines[1:], ("idle", "capped"), strict=False)
+    ]
     assert lines[-1] == str(folder)
 
 
@@ -389,7 +437,9 @@ def test_runs_of_one_second_are_in_the_order_in_which_they_began(folder):
     record = json.loads(run.read_text())
     for name, to in (("b", "100"), ("a", "900")):
         window = record["window"] | {"to": f"2026-11-23T07:30:00.{to}Z"}
-        run.with_name(run.name.replace("idle", name)).write_text(json.dumps(record | {"window": window}))
+        run.with_name(run.name.replace("idle", name)).write_text(
+            json.dumps(record | {"window": window})
+        )
     run.unlink()
 
     lines = status(Folder(folder), 2, NOW).splitlines()
@@ -419,7 +469,10 @@ def test_status_of_a_stack_that_never_ran_is_no_error(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
-    [([], "error: say which audit"), (["no/such/folder"], "error: there is no folder no/such/folder")],
+    [
+        ([], "error: say which audit"),
+        (["no/such/folder"], "error: there is no folder no/such/folder"),
+    ],
 )
 def test_an_audit_that_cannot_be_found_is_an_error(capsys, arguments, says):
     assert (status_program.main(arguments), program.main(arguments)) == (1, 1)
@@ -458,7 +511,12 @@ def test_a_chart_of_nothing_is_drawn():
 
 
 def test_lengths_of_time_are_said_in_one_unit():
-    lengths = [timedelta(minutes=5), timedelta(minutes=61), timedelta(hours=47), timedelta(hours=72)]
+    lengths = [
+        timedelta(minutes=5),
+        timedelta(minutes=61),
+        timedelta(hours=47),
+        timedelta(hours=72),
+    ]
     assert [span(length) for length in lengths] == ["5 min", "1 h", "47 h", "3 days"]
 
 
@@ -470,9 +528,18 @@ def browse(page: Path, folder: Path, *options):
     """What Chromium makes of a page: its document and its complaints."""
     if CHROMIUM is None:
         reason = "Chromium is not installed: apt-get install chromium"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(f"THE REPORT WAS NOT TRIED IN A BROWSER. {reason}")
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(
+            f"THE REPORT WAS NOT TRIED IN A BROWSER. {reason}"
+        )
     return subprocess.run(
-        [CHROMIUM, *QUIET, f"--user-data-dir={folder}", "--enable-logging=stderr", *options, page.as_uri()],
+        [
+            CHROMIUM,
+            *QUIET,
+            f"--user-data-dir={folder}",
+            "--enable-logging=stderr",
+            *options,
+            page.as_uri(),
+        ],
         capture_output=True,
         text=True,
         timeout=60,
@@ -483,7 +550,13 @@ def browse(page: Path, folder: Path, *options):
 def test_a_browser_shows_it_and_has_nothing_to_complain_about(render, tmp_path):
     page, picture = tmp_path / "report.html", tmp_path / "report.png"
     page.write_text(render(), "utf-8")
-    seen = browse(page, tmp_path / "profile", "--dump-dom", f"--screenshot={picture}", "--window-size=1150,1800")
+    seen = browse(
+        page,
+        tmp_path / "profile",
+        "--dump-dom",
+        f"--screenshot={picture}",
+        "--window-size=1150,1800",
+    )
 
     document = Page(seen.stdout)
     assert document.elements.keys() <= ELEMENTS

@@ -21,7 +21,9 @@ def deployed(world, monkeypatch):
     world.add_users(2)
     world.invoked = []
     monkeypatch.setattr(
-        script, "outputs", lambda _: {"FunctionName": "f", "AuditBucketName": BUCKET, "AuditPrefix": world.prefix}
+        script,
+        "outputs",
+        lambda _: {"FunctionName": "f", "AuditBucketName": BUCKET, "AuditPrefix": world.prefix},
     )
 
     class Function:
@@ -30,7 +32,9 @@ def deployed(world, monkeypatch):
             return world.answer
 
     real = boto3.client
-    monkeypatch.setattr(boto3, "client", lambda name, **how: Function() if name == "lambda" else real(name, **how))
+    monkeypatch.setattr(
+        boto3, "client", lambda name, **how: Function() if name == "lambda" else real(name, **how)
+    )
     return world
 
 
@@ -48,7 +52,10 @@ def test_invoke_sends_the_event_and_prints_the_result(deployed, monkeypatch, cap
 
 def test_a_run_that_raised_fails_with_its_message(deployed, monkeypatch, capsys):
     error = {"errorType": "QueryError", "errorMessage": "BTQL query failed (401): check the key"}
-    deployed.answer = {"FunctionError": "Unhandled", "Payload": io.BytesIO(json.dumps(error).encode())}
+    deployed.answer = {
+        "FunctionError": "Unhandled",
+        "Payload": io.BytesIO(json.dumps(error).encode()),
+    }
     assert call(monkeypatch, "invoke", "the-stack", str(ROOT / "events" / "empty.json")) == 1
     assert capsys.readouterr().err == "QueryError: BTQL query failed (401): check the key\n"
 
@@ -62,7 +69,10 @@ def test_an_invocation_is_never_repeated_by_the_sdk():
 def test_undo_takes_back_one_run(deployed, monkeypatch, options, dry):
     deployed.answer = {"Payload": io.BytesIO(b"{}")}
     call(monkeypatch, "undo", "the-stack", "20261123T080000Z-r1", *options)
-    assert json.loads(deployed.invoked[0]["Payload"]) == {"undo": "20261123T080000Z-r1", "dry_run": dry}
+    assert json.loads(deployed.invoked[0]["Payload"]) == {
+        "undo": "20261123T080000Z-r1",
+        "dry_run": dry,
+    }
 
 
 def test_undo_wants_to_know_which(deployed, monkeypatch):

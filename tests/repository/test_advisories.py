@@ -45,14 +45,20 @@ def test_a_vulnerable_package_fails_and_is_named_with_its_repair(audit):
 
 def test_sound_packages_pass(audit):
     done = audit(answer(SOUND))
-    assert (done.returncode, done.stdout) == (0, "no known vulnerabilities in 1 packages of requirements.txt\n")
+    assert (done.returncode, done.stdout) == (
+        0,
+        "no known vulnerabilities in 1 packages of requirements.txt\n",
+    )
 
 
 @pytest.mark.parametrize(("strict", "code"), [("0", 0), ("1", 1)])
 @pytest.mark.parametrize(
-    ("says", "complains"), [("", "requests.exceptions.ConnectionError: no route"), (answer(SOUND, UNKNOWN), "")]
+    ("says", "complains"),
+    [("", "requests.exceptions.ConnectionError: no route"), (answer(SOUND, UNKNOWN), "")],
 )
-def test_what_cannot_be_looked_up_is_said_loudly_and_fails_when_asked_to(audit, says, complains, strict, code):
+def test_what_cannot_be_looked_up_is_said_loudly_and_fails_when_asked_to(
+    audit, says, complains, strict, code
+):
     done = audit(says, complains, AUDIT_STRICT=strict)
     assert done.returncode == code
     assert "*** NOT AUDITED" in done.stdout

@@ -107,7 +107,9 @@ def test_only_false_makes_an_undo_real_where_dry_run_is_given(said):
             "RUN_ID=r",
             *given,
         ]
-        return subprocess.run(only_say, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+        return subprocess.run(
+            only_say, cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.split()
 
     assert command(f"DRY_RUN={said}")[-5:] == ["ops.stack", "undo", "s", "r", "--dry-run"]
     assert command()[-1] == command("DRY_RUN=false")[-1] == command("DRY_RUN=")[-1] == "r"
@@ -125,7 +127,11 @@ def test_a_log_is_looked_for_only_where_there_is_such_a_stack(config, tmp_path):
         "logs",
     ]
     ran = subprocess.run(
-        [*only_say, "STACK=review-assigner-search"], cwd=tmp_path, capture_output=True, text=True, check=True
+        [*only_say, "STACK=review-assigner-search"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     first, second = ran.stdout.splitlines()
     check = "-m ops.stack outputs --quiet review-assigner-search"

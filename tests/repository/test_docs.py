@@ -22,7 +22,9 @@ DOCUMENTS = {
 }
 README, RUNBOOK = DOCUMENTS["README.md"], DOCUMENTS["docs/operations.md"]
 MINE = ["README.md", "CHANGELOG.md", "docs/operations.md", "docs/decisions.md"]
-FENCE = re.compile(r"(?:^ *<!-- tested: (\w+) -->\n)?^( *)```(\w+)\n(.*?)^\2```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(
+    r"(?:^ *<!-- tested: (\w+) -->\n)?^( *)```(\w+)\n(.*?)^\2```$", re.MULTILINE | re.DOTALL
+)
 FOLDERS = "lib|local|ops|scripts|docs|events|tests|benchmarks"
 
 
@@ -43,7 +45,11 @@ BLOCKS = [
 
 
 def blocks(language: str = "", tested: str = "") -> list[Block]:
-    return [block for block in BLOCKS if language in ("", block.language) and tested in ("", block.tested)]
+    return [
+        block
+        for block in BLOCKS
+        if language in ("", block.language) and tested in ("", block.tested)
+    ]
 
 
 def prose(text: str) -> str:
@@ -69,7 +75,11 @@ def section(text: str, heading: str) -> str:
 
 def table(text: str, first: str) -> list[list[str]]:
     """The lines of the table whose first column is headed so, without its heading."""
-    lines = text.split(f"\n| {first}".rstrip() + " |", 1)[1].split("\n\n", maxsplit=1)[0].splitlines()[2:]
+    lines = (
+        text.split(f"\n| {first}".rstrip() + " |", 1)[1]
+        .split("\n\n", maxsplit=1)[0]
+        .splitlines()[2:]
+    )
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
 
 
@@ -86,8 +96,13 @@ def test_every_setting_has_a_meaning_and_every_parameter_of_the_template_is_expl
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_make_target_that_is_mentioned_exists(document):
-    targets = set(re.findall(r"^([a-z-]+):(?!=)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-    code = [*spans(DOCUMENTS[document]), *(block.text for block in blocks("bash") if block.document == document)]
+    targets = set(
+        re.findall(r"^([a-z-]+):(?!=)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    )
+    code = [
+        *spans(DOCUMENTS[document]),
+        *(block.text for block in blocks("bash") if block.document == document),
+    ]
     mentioned = {name for text in code for name in re.findall(r"\bmake ([a-z][a-z-]*)", text)}
 
     assert mentioned - targets == set()
@@ -131,7 +146,10 @@ def test_every_event_that_is_shown_is_accepted(block, world):
 
 
 @pytest.mark.parametrize(
-    "shown", sorted({span for name in MINE for span in spans(DOCUMENTS[name]) if re.match(r'\{"\w+": ', span)})
+    "shown",
+    sorted(
+        {span for name in MINE for span in spans(DOCUMENTS[name]) if re.match(r'\{"\w+": ', span)}
+    ),
 )
 def test_every_json_within_a_line_is_json_and_every_event_among_it_is_accepted(shown, world):
     value = json.loads(shown.replace("[...]", "[]").replace("<run_id>", "20261123T080000Z-1"))
@@ -155,14 +173,18 @@ def test_every_form_of_the_reviewers_list_that_is_shown_is_accepted():
 
 @pytest.mark.parametrize("block", blocks("bash"), ids=lambda block: block.document)
 def test_every_command_is_something_that_a_shell_understands(block):
-    checked = subprocess.run(["bash", "-n"], input=block.text, capture_output=True, text=True, check=False)
+    checked = subprocess.run(
+        ["bash", "-n"], input=block.text, capture_output=True, text=True, check=False
+    )
 
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
 def test_every_filter_that_is_shown_is_one_that_can_be_asked(world):
     looks_like_one = re.compile(r"[\w.\"~]+ (< [\d']|IS NULL)")
-    shown = [span for text in (README, RUNBOOK) for span in spans(text) if looks_like_one.match(span)]
+    shown = [
+        span for text in (README, RUNBOOK) for span in spans(text) if looks_like_one.match(span)
+    ]
     events = [json.loads(block.text) for block in blocks("json", "event")]
     shown += [event["filter"] for event in events if "filter" in event]
     world.add_rows(1)
@@ -263,11 +285,17 @@ def test_every_status_and_field_of_a_result_is_explained(world):
     again = world.run()
     undone = world.run({"undo": done["run_id"]})
     explained = section(RUNBOOK, "What comes back")
-    documented = {name for line in table(explained, "field") for name in re.findall(r"`(\w+)`", " ".join(line))}
+    documented = {
+        name
+        for line in table(explained, "field")
+        for name in re.findall(r"`(\w+)`", " ".join(line))
+    }
 
     known = {"dry_run", "project_id", "tag", "window", "duration_ms", "unknown_reviewers"}
     assert done.keys() - documented - known == set()
-    statuses = {name for line in table(explained, "status") for name in re.findall(r"`(\w+)`", line[0])}
+    statuses = {
+        name for line in table(explained, "status") for name in re.findall(r"`(\w+)`", line[0])
+    }
     assert {done["status"], again["status"], undone["status"]} <= statuses
     source = (ROOT / "lib/result.py").read_text("utf-8")
     assert {name for name in statuses if f'"{name}"' not in source} == set()

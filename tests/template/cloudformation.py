@@ -70,7 +70,9 @@ def transform(parameters: dict[str, str]) -> dict[str, Any]:
 class Stack:
     """The transformed template with parameters: `resources`, `outputs` and `refused` (the Rules that said no)."""
 
-    def __init__(self, parameters: dict[str, Any] | None = None, names: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, parameters: dict[str, Any] | None = None, names: dict[str, str] | None = None
+    ) -> None:
         declared = source()["Parameters"]
         self._names = names or {}
         self.parameters = {
@@ -91,7 +93,9 @@ class Stack:
             for name, resource in self._all.items()
             if "Condition" not in resource or self.holds(resource["Condition"])
         }
-        self.outputs = {name: self.value(each["Value"]) for name, each in template["Outputs"].items()}
+        self.outputs = {
+            name: self.value(each["Value"]) for name, each in template["Outputs"].items()
+        }
         self.refused = [
             assertion["AssertDescription"]
             for rule in template.get("Rules", {}).values()
@@ -101,7 +105,11 @@ class Stack:
 
     def of_type(self, kind: str) -> dict[str, Any]:
         """The properties of every resource of a type, by logical id."""
-        return {name: each.get("Properties", {}) for name, each in self.resources.items() if each["Type"] == kind}
+        return {
+            name: each.get("Properties", {})
+            for name, each in self.resources.items()
+            if each["Type"] == kind
+        }
 
     def holds(self, condition: str) -> bool:
         """Whether a named condition is true."""
@@ -121,10 +129,18 @@ class Stack:
                 return self.holds(argument)
             if name.startswith("Fn::"):
                 return getattr(self, "_" + name.removeprefix("Fn::").lower())(argument)
-        values = {key: self.value(value) for key, value in node.items() if key not in {"DependsOn", "Condition"}}
+        values = {
+            key: self.value(value)
+            for key, value in node.items()
+            if key not in {"DependsOn", "Condition"}
+        }
         if "Condition" in node:  # of a policy statement; a resource's is a name
             values["Condition"] = node["Condition"]
-        for target in [node["DependsOn"]] if isinstance(node.get("DependsOn"), str) else node.get("DependsOn", []):
+        for target in (
+            [node["DependsOn"]]
+            if isinstance(node.get("DependsOn"), str)
+            else node.get("DependsOn", [])
+        ):
             self._all[target]
         return {key: value for key, value in values.items() if value is not None}
 
@@ -137,7 +153,10 @@ class Stack:
 
     def _physical(self, name: str) -> str:
         resource = self._present(name)
-        given = {"AWS::Logs::LogGroup": "LogGroupName", "AWS::Lambda::Function": "FunctionName"}.get(resource["Type"])
+        given = {
+            "AWS::Logs::LogGroup": "LogGroupName",
+            "AWS::Lambda::Function": "FunctionName",
+        }.get(resource["Type"])
         if given and given in resource["Properties"]:
             return str(self.value(resource["Properties"][given]))
         if resource["Type"] == "AWS::CloudWatch::Dashboard":

@@ -11,8 +11,19 @@ from lib import settings
 from lib.errors import ConfigurationError
 from tests.template.cloudformation import GIVEN, PSEUDO, ROOT, Stack, source
 
-OURS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_LOG_LEVEL", "POWERTOOLS_PARAMETERS_MAX_AGE", "AWS_ENDPOINT_URL"}
-IN_CODE = {"PROJECT_ID", "TAG", "AUDIT_BUCKET", "BRAINTRUST_API_KEY_SECRET_ID", "REVIEWERS_PARAMETER"}
+OURS = {
+    "POWERTOOLS_SERVICE_NAME",
+    "POWERTOOLS_LOG_LEVEL",
+    "POWERTOOLS_PARAMETERS_MAX_AGE",
+    "AWS_ENDPOINT_URL",
+}
+IN_CODE = {
+    "PROJECT_ID",
+    "TAG",
+    "AUDIT_BUCKET",
+    "BRAINTRUST_API_KEY_SECRET_ID",
+    "REVIEWERS_PARAMETER",
+}
 """No default in the code, or another one than in the template."""
 
 
@@ -56,8 +67,18 @@ def test_the_defaults_are_those_of_the_code(stack):
             "DryRun": "true",
             "AuditPrefix": "",
         },
-        {"Days": 30, "Limit": 1, "BatchSize": 1, "MaxPages": 1, "RequestTimeout": 1, "InsertConcurrency": 16},
-        {"BraintrustApiUrl": "https://api-eu.braintrust.dev", "ImpersonateUser": "lead@example.com"},
+        {
+            "Days": 30,
+            "Limit": 1,
+            "BatchSize": 1,
+            "MaxPages": 1,
+            "RequestTimeout": 1,
+            "InsertConcurrency": 16,
+        },
+        {
+            "BraintrustApiUrl": "https://api-eu.braintrust.dev",
+            "ImpersonateUser": "lead@example.com",
+        },
         {"ExistingAuditBucket": "another-stack-auditbucket"},
     ],
 )
@@ -68,11 +89,14 @@ def test_the_code_accepts_what_the_parameters_give(parameters):
 
 
 @pytest.mark.parametrize(
-    "parameters", [{"BraintrustApiKeySecretId": ""}, {"BraintrustApiKeyParameter": "/braintrust/key"}]
+    "parameters",
+    [{"BraintrustApiKeySecretId": ""}, {"BraintrustApiKeyParameter": "/braintrust/key"}],
 )
 def test_exactly_one_source_of_the_key(parameters):
     stack = Stack(parameters)
-    assert stack.refused == ["Give exactly one of BraintrustApiKeySecretId and BraintrustApiKeyParameter."]
+    assert stack.refused == [
+        "Give exactly one of BraintrustApiKeySecretId and BraintrustApiKeyParameter."
+    ]
     with pytest.raises(ConfigurationError, match="set exactly one of them"):
         settings.load_settings(variables(stack))
 
@@ -105,15 +129,22 @@ def test_every_parameter_is_described_bounded_used_and_in_a_group():
     unbounded = {"Filter"}  # any text, or none
     for name, parameter in parameters.items():
         assert parameter["Description"], name
-        assert name in unbounded or parameter.keys() & {"AllowedPattern", "AllowedValues", "MinValue", "MinLength"}, (
-            name
-        )
+        assert name in unbounded or parameter.keys() & {
+            "AllowedPattern",
+            "AllowedValues",
+            "MinValue",
+            "MinLength",
+        }, name
         bounded = parameter.keys() & {"AllowedPattern", "MinValue", "MinLength"}
         assert not bounded or "ConstraintDescription" in parameter, name
     groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     assert sorted(name for group in groups for name in group["Parameters"]) == sorted(parameters)
-    rest = json.dumps({name: part for name, part in template.items() if name not in {"Parameters", "Metadata"}})
-    assert [name for name in parameters if f'"Ref": "{name}"' not in rest and f"${{{name}}}" not in rest] == []
+    rest = json.dumps(
+        {name: part for name, part in template.items() if name not in {"Parameters", "Metadata"}}
+    )
+    assert [
+        name for name in parameters if f'"Ref": "{name}"' not in rest and f"${{{name}}}" not in rest
+    ] == []
     assert {name for name, parameter in parameters.items() if "Default" not in parameter} | {
         "BraintrustApiKeySecretId"
     } == {*GIVEN}
@@ -123,9 +154,9 @@ def test_bounds_are_those_of_the_code():
     stack = Stack()
     by_variable = {
         name: parameter["Ref"]
-        for name, parameter in source()["Resources"]["ReviewAssignerFunction"]["Properties"]["Environment"][
-            "Variables"
-        ].items()
+        for name, parameter in source()["Resources"]["ReviewAssignerFunction"]["Properties"][
+            "Environment"
+        ]["Variables"].items()
         if isinstance(parameter, dict) and parameter.get("Ref", "AWS::Region") not in PSEUDO
     }
     for variable, rule in settings.RULES.items():
@@ -135,7 +166,9 @@ def test_bounds_are_those_of_the_code():
                 edge = parameter[bound]
                 assert rule.check(edge), (variable, edge)
                 assert not rule.check(edge + outside), (variable, edge + outside)
-    assert settings.RULES.keys() - by_variable.keys() == {"AUDIT_BUCKET"}  # a parameter, or a resource's name
+    assert settings.RULES.keys() - by_variable.keys() == {
+        "AUDIT_BUCKET"
+    }  # a parameter, or a resource's name
     assert {*by_variable.values()} <= stack.parameters.keys()
 
 
@@ -156,7 +189,9 @@ def test_nothing_that_failed_is_dropped(stack):
     (schedule,) = stack.of_type("AWS::Scheduler::Schedule").values()
     (asynchronous,) = stack.of_type("AWS::Lambda::EventInvokeConfig").values()
     assert schedule["Target"]["DeadLetterConfig"]["Arn"].endswith(":the-stack-undeliveredqueue")
-    assert asynchronous["DestinationConfig"]["OnFailure"]["Destination"].endswith(":the-stack-failedrunsqueue")
+    assert asynchronous["DestinationConfig"]["OnFailure"]["Destination"].endswith(
+        ":the-stack-failedrunsqueue"
+    )
     for queue in stack.of_type("AWS::SQS::Queue").values():
         assert queue == {"MessageRetentionPeriod": 1209600, "SqsManagedSseEnabled": True}
 
@@ -185,7 +220,12 @@ def test_switches(stack, function):
     assert function["Architectures"] == ["arm64"]
     assert "ReservedConcurrentExecutions" not in function
     changed = Stack(
-        {"Architecture": "x86_64", "ReservedConcurrency": 1, "ScheduleState": "DISABLED", "MemorySize": 1024}
+        {
+            "Architecture": "x86_64",
+            "ReservedConcurrency": 1,
+            "ScheduleState": "DISABLED",
+            "MemorySize": 1024,
+        }
     )
     ((_, other),) = changed.of_type("AWS::Lambda::Function").items()
     assert other["Architectures"] == ["x86_64"]
@@ -193,7 +233,10 @@ def test_switches(stack, function):
     assert other["MemorySize"] == "1024"
     (schedule,) = changed.of_type("AWS::Scheduler::Schedule").values()
     assert schedule["State"] == "DISABLED"
-    assert stack.of_type("AWS::Scheduler::Schedule")["ReviewAssignerFunctionHourly"]["State"] == "ENABLED"
+    assert (
+        stack.of_type("AWS::Scheduler::Schedule")["ReviewAssignerFunctionHourly"]["State"]
+        == "ENABLED"
+    )
 
 
 def test_the_handler_exists(function):
@@ -218,11 +261,16 @@ def test_every_function_built_by_make_has_its_target():
     for name, resource in source()["Resources"].items():
         if resource.get("Metadata", {}).get("BuildMethod") == "makefile":
             subprocess.run(
-                ["make", "-n", f"build-{name}", "ARTIFACTS_DIR=x"], cwd=ROOT, check=True, capture_output=True
+                ["make", "-n", f"build-{name}", "ARTIFACTS_DIR=x"],
+                cwd=ROOT,
+                check=True,
+                capture_output=True,
             )
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "events").glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "events").glob("*.json")), ids=lambda path: path.stem
+)
 def test_every_event_is_one_that_the_function_takes(path: Path, stack):
     chosen = settings.load_settings(variables(stack), json.loads(path.read_text()))
     assert chosen.dry_run == (path.stem in {"dry-run", "overrides", "undo"})

@@ -16,14 +16,18 @@ def test_the_audit_bucket_is_private_encrypted_versioned_and_outlives_the_stack(
     assert len(properties["PublicAccessBlockConfiguration"]) == 4
     (encryption,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert encryption == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
-    assert properties["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    assert properties["OwnershipControls"] == {
+        "Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    }
     assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
 
 
 def test_a_stack_with_another_stacks_bucket_makes_none_and_leaves_that_ones_policy_alone():
     first = Stack()
     second = Stack({"ExistingAuditBucket": first.outputs["AuditBucketName"]})
-    assert [each for each in second.resources.values() if each["Type"].startswith("AWS::S3::")] == []
+    assert [
+        each for each in second.resources.values() if each["Type"].startswith("AWS::S3::")
+    ] == []
     shared = {name: first.outputs[name] for name in ("AuditBucketName", "AuditPrefix")}
     assert {name: second.outputs[name] for name in shared} == shared
     for stack in (first, second):
@@ -42,7 +46,9 @@ def test_only_old_versions_of_the_audit_are_ever_forgotten(stack):
 
 
 def test_the_bucket_refuses_plain_http_from_everybody(stack):
-    (resource,) = [each for each in stack.resources.values() if each["Type"] == "AWS::S3::BucketPolicy"]
+    (resource,) = [
+        each for each in stack.resources.values() if each["Type"] == "AWS::S3::BucketPolicy"
+    ]
     assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
     policy = resource["Properties"]
     (statement,) = policy["PolicyDocument"]["Statement"]
@@ -76,14 +82,22 @@ def test_the_log_is_kept_as_long_as_asked(function):
     ],
 )  # fmt: skip
 def test_every_reference_leads_somewhere_under_all_conditions(parameters):
-    stack = Stack(parameters)  # raises for a name that does not exist, or not under these parameters
-    left = [word for word in ("Fn::", '"Ref"', "${") if word in json.dumps(stack.resources) + json.dumps(stack.outputs)]
+    stack = Stack(
+        parameters
+    )  # raises for a name that does not exist, or not under these parameters
+    left = [
+        word
+        for word in ("Fn::", '"Ref"', "${")
+        if word in json.dumps(stack.resources) + json.dumps(stack.outputs)
+    ]
     assert left == []
 
 
 def test_no_secret_stands_in_the_template():
     text = json.dumps(source())
-    assert not [word for word in ("sk-", "bt-st-", "resolve:secretsmanager", "resolve:ssm") if word in text]
+    assert not [
+        word for word in ("sk-", "bt-st-", "resolve:secretsmanager", "resolve:ssm") if word in text
+    ]
 
 
 def test_every_finding_that_is_skipped_is_argued():
@@ -94,7 +108,9 @@ def test_every_finding_that_is_skipped_is_argued():
 
 def commands(parameters, output):
     """What the command is for a key in a secret, in a secret given by its ARN, and in a parameter."""
-    by_arn = {"BraintrustApiKeySecretId": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:k"}
+    by_arn = {
+        "BraintrustApiKeySecretId": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:k"
+    }
     by_parameter = {"BraintrustApiKeySecretId": "", "BraintrustApiKeyParameter": "/braintrust/key"}
     return [Stack(parameters | given).outputs[output] for given in ({}, by_arn, by_parameter)]
 
@@ -105,9 +121,13 @@ def test_outputs_name_what_the_stack_has(stack):
 
 
 def test_the_key_is_stored_by_one_command_and_replaced_by_another():
-    secret, parameter = "aws secretsmanager {} --region eu-central-1 ", "aws ssm put-parameter --region eu-central-1 "
+    secret, parameter = (
+        "aws secretsmanager {} --region eu-central-1 ",
+        "aws ssm put-parameter --region eu-central-1 ",
+    )
     replace = [
-        secret.format("put-secret-value") + "--secret-id braintrust/key --secret-string file://key.txt",
+        secret.format("put-secret-value")
+        + "--secret-id braintrust/key --secret-string file://key.txt",
         secret.format("put-secret-value")
         + "--secret-id arn:aws:secretsmanager:eu-central-1:123456789012:secret:k --secret-string file://key.txt",
         parameter + "--name /braintrust/key --type SecureString --overwrite --value file://key.txt",
@@ -130,7 +150,9 @@ def test_a_key_of_your_own_stays_the_one_that_encrypts():
     assert f" --key-id {mine} " in replace
 
 
-@pytest.mark.parametrize("name", [name for name in source()["Outputs"] if name.startswith(("Store", "Rotate"))])
+@pytest.mark.parametrize(
+    "name", [name for name in source()["Outputs"] if name.startswith(("Store", "Rotate"))]
+)
 def test_a_command_that_is_pasted_stores_nothing_that_is_made_up(name, stack):
     """It reads a file of whoever pastes it, and fails without."""
     given = re.search(r" --(?:value|secret-string) (\S+)$", stack.outputs[name])

@@ -36,7 +36,10 @@ def grants(statement, action, resource):
     return (
         statement["Effect"] == "Allow"
         and any(fnmatchcase(action, each) for each in as_list(statement["Action"]))
-        and any(fnmatchcase(resource, each.replace("[", "[[]")) for each in as_list(statement["Resource"]))
+        and any(
+            fnmatchcase(resource, each.replace("[", "[[]"))
+            for each in as_list(statement["Resource"])
+        )
     )
 
 
@@ -53,7 +56,9 @@ def needs(operation, parameters):
         "GetObject": [("s3:GetObject", key), ("s3:ListBucket", bucket)],
         "HeadObject": [("s3:GetObject", key), ("s3:ListBucket", bucket)],
         "PutObject": [("s3:PutObject", key)],
-        "GetParameter": [("ssm:GetParameter", f"arn:aws:ssm:{ACCOUNT}:parameter{parameters.get('Name')}")],
+        "GetParameter": [
+            ("ssm:GetParameter", f"arn:aws:ssm:{ACCOUNT}:parameter{parameters.get('Name')}")
+        ],
         "GetSecretValue": [
             (
                 "secretsmanager:GetSecretValue",
@@ -102,12 +107,19 @@ def everything(world):
 @pytest.fixture(params=["secret", "parameter", "another stack's bucket"])
 def deployed(request, world):
     """A stack that points to the world's bucket, parameter and key."""
-    parameters = {"AuditPrefix": world.prefix, "ReviewersParameter": REVIEWERS, "BraintrustApiKeySecretId": SECRET}
+    parameters = {
+        "AuditPrefix": world.prefix,
+        "ReviewersParameter": REVIEWERS,
+        "BraintrustApiKeySecretId": SECRET,
+    }
     if request.param == "parameter":
         world.client("ssm").put_parameter(
             Name=KEY_PARAMETER, Value=world.braintrust.api_key, Type="SecureString", Overwrite=True
         )
-        world.settings |= {"BRAINTRUST_API_KEY_SECRET_ID": "", "BRAINTRUST_API_KEY_PARAMETER": KEY_PARAMETER}
+        world.settings |= {
+            "BRAINTRUST_API_KEY_SECRET_ID": "",
+            "BRAINTRUST_API_KEY_PARAMETER": KEY_PARAMETER,
+        }
         parameters |= {"BraintrustApiKeySecretId": "", "BraintrustApiKeyParameter": KEY_PARAMETER}
     if request.param == "another stack's bucket":
         return Stack(parameters | {"ExistingAuditBucket": BUCKET})
@@ -145,10 +157,22 @@ def test_what_lambda_does_as_the_role_is_allowed(stack):
         ("s3:PutBucketPolicy", "arn:aws:s3:::the-stack-auditbucket"),
         ("s3:PutLifecycleConfiguration", "arn:aws:s3:::the-stack-auditbucket"),
         ("ssm:GetParameter", f"arn:aws:ssm:{ACCOUNT}:parameter/another"),
-        ("ssm:PutParameter", f"arn:aws:ssm:{ACCOUNT}:parameter/braintrust-review-assigner/reviewers"),
-        ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{ACCOUNT}:secret:another-x7Yz12"),
-        ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{ACCOUNT}:secret:braintrust/key2-x7Yz12"),
-        ("secretsmanager:PutSecretValue", f"arn:aws:secretsmanager:{ACCOUNT}:secret:braintrust/key-x7Yz12"),
+        (
+            "ssm:PutParameter",
+            f"arn:aws:ssm:{ACCOUNT}:parameter/braintrust-review-assigner/reviewers",
+        ),
+        (
+            "secretsmanager:GetSecretValue",
+            f"arn:aws:secretsmanager:{ACCOUNT}:secret:another-x7Yz12",
+        ),
+        (
+            "secretsmanager:GetSecretValue",
+            f"arn:aws:secretsmanager:{ACCOUNT}:secret:braintrust/key2-x7Yz12",
+        ),
+        (
+            "secretsmanager:PutSecretValue",
+            f"arn:aws:secretsmanager:{ACCOUNT}:secret:braintrust/key-x7Yz12",
+        ),
         ("kms:Decrypt", f"arn:aws:kms:{ACCOUNT}:key/0f1e2d3c"),
         ("logs:CreateLogGroup", f"arn:aws:logs:{ACCOUNT}:log-group:/aws/lambda/the-stack:*"),
         ("lambda:InvokeFunction", f"arn:aws:lambda:{ACCOUNT}:function:the-stack"),
@@ -179,14 +203,18 @@ def test_a_stack_with_another_stacks_bucket_may_use_its_audit_and_nothing_else_o
     for action in ("s3:GetObject", "s3:PutObject"):
         assert allowed(stack, action, "arn:aws:s3:::shared/reviews/ledger/x.json")
         assert not allowed(stack, action, "arn:aws:s3:::shared/elsewhere/x.json")
-        assert not allowed(stack, action, "arn:aws:s3:::the-stack-auditbucket/reviews/ledger/x.json")
+        assert not allowed(
+            stack, action, "arn:aws:s3:::the-stack-auditbucket/reviews/ledger/x.json"
+        )
     assert allowed(stack, "s3:ListBucket", "arn:aws:s3:::shared")
     assert not allowed(stack, "s3:DeleteObject", "arn:aws:s3:::shared/reviews/ledger/x.json")
 
 
 def test_no_wildcard_without_a_reason(stack):
     policies = [
-        policy["PolicyDocument"] for role in stack.of_type("AWS::IAM::Role").values() for policy in role["Policies"]
+        policy["PolicyDocument"]
+        for role in stack.of_type("AWS::IAM::Role").values()
+        for policy in role["Policies"]
     ] + [bucket["PolicyDocument"] for bucket in stack.of_type("AWS::S3::BucketPolicy").values()]
     for statement in (statement for policy in policies for statement in policy["Statement"]):
         if statement["Effect"] == "Allow":
@@ -197,7 +225,11 @@ def test_no_wildcard_without_a_reason(stack):
 
 
 def test_no_managed_policy_widens_the_roles(stack):
-    assert not [name for name, role in stack.of_type("AWS::IAM::Role").items() if "ManagedPolicyArns" in role]
+    assert not [
+        name
+        for name, role in stack.of_type("AWS::IAM::Role").items()
+        if "ManagedPolicyArns" in role
+    ]
 
 
 def test_each_permission_has_its_reason_beside_it():
@@ -214,7 +246,10 @@ def test_each_permission_has_its_reason_beside_it():
 def test_the_role_is_lambdas_and_the_scheduler_may_do_two_things(stack):
     roles = stack.of_type("AWS::IAM::Role")
     trusted = {
-        name: [statement["Principal"]["Service"] for statement in role["AssumeRolePolicyDocument"]["Statement"]]
+        name: [
+            statement["Principal"]["Service"]
+            for statement in role["AssumeRolePolicyDocument"]["Statement"]
+        ]
         for name, role in roles.items()
     }
     assert trusted == {

@@ -21,9 +21,15 @@ def alarms(stack):
 
 def watched(alarm):
     """(namespace, metric, dimensions) of everything that an alarm looks at."""
-    parts = [each["MetricStat"]["Metric"] for each in alarm.get("Metrics", []) if "MetricStat" in each] or [alarm]
+    parts = [
+        each["MetricStat"]["Metric"] for each in alarm.get("Metrics", []) if "MetricStat" in each
+    ] or [alarm]
     return [
-        (part["Namespace"], part["MetricName"], {each["Name"]: each["Value"] for each in part["Dimensions"]})
+        (
+            part["Namespace"],
+            part["MetricName"],
+            {each["Name"]: each["Value"] for each in part["Dimensions"]},
+        )
         for part in parts
     ]
 
@@ -35,7 +41,8 @@ def exists(stack, namespace, metric, dimensions):
     queues = ["the-stack-undeliveredqueue", "the-stack-failedrunsqueue"]
     return {
         telemetry.NAMESPACE: metric in telemetry.METRICS and dimensions == {"service": service},
-        "AWS/Lambda": metric in LAMBDAS and dimensions == {"FunctionName": function["FunctionName"]},
+        "AWS/Lambda": metric in LAMBDAS
+        and dimensions == {"FunctionName": function["FunctionName"]},
         "AWS/SQS": metric == "ApproximateNumberOfMessagesVisible"
         and dimensions.keys() == {"QueueName"}
         and dimensions["QueueName"] in queues,
@@ -72,7 +79,9 @@ def test_silence_is_an_alarm_for_the_heartbeat_only(stack):
 def test_no_heartbeat_is_expected_of_dry_or_unscheduled_runs(parameters):
     stack = Stack(parameters)
     assert "NoSuccessAlarm" not in alarms(stack)
-    assert "NoSuccess" not in stack.of_type("AWS::CloudWatch::Dashboard")["Dashboard"]["DashboardBody"]
+    assert (
+        "NoSuccess" not in stack.of_type("AWS::CloudWatch::Dashboard")["Dashboard"]["DashboardBody"]
+    )
 
 
 def test_thresholds_follow_what_they_watch(function):
@@ -88,7 +97,10 @@ def test_thresholds_follow_what_they_watch(function):
     ("parameters", "told"),
     [
         ({}, []),
-        ({"AlarmEmail": "oncall@example.com"}, ["arn:aws:sns:eu-central-1:123456789012:AlarmTopic"]),
+        (
+            {"AlarmEmail": "oncall@example.com"},
+            ["arn:aws:sns:eu-central-1:123456789012:AlarmTopic"],
+        ),
         ({"AlarmTopicArn": TOPIC}, [TOPIC]),
         (
             {"AlarmEmail": "oncall@example.com", "AlarmTopicArn": TOPIC},
@@ -101,7 +113,11 @@ def test_every_alarm_tells_whom_it_should(parameters, told):
     for alarm in alarms(stack).values():
         assert alarm["AlarmActions"] == alarm["OKActions"] == told
     subscribed = [topic["Subscription"] for topic in stack.of_type("AWS::SNS::Topic").values()]
-    expected = [[{"Protocol": "email", "Endpoint": "oncall@example.com"}]] if "AlarmEmail" in parameters else []
+    expected = (
+        [[{"Protocol": "email", "Endpoint": "oncall@example.com"}]]
+        if "AlarmEmail" in parameters
+        else []
+    )
     assert subscribed == expected
 
 
@@ -112,7 +128,9 @@ def test_every_alarm_says_what_it_means_and_what_to_do_first(stack):
 
 
 def dashboard(stack):
-    return json.loads(stack.of_type("AWS::CloudWatch::Dashboard")["Dashboard"]["DashboardBody"])["widgets"]
+    return json.loads(stack.of_type("AWS::CloudWatch::Dashboard")["Dashboard"]["DashboardBody"])[
+        "widgets"
+    ]
 
 
 def plotted(widget):
@@ -126,10 +144,17 @@ def plotted(widget):
 
 
 def test_the_dashboard_shows_every_metric_and_none_that_nobody_emits(stack):
-    shown = [each for widget in dashboard(stack) if widget["type"] == "metric" for each in plotted(widget)]
+    shown = [
+        each
+        for widget in dashboard(stack)
+        if widget["type"] == "metric"
+        for each in plotted(widget)
+    ]
     for each in shown:
         assert exists(stack, *each), each
-    assert {metric for namespace, metric, _ in shown if namespace == telemetry.NAMESPACE} == {*telemetry.METRICS}
+    assert {metric for namespace, metric, _ in shown if namespace == telemetry.NAMESPACE} == {
+        *telemetry.METRICS
+    }
 
 
 def test_the_dashboard_shows_every_alarm(stack):
@@ -152,8 +177,12 @@ def test_no_widget_covers_another(stack):
 
 
 def queries(stack):
-    widgets = [widget["properties"]["query"] for widget in dashboard(stack) if widget["type"] == "log"]
-    return widgets + [each["QueryString"] for each in stack.of_type("AWS::Logs::QueryDefinition").values()]
+    widgets = [
+        widget["properties"]["query"] for widget in dashboard(stack) if widget["type"] == "log"
+    ]
+    return widgets + [
+        each["QueryString"] for each in stack.of_type("AWS::Logs::QueryDefinition").values()
+    ]
 
 
 @contextmanager
@@ -199,10 +228,17 @@ def test_the_errors_query_shows_what_a_failed_run_logs(stack, world):
 
 
 def test_rows_per_reviewer_are_found_in_the_log_line(stack, last_line):
-    patterns = {match for query in queries(stack) for match in re.findall(r"parse @message /(.+?)/(?=\s)", query)}
+    patterns = {
+        match
+        for query in queries(stack)
+        for match in re.findall(r"parse @message /(.+?)/(?=\s)", query)
+    }
     assert len(patterns) == 1
     found = re.search(patterns.pop().replace("(?<", "(?P<"), last_line)
-    assert json.loads("{" + found["per_reviewer"] + "}") == json.loads(last_line)["result"]["per_reviewer"]
+    assert (
+        json.loads("{" + found["per_reviewer"] + "}")
+        == json.loads(last_line)["result"]["per_reviewer"]
+    )
 
 
 def test_every_query_reads_the_functions_own_log(stack, function):
@@ -222,7 +258,9 @@ def test_the_readme_explains_every_parameter_and_every_alarm(stack):
     text = " ".join(README.read_text().replace("`", "").split())
     assert [name for name in source()["Parameters"] if not re.search(rf"\b{name}\b", text)] == []
     for name, alarm in alarms(stack).items():
-        meaning, action = re.fullmatch(r"Meaning: (.+) First action: (.+)", alarm["AlarmDescription"]).groups()
+        meaning, action = re.fullmatch(
+            r"Meaning: (.+) First action: (.+)", alarm["AlarmDescription"]
+        ).groups()
         meaning = meaning.replace("24 hours", "MaxWaitingHours hours")
         for sentence in (name, meaning, action):
             assert sentence.rstrip(".").lower() in text.lower(), sentence
