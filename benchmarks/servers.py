@@ -41,9 +41,8 @@ class Measured:
 @contextmanager
 def process(*module: str) -> Iterator[dict[str, Any]]:
     """`python -m module`, for as long as the block lasts; yields the JSON line that it says when it is up."""
-    with subprocess.Popen(
-        [sys.executable, "-m", *module], stdout=subprocess.PIPE, text=True
-    ) as running:  # noqa: S603 - our own modules
+    command = [sys.executable, "-m", *module]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:  # noqa: S603 - our own modules
         try:
             yield json.loads(running.stdout.readline())  # type: ignore[union-attr] # it is a pipe
         finally:

@@ -57,8 +57,8 @@ def as_duckdb(database, text, now):
         shown = "strftime(day, '%Y-%m-%d') AS day"
         names = ", ".join(shown if name == "day" else f'"{name}"' for name, *_ in columns)
         database.execute(
-            f"CREATE OR REPLACE TEMP VIEW athena_{table} AS SELECT {names} FROM {table}"
-        )  # noqa: S608 - names of ours
+            f"CREATE OR REPLACE TEMP VIEW athena_{table} AS SELECT {names} FROM {table}"  # noqa: S608 - names of ours
+        )
     database.execute(
         "CREATE OR REPLACE MACRO format_datetime(t, f) AS strftime(t::TIMESTAMP, '%Y-%m-%d')"
     )
