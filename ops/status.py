@@ -5,16 +5,8 @@ import os
 import sys
 from datetime import UTC, datetime
 
-from ops.records import (
-    AuditUnreadableError,
-    NothingRecordedError,
-    Place,
-    Run,
-    add_arguments,
-    newest_records,
-    open_audit,
-    projects,
-)
+from ops.places import AuditUnreadableError, NothingRecordedError, Place, add_arguments, open_audit
+from ops.records import Run, newest_records, projects
 
 SHOWN = ("fetched", "unassigned", "assigned", "failed", "deferred")
 KEPT = 300  # characters of a warning

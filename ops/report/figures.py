@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
 
 from ops.records import Line, Records, Run
+from ops.report.words import span
 
 MOST_BINS = 62  # columns in a chart; with more days, a column is a week or more
 LEAST_DAYS = 7
@@ -187,11 +188,3 @@ def _cut(records: Records) -> list[str]:
     return (
         [f"{records.cut:,} older records are left out: ask for fewer days."] if records.cut else []
     )
-
-
-def span(length: timedelta) -> str:
-    """`40 min`, `5 h`, `3 days`."""
-    minutes = round(length.total_seconds() / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    return f"{minutes / 60:.0f} h" if minutes < 48 * 60 else f"{minutes / 1440:.0f} days"

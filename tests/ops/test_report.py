@@ -14,12 +14,13 @@ import boto3
 import pytest
 
 from ops import status as status_program
-from ops.records import AuditUnreadableError, Folder, open_audit, projects, read_records, shown
-from ops.report import page as program
+from ops.places import AuditUnreadableError, Folder, open_audit
+from ops.records import projects, read_records, shown
+from ops.report import __main__ as program
 from ops.report.charts import columns, nice, thin
-from ops.report.figures import span
 from ops.report.markup import Html, join, tag
 from ops.report.page import report
+from ops.report.words import span
 from ops.status import status
 from tests.history import HOSTILE, NOW, UNKNOWN
 
