@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from braintrust_api import Braintrust
 
 from local.aws import LocalAws
+from local.braintrust.clock import Clock
 from local.braintrust.server import LocalBraintrust
-from local.braintrust.store import Clock
 from local.demo.check import Row, needs_reviewer, wrong_rows
 from local.function import Function
 from local.screen import Screen
