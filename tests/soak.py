@@ -6,7 +6,6 @@ by side, runs that are killed. Then everything is quiet, one more run goes throu
 
 import argparse
 import json
-import logging
 import os
 import random
 import re
@@ -17,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local.braintrust.server import LocalBraintrust
-from tests.local_aws import LocalAws
 from tests.processes import Death, Running, start
+from tests.refusing_aws import RefusingAws
 from tests.world import BUCKET, SECRET, TAG, World, aws_client
 
 API_FAULTS: dict[str, list[dict[str, Any]]] = {
@@ -84,7 +83,7 @@ class Verdict:
 
 
 def scenario(
-    seed: int, braintrust: LocalBraintrust, aws: LocalAws, faults: tuple[str, ...] | None = None
+    seed: int, braintrust: LocalBraintrust, aws: RefusingAws, faults: tuple[str, ...] | None = None
 ) -> Verdict:
     """Play one scenario and judge it; with `faults`, those and no others."""
     chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
@@ -135,7 +134,7 @@ def _arrive(world: World, chance: random.Random, verdict: Verdict) -> None:
     world.add_rows(1, metadata={"~__bt_assignments": [chance.choice(world.users)], "model": "m"})
 
 
-def _arm(world: World, aws: LocalAws, chance: random.Random, faults: tuple[str, ...]) -> None:
+def _arm(world: World, aws: RefusingAws, chance: random.Random, faults: tuple[str, ...]) -> None:
     world.braintrust.faults.clear()
     aws.reset()
     for name in faults:
@@ -252,10 +251,7 @@ def main() -> None:
         "AWS_SECRET_ACCESS_KEY": "soak",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    aws = LocalAws()
-    with LocalBraintrust() as braintrust:
-        aws.start()
+    with LocalBraintrust() as braintrust, RefusingAws() as aws:
         aws_client("s3", aws.url).create_bucket(Bucket=BUCKET)
         aws_client("secretsmanager", aws.url).create_secret(
             Name=SECRET, SecretString=braintrust.api_key

@@ -5,14 +5,14 @@ import uuid
 
 import pytest
 
-from tests.local_aws import LocalAws
+from tests.refusing_aws import RefusingAws
 from tests.world import World
 
 
 class Watch:
     """Every request of a run, to AWS in their order, then to Braintrust in theirs."""
 
-    def __init__(self, world: World, aws: LocalAws) -> None:
+    def __init__(self, world: World, aws: RefusingAws) -> None:
         self._world = world
         self._aws: list[str] = []
         aws.watch = lambda method, path: self._aws.append(f"{method} {path}")
@@ -53,7 +53,7 @@ IDLE = [
 ]
 
 
-def test_an_idle_warm_run_makes_exactly_these_requests(warm: World, aws: LocalAws) -> None:
+def test_an_idle_warm_run_makes_exactly_these_requests(warm: World, aws: RefusingAws) -> None:
     warm.add_rows(3)
     watch = Watch(warm, aws)
     watch.run()
@@ -62,7 +62,7 @@ def test_an_idle_warm_run_makes_exactly_these_requests(warm: World, aws: LocalAw
 
 
 def test_a_cold_run_reads_the_parameter_the_secret_and_the_users_as_well(
-    warm: World, aws: LocalAws
+    warm: World, aws: RefusingAws
 ) -> None:
     """SSM and Secrets Manager are asked with POST /."""
     assert Watch(warm, aws).run() == [
