@@ -1,6 +1,6 @@
 """How even a month of hourly runs is, beside the published script's rule: `python -m benchmarks.fairness`.
 
-Only the deciding code runs here (lib.plan.make_plan on rows in memory), so that a month takes seconds.
+Only the deciding code runs here (lib.handout.make_plan on rows in memory), so that a month takes seconds.
 """
 
 import random
@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from lib.plan import Plan, make_plan
+from lib.handout import make_plan
+from lib.plan import Plan
 from lib.roster import Reviewer, Roster
 from lib.rows import Row
 
@@ -48,10 +49,9 @@ class Simulation:
         plan = make_plan(Plan("project", "tag", {}, now), self.rows, Roster(self.people), self.plan)
         given = dict(plan.assignments)
         self.rows = [
-            row._replace(reviewers=(given[row.id],)) if row.id in given else row
-            for row in self.rows
+            row._replace(reviewers=given[row.id]) if row.id in given else row for row in self.rows
         ]
-        self.given.update(given.values())
+        self.given.update(who for people in given.values() for who in people)
         self.published.update(self.people[place % len(self.people)].id for place in range(waiting))
         if waiting:
             self.plan = plan

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -9,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.fairness import CASES, Simulation, month, staff
-from lib.plan import Plan, make_plan
+from lib.handout import make_plan
+from lib.plan import Plan
 from lib.roster import Absence, Reviewer, Roster
 from lib.rows import Row
+from lib.turns import Waits
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 PEOPLE = ("ana", "bo", "cy", "dee", "eve")
@@ -22,6 +25,10 @@ def a_row(number: int, *reviewers: str, reviewed: bool = False, hours_ago: float
     return Row(
         f"row-{number:04}", created + number / 1000, 1, reviewers, reviewed=reviewed, readable=True
     )
+
+
+def people_of(plan: Plan) -> list[str]:
+    return [reviewer for _, reviewers in plan.assignments for reviewer in reviewers]
 
 
 def plan(
@@ -81,7 +88,7 @@ def test_each_run_is_even_and_gives_the_extra_rows_to_whoever_received_the_fewes
         before = Counter(reviewer for row in simulation.rows for reviewer in row.reviewers)
         done = simulation.run([0.5] * arrivals)
         given_now = Counter(dict.fromkeys(listed, 0))
-        given_now.update(reviewer for _, reviewer in done.assignments)
+        given_now.update(people_of(done))
         least, extra = divmod(arrivals, len(listed))
         assert sorted(given_now.values()) == [least] * (len(listed) - extra) + [least + 1] * extra
         fortunate = [before[name] for name in listed if given_now[name] > least]
@@ -97,14 +104,14 @@ def test_ties_go_to_whoever_was_served_longest_ago() -> None:
     people = [Reviewer(name) for name in PEOPLE[:3]]
     previous = Plan("project", "tag", {}, NOON - timedelta(hours=3), served=["cy", "ana", "bo"])
     done = plan([a_row(number) for number in range(4)], people, previous)
-    assert [reviewer for _, reviewer in done.assignments] == ["cy", "ana", "bo", "cy"]
+    assert people_of(done) == ["cy", "ana", "bo", "cy"]
     assert done.served == ["ana", "bo", "cy"]
 
 
 def test_without_a_plan_the_newest_row_somebody_has_says_when_they_were_served() -> None:
     people = [Reviewer(name) for name in PEOPLE[:2]]
     rows = [a_row(0, "ana", hours_ago=5), a_row(1, "bo", hours_ago=9), a_row(2)]
-    assert [reviewer for _, reviewer in plan(rows, people).assignments] == ["bo"]
+    assert people_of(plan(rows, people)) == ["bo"]
 
 
 def test_somebody_back_from_leave_is_not_flooded() -> None:
@@ -112,7 +119,7 @@ def test_somebody_back_from_leave_is_not_flooded() -> None:
         a_row(100 + number) for number in range(9)
     ]
     done = plan(rows, [Reviewer("ana"), Reviewer("back")])
-    assert Counter(reviewer for _, reviewer in done.assignments) == {"back": 5, "ana": 4}
+    assert Counter(people_of(done)) == {"back": 5, "ana": 4}
 
 
 def test_whoever_is_away_gets_nothing_from_the_first_day_to_the_last() -> None:
@@ -121,10 +128,7 @@ def test_whoever_is_away_gets_nothing_from_the_first_day_to_the_last() -> None:
     rows = [a_row(number) for number in range(3)]
     for day, expected in ((22, 2), (23, 1), (24, 1), (25, 2)):
         draft = Plan("project", "tag", {}, NOON.replace(day=day))
-        assert (
-            len({who for _, who in make_plan(draft, rows, Roster(tuple(people)), None).assignments})
-            == expected
-        )
+        assert len({*people_of(make_plan(draft, rows, Roster(tuple(people)), None))}) == expected
 
 
 def test_a_cap_counts_rows_that_are_not_reviewed_and_the_newest_rows_wait() -> None:
@@ -135,12 +139,12 @@ def test_a_cap_counts_rows_that_are_not_reviewed_and_the_newest_rows_wait() -> N
     ]
     done = plan(rows, [Reviewer("ana", max_open=3), Reviewer("bo", max_open=2)])
     assert done.assignments == [
-        ("row-0010", "bo"),
-        ("row-0011", "ana"),
-        ("row-0012", "bo"),
-        ("row-0013", "ana"),
+        ("row-0010", ("bo",)),
+        ("row-0011", ("ana",)),
+        ("row-0012", ("bo",)),
+        ("row-0013", ("ana",)),
     ]
-    assert done.waiting == {"every reviewer is away or full": 2}
+    assert done.waiting == {Waits.NOBODY: 2}
 
 
 def test_the_plan_says_for_everybody_why_they_got_what_they_got() -> None:
@@ -154,7 +158,7 @@ def test_the_plan_says_for_everybody_why_they_got_what_they_got() -> None:
         draft, [a_row(0, "bo"), a_row(1)], Roster(tuple(people), ("email x@example.com",)), None
     )
     turn = "number 1 of 2 in turn: by rows received per weight, then by who was served longest ago"
-    assert done.reviewers == [
+    assert json.loads("".join(done.to_json("r")))["reviewers"] == [
         why("ana", given=1, reason=turn),
         why("bo", weight=0.5, received_before=1, open_before=1, reason="full: max_open is 0"),
         why("cy", reason="away until 2026-12-01"),
@@ -177,4 +181,4 @@ def test_a_plan_reads_back_as_it_was_written() -> None:
     )
     assert [entry.tag for entry in second.carried] == ["tag"] * 3
     stored = Plan.from_json(json.loads("".join(second.to_json("a run"))))
-    assert stored == Plan(**{**vars(second), "run_id": "a run"})
+    assert stored == replace(second, run_id="a run", turns=(), unknown=())  # reasons are for people
