@@ -6,10 +6,11 @@
 import argparse
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped] # its types are a package of their own
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -54,7 +55,7 @@ NEXT_TO_SETTINGS = {
 """Parameters of the template that are no settings of the function; they have a table of their own."""
 
 
-class Cloudformation(yaml.SafeLoader):
+class Cloudformation(yaml.SafeLoader):  # type: ignore[misc] # as above
     """YAML with CloudFormation's short forms: `!Ref x` reads as {"!Ref": "x"}."""
 
 
@@ -63,7 +64,7 @@ def _short_form(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str,
         return {f"!{tag}": loader.construct_scalar(node)}
     if isinstance(node, yaml.SequenceNode):
         return {f"!{tag}": loader.construct_sequence(node, deep=True)}
-    return {f"!{tag}": loader.construct_mapping(node, deep=True)}  # type: ignore[arg-type] # the third kind there is
+    return {f"!{tag}": loader.construct_mapping(node, deep=True)}
 
 
 Cloudformation.add_multi_constructor("!", _short_form)
@@ -75,7 +76,7 @@ def template() -> dict[str, Any]:
     return loaded
 
 
-def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """A Markdown table."""
     lines = [header, tuple("---" for _ in header), *rows]
     return "\n".join(

@@ -65,7 +65,7 @@ EVERY_FAULT = (*API_FAULTS, *S3_FAULTS, *OTHERS)
 
 
 @dataclass
-class Verdict:
+class Judgement:
     """What a scenario did and what it broke."""
 
     seed: int
@@ -84,14 +84,14 @@ class Verdict:
 
 def scenario(
     seed: int, braintrust: LocalBraintrust, aws: RefusingAws, faults: tuple[str, ...] | None = None
-) -> Verdict:
+) -> Judgement:
     """Play one scenario and judge it; with `faults`, those and no others."""
     chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
     braintrust.reset()
     aws.reset()
     if faults is None:
         faults = tuple(chance.sample(EVERY_FAULT, chance.randint(0, 4)))
-    verdict = Verdict(seed, faults)
+    verdict = Judgement(seed, faults)
     world = World(braintrust, aws.url)
     world.settings = {
         "LIMIT": "30",
@@ -126,7 +126,7 @@ def scenario(
     return verdict
 
 
-def _arrive(world: World, chance: random.Random, verdict: Verdict) -> None:
+def _arrive(world: World, chance: random.Random, verdict: Judgement) -> None:
     """New rows, some of them with a person's own assignment."""
     world.add_rows(chance.randint(3, 14))
     if "two tags" in verdict.faults:
@@ -150,7 +150,7 @@ def _arm(world: World, aws: RefusingAws, chance: random.Random, faults: tuple[st
 
 
 def _start(
-    world: World, chance: random.Random, faults: tuple[str, ...], verdict: Verdict
+    world: World, chance: random.Random, faults: tuple[str, ...], verdict: Judgement
 ) -> Running:
     death = None
     if "killed" in faults:
@@ -165,7 +165,7 @@ def _start(
 
 
 def _check_refusals(
-    world: World, result: dict[str, Any], before: dict[str, str], verdict: Verdict
+    world: World, result: dict[str, Any], before: dict[str, str], verdict: Judgement
 ) -> None:
     """A row that one lone run reports as refused or not attempted was not written by it."""
     if "assignments" not in result["audit"]:
@@ -179,7 +179,7 @@ def _check_refusals(
             verdict.lies.append(f"{line} but it was written")
 
 
-def _judge(world: World, verdict: Verdict) -> None:
+def _judge(world: World, verdict: Judgement) -> None:
     store = world.braintrust.store
     needy = {row["id"] for row in store.rows() if row["tags"]}
     verdict.lost = sorted(
@@ -205,7 +205,7 @@ def _judge(world: World, verdict: Verdict) -> None:
             verdict.uneven = f"{totals}"
 
 
-def _check_lines(world: World, verdict: Verdict) -> None:
+def _check_lines(world: World, verdict: Judgement) -> None:
     """What the assignments lines state against the rows' histories and against the other objects of the run."""
     store = world.braintrust.store
     ids = {_run_of(key): json.loads(text) for key, text in world.objects("to_assign_ids/").items()}

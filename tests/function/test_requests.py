@@ -64,7 +64,9 @@ def test_the_list_counts_as_it_is_at_each_run(world: World) -> None:
     assert world.run()["per_reviewer"].keys() == {second}
 
 
-def test_nothing_is_looked_up_twice_in_a_run_that_starts_again(world: World, aws: RefusingAws) -> None:
+def test_nothing_is_looked_up_twice_in_a_run_that_starts_again(
+    world: World, aws: RefusingAws
+) -> None:
     world.add_users(2)
     world.add_rows(1)
     world.run()

@@ -14,7 +14,7 @@ from tests.world import BUCKET
 
 
 @pytest.fixture
-def stack(world, monkeypatch):
+def deployment(world, monkeypatch):
     """A world that is a stack; `invoked` is what its function was called with."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", world.aws_url)
     world.add_users(2)
@@ -44,16 +44,19 @@ def call(monkeypatch, *arguments):
     return script.main()
 
 
-def test_invoke_sends_the_event_and_prints_the_result(stack, monkeypatch, capsys):
-    stack.answer = {"Payload": io.BytesIO(b'{"status": "dry_run"}')}
+def test_invoke_sends_the_event_and_prints_the_result(deployment, monkeypatch, capsys):
+    deployment.answer = {"Payload": io.BytesIO(b'{"status": "dry_run"}')}
     assert call(monkeypatch, "invoke", "the-stack", str(ROOT / "events" / "dry-run.json")) == 0
-    assert stack.invoked == [{"FunctionName": "f", "Payload": b'{"dry_run": true}'}]
+    assert deployment.invoked == [{"FunctionName": "f", "Payload": b'{"dry_run": true}'}]
     assert json.loads(capsys.readouterr().out) == {"status": "dry_run"}
 
 
-def test_a_run_that_raised_fails_with_its_message(stack, monkeypatch, capsys):
+def test_a_run_that_raised_fails_with_its_message(deployment, monkeypatch, capsys):
     error = {"errorType": "QueryError", "errorMessage": "BTQL query failed (401): check the key"}
-    stack.answer = {"FunctionError": "Unhandled", "Payload": io.BytesIO(json.dumps(error).encode())}
+    deployment.answer = {
+        "FunctionError": "Unhandled",
+        "Payload": io.BytesIO(json.dumps(error).encode()),
+    }
     assert call(monkeypatch, "invoke", "the-stack", str(ROOT / "events" / "empty.json")) == 1
     assert capsys.readouterr().err == "QueryError: BTQL query failed (401): check the key\n"
 
@@ -64,22 +67,22 @@ def test_an_invocation_is_never_repeated_by_the_sdk():
 
 
 @pytest.mark.parametrize(("options", "dry"), [([], False), (["--dry-run"], True)])
-def test_undo_takes_back_one_run(stack, monkeypatch, options, dry):
-    stack.answer = {"Payload": io.BytesIO(b"{}")}
+def test_undo_takes_back_one_run(deployment, monkeypatch, options, dry):
+    deployment.answer = {"Payload": io.BytesIO(b"{}")}
     call(monkeypatch, "undo", "the-stack", "20261123T080000Z-r1", *options)
-    assert json.loads(stack.invoked[0]["Payload"]) == {
+    assert json.loads(deployment.invoked[0]["Payload"]) == {
         "undo": "20261123T080000Z-r1",
         "dry_run": dry,
     }
 
 
-def test_undo_wants_to_know_which(stack, monkeypatch):
+def test_undo_wants_to_know_which(deployment, monkeypatch):
     with pytest.raises(SystemExit, match="which run"):
         call(monkeypatch, "undo", "the-stack")
-    assert stack.invoked == []
+    assert deployment.invoked == []
 
 
-@pytest.mark.usefixtures("stack")
+@pytest.mark.usefixtures("deployment")
 def test_outputs_are_printed_one_a_line(monkeypatch, capsys):
     assert call(monkeypatch, "outputs", "the-stack") == 0
     assert f"AuditBucketName: {BUCKET}\n" in capsys.readouterr().out
