@@ -61,17 +61,14 @@ class Folder:
 
     def folders(self, prefix: str) -> list[str]:
         base = self.root / prefix
-        return (
-            sorted(f"{prefix}{path.name}/" for path in base.iterdir() if path.is_dir())
-            if base.is_dir()
-            else []
-        )
+        if not base.is_dir():
+            return []
+        return sorted(f"{prefix}{path.name}/" for path in base.iterdir() if path.is_dir())
 
     def keys(self, prefix: str, after: str) -> Iterator[str]:
-        found = (
-            path.relative_to(self.root).as_posix() for path in (self.root / prefix).rglob("*.json*")
-        )
-        return iter(sorted(key for key in found if key > after))
+        files = (self.root / prefix).rglob("*.json*")
+        keys = (file.relative_to(self.root).as_posix() for file in files)
+        return iter(sorted(key for key in keys if key > after))
 
     def head(self, key: str, most: int) -> bytes:
         with (self.root / key).open("rb") as file:
@@ -98,10 +95,9 @@ class Bucket:
         return f"s3://{self.bucket}/{self.prefix}"
 
     def folders(self, prefix: str) -> list[str]:
-        found = self._pages(prefix, Delimiter="/")
         return [
             item["Prefix"].removeprefix(self.prefix)
-            for page in found
+            for page in self._pages(prefix, Delimiter="/")
             for item in page.get("CommonPrefixes", [])
         ]
 
@@ -111,15 +107,15 @@ class Bucket:
                 yield item["Key"].removeprefix(self.prefix)
 
     def head(self, key: str, most: int) -> bytes:
-        found = self.s3.get_object(
+        answer = self.s3.get_object(
             Bucket=self.bucket, Key=self.prefix + key, Range=f"bytes=0-{most - 1}"
         )
-        body: bytes = found["Body"].read()
+        body: bytes = answer["Body"].read()
         return body
 
     def lines(self, key: str) -> Iterator[bytes]:
-        found = self.s3.get_object(Bucket=self.bucket, Key=self.prefix + key)
-        lines: Iterator[bytes] = found["Body"].iter_lines()
+        answer = self.s3.get_object(Bucket=self.bucket, Key=self.prefix + key)
+        lines: Iterator[bytes] = answer["Body"].iter_lines()
         yield from lines
 
     def below(self, prefix: str) -> "Bucket":
@@ -187,9 +183,9 @@ def _root(place: Place) -> Place:
 
 
 def _address_of(stack: str) -> str:
-    found = outputs(stack)
+    names = outputs(stack)
     try:
-        return f"s3://{found['AuditBucketName']}/{found['AuditPrefix']}"
+        return f"s3://{names['AuditBucketName']}/{names['AuditPrefix']}"
     except KeyError as error:
         raise AuditUnreadableError(
             f"the stack {stack} has no output {error}: is it a review assigner?"

@@ -81,8 +81,9 @@ class Records(NamedTuple):
 
 def projects(place: Place) -> list[str]:
     """The ids of the projects that the audit knows."""
-    found = [name for kind in ("runs", "dry_runs", "plans") for name in place.folders(f"{kind}/")]
-    return sorted({name.rstrip("/").rpartition("project_id=")[2] for name in found})
+    kinds = ("runs", "dry_runs", "plans")
+    folders = [folder for kind in kinds for folder in place.folders(f"{kind}/")]
+    return sorted({folder.rstrip("/").rpartition("project_id=")[2] for folder in folders})
 
 
 def read_records(place: Place, project: str, since: datetime, most: int = MOST_RECORDS) -> Records:
@@ -94,11 +95,11 @@ def read_records(place: Place, project: str, since: datetime, most: int = MOST_R
         first -= 1  # the ids do not tell which runs of one second are the newest
     with ThreadPoolExecutor(AT_ONCE) as pool:
         read = list(pool.map(lambda key: _read(place, key), keys[first:]))
-    done = {_name(key) for key in recorded}
+    with_record = {_name(key) for key in recorded}
     planned = [_name(key) for key in _keys(place, "plans", project, since)]
     return Records(
         sorted((run for run in read if isinstance(run, Run)), key=lambda run: run.order),
-        [shown(run_id) for run_id in planned if run_id not in done],
+        [shown(run_id) for run_id in planned if run_id not in with_record],
         [run for run in read if isinstance(run, str)],
         first,
     )

@@ -44,9 +44,9 @@ def main() -> int:
     chosen = parser.parse_args()
     try:
         if chosen.command == "outputs":
-            found = outputs(chosen.stack)
+            lines = [f"{name}: {value}" for name, value in sorted(outputs(chosen.stack).items())]
             if not chosen.quiet:
-                print("\n".join(f"{name}: {value}" for name, value in sorted(found.items())))
+                print("\n".join(lines))
             return 0
         if chosen.command == "invoke":
             return invoke_function(chosen.stack, json.loads(chosen.event.read_text()))
@@ -79,14 +79,16 @@ def outputs(stack: str) -> dict[str, str]:
     """The stack's outputs: FunctionName, ... Raises NoStackError."""
     client: Any = boto3.client("cloudformation")
     try:
-        found = client.describe_stacks(StackName=stack)["Stacks"][0]
+        described = client.describe_stacks(StackName=stack)["Stacks"][0]
     except ClientError as error:
-        if "does not exist" not in str(error):
+        if "does not exist" not in str(
+            error
+        ):  # CloudFormation's code for it, ValidationError, says many things
             raise
         raise NoStackError(
             f"no stack {stack} in region {client.meta.region_name}; name another: STACK=..."
         ) from error
-    return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+    return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
 
 
 def reason(error: BotoCoreError | ClientError | OSError) -> str:

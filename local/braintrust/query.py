@@ -81,29 +81,30 @@ def _spend_query(state: State) -> None:
 
 def _page(state: State, query: Query, effects: Fault) -> tuple[list[Row], str | None]:
     """Return the rows of one page and the cursor of the next."""
-    limit = PAGE if query.limit is None else query.limit
-    if limit > PAGE and state.options.over_limit == "refuse":
-        raise BtqlError(f"limit: at most {PAGE}")
-    limit = min(limit, PAGE, effects.short_page or PAGE)
+    limit = _page_limit(state, query, effects)
     lag = state.options.read_lag if effects.stale is None else effects.stale
     as_of = state.store.clock() - timedelta(seconds=lag) if lag else None
     if query.sort is not None:
         return _sorted_page(state, query, limit, as_of), None
     below = decode_cursor(query.cursor)
     rows = state.store.page(query.project_id, query.matches, limit + 1, below, as_of)
+    if rows and below is not None:
+        # One new row at least, or the pages would never end
+        count = min(effects.duplicates, max(limit - 1, 0))
+        rows = state.store.page_before(query.project_id, query.matches, count, below) + rows
     more, rows = len(rows) > limit, rows[:limit]
-    if effects.duplicates and rows and below is not None:
-        count = min(
-            effects.duplicates, limit - 1
-        )  # one new row at least, or the pages would never end
-        repeated = state.store.page_before(query.project_id, query.matches, count, below)
-        more = more or len(repeated) + len(rows) > limit
-        rows = [*repeated, *rows][:limit]
     if not rows or (state.options.end_of_results == "no_cursor" and not more):
         return rows, None
     if effects.stuck_cursor and query.cursor is not None:
         return rows, query.cursor
     return rows, encode_cursor(rows[-1]["_pagination_key"])
+
+
+def _page_limit(state: State, query: Query, effects: Fault) -> int:
+    limit = PAGE if query.limit is None else query.limit
+    if limit > PAGE and state.options.over_limit == "refuse":
+        raise BtqlError(f"limit: at most {PAGE}")
+    return min(limit, PAGE, effects.short_page or PAGE)
 
 
 def _sorted_page(state: State, query: Query, limit: int, as_of: datetime | None) -> list[Row]:

@@ -143,20 +143,22 @@ def needs_a_look(figures: Figures, now: datetime) -> list[str]:
 
 
 def _about_the_last(last: Run, now: datetime) -> list[str]:
-    said = []
+    sentences = []
     if now - last.at > LATE:
-        said.append(
+        sentences.append(
             f"The newest run is {span(now - last.at)} old: see whether the schedule and the function are well."
         )
     if last.status in {"failed", "incomplete"}:
-        said.append(f"The newest run says {last.status}: {last.left:,} rows wait for the next one.")
+        sentences.append(
+            f"The newest run says {last.status}: {last.left:,} rows wait for the next one."
+        )
     if last.oldest_waiting > OLD:
-        said.append(f"The oldest waiting row has waited for {span(last.oldest_waiting)}.")
+        sentences.append(f"The oldest waiting row has waited for {span(last.oldest_waiting)}.")
     if last.counts.get("unknown_reviewers"):
-        said.append(
+        sentences.append(
             f"{last.counts['unknown_reviewers']} reviewers on the list are unknown to the organisation."
         )
-    return said
+    return sentences
 
 
 def _nothing_but_dry(figures: Figures) -> list[str]:
