@@ -20,7 +20,7 @@ Lines = Callable[[Run], Iterable[Line]]
 
 
 @dataclass(frozen=True)
-class Share:
+class Portion:
     """What one reviewer got in the period; what was taken back later is not in it."""
 
     reviewer: str
@@ -48,7 +48,7 @@ class Figures:
     bin_days: int
     runs: list[Run]
     """Oldest first."""
-    shares: list[Share]
+    shares: list[Portion]
     """Most rows first."""
     per_bin: list[int]
     taken_back: dict[str, int]
@@ -89,7 +89,7 @@ def work_out(project: str, records: Records, lines: Lines, since: date, now: dat
         for reviewer, rows in run.per_reviewer.items() if run.kind == "run" else ():
             place = min(max(0, (run.at.date() - start).days // width), len(bins) - 1)
             given[reviewer][place] += max(0, rows - taken_back[run.run_id][reviewer])
-    shares = [Share(reviewer, sum(per_bin), per_bin) for reviewer, per_bin in given.items()]
+    shares = [Portion(reviewer, sum(per_bin), per_bin) for reviewer, per_bin in given.items()]
     return Figures(
         project=project,
         bins=bins,

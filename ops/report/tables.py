@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 from ops.records import Run
 from ops.report.charts import spark
-from ops.report.figures import Figures, Share
+from ops.report.figures import Figures, Portion
 from ops.report.markup import Html, join, tag
 from ops.report.words import day
 
@@ -27,7 +27,7 @@ def reviewers(figures: Figures, names: Names) -> Html:
     hidden = figures.shares[MOST_REVIEWERS:]
     column = "day" if figures.bin_days == 1 else f"{figures.bin_days} days"
 
-    def line(share: Share) -> Html:
+    def line(share: Portion) -> Html:
         said = ", ".join(
             f"{day(at)}: {rows}"
             for at, rows in zip(figures.bins, share.per_bin, strict=True)

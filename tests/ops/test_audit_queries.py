@@ -78,11 +78,11 @@ def test_both_dialects_have_the_same_questions():
 
 
 def test_who_got_what_last_month_with_what_was_taken_back_since(answer, weeks):
-    ana, bo, cy = weeks.users
+    ana, bo, cy = sorted(weeks.users)  # of equals, the lower id gets the extra row
     assert [tuple(line.values()) for line in answer("who_got_what_last_month")] == [
         # one of the four rows was reviewed before the undo, which left it alone
         *((ana, 2, 1, 1),),
-        *((who, 1, 1, 0) for who in sorted([bo, cy])),
+        *((who, 1, 1, 0) for who in (bo, cy)),
     ]
 
 
