@@ -11,7 +11,7 @@ from lib.past import Past
 from lib.plan import Assignment, Outcome, Outcomes, Plan, json_assignments
 from lib.result import Result
 from lib.rows import iso
-from lib.store import Store
+from lib.bucket import AuditBucket
 
 ONE_EACH = frozenset({"plans", "runs", "dry_runs"})  # kinds of which a run id names one object
 MOST_SUFFIXES = 20  # more invocations of one id within a second are no accident
@@ -20,8 +20,8 @@ MOST_SUFFIXES = 20  # more invocations of one id within a second are no accident
 class Audit:
     """What one run writes. Plans, and records of runs without one, never replace anything."""
 
-    def __init__(self, store: Store, started: datetime, request_id: str) -> None:
-        self._store = store
+    def __init__(self, bucket: AuditBucket, started: datetime, request_id: str) -> None:
+        self._bucket = bucket
         self._base = f"{started:%Y%m%dT%H%M%SZ}-{request_id}"
         self.run_id = self._base
         self.written: dict[str, str] = {}
@@ -35,9 +35,9 @@ class Audit:
         key = self._create("plans", plan.to_json)
         entry = {"run_id": self.run_id, "plan": key, "committed_at": iso(plan.created_at)}
         condition = {"IfMatch": past.etag} if past.etag else {"IfNoneMatch": "*"}
-        if not self._store.put(self._store.ledger, [json.dumps(entry) + "\n"], **condition):
+        if not self._bucket.put(self._bucket.ledger, [json.dumps(entry) + "\n"], **condition):
             return False
-        self.written["plan"] = self._store.address(key)
+        self.written["plan"] = self._bucket.address(key)
         return True
 
     def write_outcomes(
@@ -64,10 +64,10 @@ class Audit:
             objects["to_assign_ids"] = json_array(map(quoted, ids))
         problems = []
         for kind, pieces in objects.items():
-            key = self._store.key(self.run_id, kind)
+            key = self._bucket.key(self.run_id, kind)
             try:
-                self._store.put(key, pieces)
-                self.written[kind] = self._store.address(key)
+                self._bucket.put(key, pieces)
+                self.written[kind] = self._bucket.address(key)
             except AuditError as error:
                 problems.append(str(error))
         if problems:
@@ -86,13 +86,13 @@ class Audit:
         results: list[Result] = []
 
         def pieces(run_id: str) -> Iterator[str]:
-            address = self._store.address(self._store.key(run_id, kind))
+            address = self._bucket.address(self._bucket.key(run_id, kind))
             results.append(result_of(run_id, self.written | {name: address}))
             plan = {} if planned is None else {"assignments": json_assignments(planned)}
             return json_object(results[-1], plan)
 
         if "plan" in self.written:  # the record goes by its plan's id, whoever has left one there
-            self._store.put(self._store.key(self.run_id, kind), pieces(self.run_id))
+            self._bucket.put(self._bucket.key(self.run_id, kind), pieces(self.run_id))
         else:
             self._create(kind, pieces)
         return results[-1]
@@ -104,13 +104,13 @@ class Audit:
         """
         suffixed = (f"{self._base}-{number}" for number in range(2, MOST_SUFFIXES))
         for run_id in (self._base, *suffixed):
-            taken = (self._store.key(run_id, other) for other in sorted(ONE_EACH - {kind}))
-            if any(self._store.mark(key) is not None for key in taken):
+            taken = (self._bucket.key(run_id, other) for other in sorted(ONE_EACH - {kind}))
+            if any(self._bucket.mark(key) is not None for key in taken):
                 continue
-            self.run_id, key = run_id, self._store.key(run_id, kind)
-            if self._store.put(key, pieces(run_id), IfNoneMatch="*"):
+            self.run_id, key = run_id, self._bucket.key(run_id, kind)
+            if self._bucket.put(key, pieces(run_id), IfNoneMatch="*"):
                 return key
         raise AuditError(
-            f"{self._store.address(self._store.key(self._base, kind))} and {MOST_SUFFIXES - 2} "
+            f"{self._bucket.address(self._bucket.key(self._base, kind))} and {MOST_SUFFIXES - 2} "
             "names after it are taken: find out what invokes the function so often"
         )

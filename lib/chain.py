@@ -8,7 +8,7 @@ from typing import Any
 from lib.errors import AuditError
 from lib.past import CARRY, Past, planned_before
 from lib.plan import Carried, Plan
-from lib.store import Store
+from lib.bucket import AuditBucket
 
 DAMAGED = (KeyError, TypeError, ValueError, AttributeError)
 """What reading an object that was edited by hand, or cut short, can end in."""
@@ -18,8 +18,8 @@ NEVER_LANDED = frozenset({"failed", "not_attempted"})
 class Chain:
     """Reads the chain, and what the records of its runs confirm."""
 
-    def __init__(self, store: Store, started: datetime) -> None:
-        self._store = store
+    def __init__(self, bucket: AuditBucket, started: datetime) -> None:
+        self._bucket = bucket
         self._started = started
 
     def read(self) -> Past:
@@ -27,7 +27,7 @@ class Chain:
 
         Raises AuditError if any of it is there and cannot be read.
         """
-        found = self._store.get(self._store.ledger)
+        found = self._bucket.get(self._bucket.ledger)
         if found is None:
             return Past()
         body, etag = found
@@ -44,29 +44,29 @@ class Chain:
                 raise ValueError(f"its plan {key} is missing")
         except DAMAGED as error:
             raise AuditError(
-                f"the ledger {self._store.address(self._store.ledger)} cannot be read ({error!r}): "
+                f"the ledger {self._bucket.address(self._bucket.ledger)} cannot be read ({error!r}): "
                 "restore an earlier version of it (the bucket keeps them)"
             ) from error
         return self._confirm(Past(plan, key, etag, planned_before(plan)))
 
     def plan_at(self, key: str) -> Plan | None:
         """A plan; None if there is none. Raises AuditError if it cannot be understood."""
-        found = self._store.get(key)
+        found = self._bucket.get(key)
         try:
             return Plan.from_json(json.loads(found[0])) if found else None
         except DAMAGED as error:
             raise AuditError(
-                f"the plan {self._store.address(key)} cannot be understood ({error!r}): "
+                f"the plan {self._bucket.address(key)} cannot be understood ({error!r}): "
                 "restore an earlier version of it (the bucket keeps them)"
             ) from error
 
     def plan_of(self, run_id: str) -> Plan | None:
         """The plan of an earlier run of this project, of the chain or not; None if that run made none."""
-        return self.plan_at(self._store.key(run_id, "plans"))
+        return self.plan_at(self._bucket.key(run_id, "plans"))
 
     def has_record(self, run_id: str) -> bool:
         """Whether that run came to its end."""
-        return self._store.mark(self._store.key(run_id, "runs")) is not None
+        return self._bucket.mark(self._bucket.key(run_id, "runs")) is not None
 
     def later(self, past: Past, target: Plan) -> list[Plan] | None:
         """The plans of the chain after `target`, newest first; None if it is not in the chain.
@@ -117,11 +117,11 @@ class Chain:
             raise self._damaged(run_id, kind, error) from error
 
     def _read(self, run_id: str, kind: str) -> bytes:
-        found = self._store.get(self._store.key(run_id, kind))
+        found = self._bucket.get(self._bucket.key(run_id, kind))
         return found[0] if found else b""
 
     def _damaged(self, run_id: str, kind: str, error: Exception) -> AuditError:
-        address = self._store.address(self._store.key(run_id, kind))
+        address = self._bucket.address(self._bucket.key(run_id, kind))
         return AuditError(
             f"{address} cannot be understood ({error!r}): restore an earlier version of it "
             "(the bucket keeps them), or delete it, and its rows rest for 45 minutes"

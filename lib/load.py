@@ -13,7 +13,7 @@ from lib.errors import ConfigurationError
 from lib.roster import Entry, parse_reviewers
 from lib.rows import Window
 from lib.settings import Settings, load_settings
-from lib.store import Store
+from lib.bucket import AuditBucket
 
 AUDIT_SHARE = 0.2  # of the time, kept back for the audit
 AUDIT_RESERVE = 30.0  # seconds that are enough for it
@@ -46,14 +46,14 @@ def load(
     settings = load_settings(environ, event)
     aws, started = Aws(environ), now()
     entries = () if settings.undo else find_entries(settings, aws)
-    store = Store(aws.s3(), settings)
+    bucket = AuditBucket(aws.s3(), settings)
     working = deadline.sooner(min(AUDIT_RESERVE, AUDIT_SHARE * deadline.left()))
     return Job(
         settings=settings,
         entries=entries,
         client=Braintrust(settings, aws.api_key(settings), working),
-        chain=Chain(store, started),
-        audit=Audit(store, started, request_id),
+        chain=Chain(bucket, started),
+        audit=Audit(bucket, started, request_id),
         window=Window.before(started, settings.days),
         fetching=working.sooner(INSERT_SHARE * deadline.left()),
         now=now,

@@ -20,6 +20,7 @@ PURE = {
     "roster",
     "distribution",
     "turns",
+    "past",
     "plan",
     "result",
     "settings",

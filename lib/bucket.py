@@ -20,12 +20,12 @@ IN_MEMORY = 2**20  # bytes of an object before it goes to a temporary file
 SUFFIXES = {"assignments": "jsonl"}  # all other kinds are JSON
 
 
-class Store:
-    """One project's objects under the bucket's prefix."""
+class AuditBucket:
+    """One project's objects, under the prefix."""
 
     def __init__(self, s3: "S3Client", settings: Settings) -> None:
         self._s3 = s3
-        self._bucket = settings.audit_bucket
+        self._name = settings.audit_bucket
         self._prefix = settings.audit_prefix
         self._project = settings.project_id
 
@@ -42,12 +42,12 @@ class Store:
 
     def address(self, key: str) -> str:
         """`s3://...`, as results and messages name an object."""
-        return f"s3://{self._bucket}/{key}"
+        return f"s3://{self._name}/{key}"
 
     def get(self, key: str) -> tuple[bytes, str] | None:
         """An object and its ETag; None if there is none. Raises AuditError if it cannot be read."""
         try:
-            found = self._s3.get_object(Bucket=self._bucket, Key=key)
+            found = self._s3.get_object(Bucket=self._name, Key=key)
             return found["Body"].read(), found["ETag"]
         except (BotoCoreError, ClientError, OSError) as error:
             if _code(error) in MISSING:
@@ -57,7 +57,7 @@ class Store:
     def mark(self, key: str) -> str | None:
         """The mark that the writer of an object left on it; None if there is no object."""
         try:
-            found = self._s3.head_object(Bucket=self._bucket, Key=key)
+            found = self._s3.head_object(Bucket=self._name, Key=key)
             return found["Metadata"].get("write", "")
         except (BotoCoreError, ClientError) as error:
             if _code(error) in MISSING:
@@ -79,7 +79,7 @@ class Store:
             body.seek(0)
             try:
                 self._s3.put_object(
-                    Bucket=self._bucket,
+                    Bucket=self._name,
                     Key=key,
                     Body=body,
                     ContentType="application/json",
@@ -95,7 +95,7 @@ class Store:
     def _error(self, verb: str, key: str, error: Exception) -> AuditError:
         return AuditError(
             f"{self.address(key)} could not be {verb} ({_code(error) or type(error).__name__}): "
-            f"check that AUDIT_BUCKET {self._bucket} exists and that the function may read and write it"
+            f"check that AUDIT_BUCKET {self._name} exists and that the function may read and write it"
         )
 
 
