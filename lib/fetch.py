@@ -1,109 +1,167 @@
 """The pages that rows come in: asked for one by one, from the first to the last that there is time for."""
 
-from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from lib.braintrust import CURSOR_HEADERS, Answer, Braintrust, RequestFailed
 from lib.deadline import Deadline
 from lib.errors import QueryError
-from lib.rows import Fetched, Json, Row, Window, build_query, read_row
-from lib.settings import Settings
+from lib.rows import Json, Query, Reader, Row
 
-SMALLEST_PAGE = 25
+SMALLEST_PAGE = 1
 PAGES_BEFORE_GROWTH = 4
+TOO_LARGE = 413
 
 
-class _PageSize:
+@dataclass
+class Pages:
+    """What a query brought, as far as it was followed."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+    """By id, each in its newest version, in the order in which they came."""
+    complete: bool = True
+    more: bool = False
+    """The last page that was read named a next one."""
+    cut_off: bool = False
+    """The last page was as long as asked for, and yet named no next one: perhaps not the end."""
+    warnings: list[str] = field(default_factory=list)
+
+    def take(self, row: Row) -> None:
+        """Keep a row, unless a newer version of it was seen."""
+        known = self.rows.get(row.id)
+        if known is None or row.version > known.version:
+            self.rows[row.id] = row
+
+
+class PageSize:
     """Rows a page: halved when the server finds a page too heavy, doubled again after four good ones."""
 
     def __init__(self, most: int) -> None:
-        self._most = self.rows = most
+        self._most = self.rows = self.fewest = most
         self._good = 0
 
     def halve(self) -> bool:
+        """Ask for fewer; False if it cannot be fewer."""
         smaller = max(SMALLEST_PAGE, self.rows // 2)
         self._good = 0
         if smaller >= self.rows:
             return False
-        self.rows = smaller
+        self.rows, self.fewest = smaller, min(self.fewest, smaller)
         return True
 
     def went_well(self) -> None:
+        """Ask for more again after some good pages."""
         self._good += 1
         if self._good % PAGES_BEFORE_GROWTH == 0:
             self.rows = min(self._most, self.rows * 2)
 
 
-def fetch_all_logs(
-    client: Braintrust, settings: Settings, window: Window, deadline: Deadline
-) -> Fetched:
-    """Every row of the window that carries the tag, each once, in its newest version.
+class Fetching:
+    """Follows one query from page to page."""
 
-    The end is a page without a cursor or without rows. Stops early, and says so, at `max_pages` or when the
-    deadline passes. Raises QueryError when the API refuses, answers nonsense, repeats a cursor, or gave no
-    page at all in time.
-    """
-    found: dict[str, Row] = {}
-    reviewer_sets: dict[tuple[str, ...], tuple[str, ...]] = {}
-    size = _PageSize(settings.limit)
-    fetched = Fetched()
-    cursor: str | None = None
-    cursors: set[str] = set()
-    stale = False
-    for page in range(1, settings.max_pages + 1):
-        body = _query_body(settings, window, cursor, size)
+    def __init__(self, client: Braintrust, query: Query, reader: Reader) -> None:
+        self._client = client
+        self._query = query
+        self._reader = reader
+        self._size = PageSize(query.settings.limit)
+
+    def pages(self, most: int, deadline: Deadline, patience: Deadline | None = None) -> Pages:
+        """The rows of `most` pages at most; the end is a page without a cursor or without rows.
+
+        Stops early, and says so, at `most` pages or when the deadline passes. `patience`: how long the first page
+        may take, waits for a throttled server aside. Raises RequestFailed when the API refuses the first page or gives
+        none in time; QueryError when it refuses a later one, answers nonsense, or repeats a cursor.
+        """
+        found = Pages()
+        cursor: str | None = None
+        cursors: set[str] = set()
+        for number in range(1, most + 1):
+            try:
+                cursor = self._next(found, cursor, deadline, patience if number == 1 else None)
+            except RequestFailed as failure:
+                if number == 1:
+                    raise
+                self._stop(found, number, failure)
+                break
+            if cursor is None:
+                break
+            if cursor in cursors:
+                raise QueryError(
+                    f"BTQL query failed: its cursor does not advance after page {number}; nothing was written"
+                )
+            cursors.add(cursor)
+        else:
+            found.complete = False
+            found.warnings.append(
+                f"MAX_PAGES ({most}) was reached with rows left: {self._unseen} rows were not seen; "
+                "raise MAX_PAGES or LIMIT"
+            )
+        if self._size.fewest < self._query.settings.limit:
+            found.warnings.append(
+                f"Braintrust could not answer pages of {self._query.settings.limit} rows: "
+                f"lower LIMIT to {self._size.fewest} or so, and it is asked less often"
+            )
+        return found
+
+    def _next(
+        self, found: Pages, cursor: str | None, deadline: Deadline, patience: Deadline | None
+    ) -> str | None:
+        """Read one page into `found`; returns the cursor of the next, None at the end."""
+        whole = True
         try:
-            answer = client.query(body, size.halve, deadline)
+            answer = self._ask(cursor, deadline, patience)
         except RequestFailed as failure:
-            if page == 1 or not failure.out_of_time:
-                raise QueryError(client.explain("query", failure)) from failure
-            fetched.complete = False
-            fetched.warnings.append(
-                f"time ran out after {page - 1} pages of rows ({failure}); older rows were not seen"
-            )
-            break
-        size.went_well()
+            if failure.status != TOO_LARGE or self._size.rows > SMALLEST_PAGE:
+                raise
+            whole = False  # a single row is too large: learn its id, and leave it alone
+            answer = self._ask(cursor, deadline, patience, metadata=False)
         rows, cursor = _read_page(answer)
-        stale = stale or _is_stale(answer.body)
+        found.more, found.cut_off = bool(rows and cursor), len(rows) >= self._size.rows and not cursor
+        usable = 0
         for each in rows:
-            row = read_row(each, reviewer_sets)
-            known = found.get(row.id)
-            if known is None or row.version > known.version:
-                found[row.id] = row
-        if not rows or not cursor:
-            break
-        if cursor in cursors:
+            row = self._reader.row(each) if whole else self._reader.too_large(each)
+            if row:
+                usable += row.version >= 0
+                found.take(row)
+        if rows and not usable:
             raise QueryError(
-                f"BTQL query failed: its cursor does not advance after page {page}; nothing was written"
+                "BTQL query failed: no row of a page has a usable id, created and _xact_id; nothing was written"
             )
-        cursors.add(cursor)
-    else:
-        fetched.complete = False
-        fetched.warnings.append(
-            f"MAX_PAGES ({settings.max_pages}) was reached with rows left: older rows were not seen; raise MAX_PAGES or LIMIT"
+        if _is_stale(answer.body):
+            self._reader.stale = True
+        self._size.went_well()
+        return cursor if found.more else None
+
+    def _ask(
+        self,
+        cursor: str | None,
+        deadline: Deadline,
+        patience: Deadline | None,
+        *,
+        metadata: bool = True,
+    ) -> Answer:
+        def body() -> Json:
+            page = self._query.page(self._size.rows, cursor, metadata=metadata)
+            return {"query": page, "fmt": "json"}
+
+        return self._client.query(body, self._size.halve, deadline, patience)
+
+    def _stop(self, found: Pages, number: int, failure: RequestFailed) -> None:
+        if not failure.out_of_time:
+            raise QueryError(self._client.explain("query", failure)) from failure
+        found.complete = False
+        found.warnings.append(
+            f"time ran out after {number - 1} pages of rows ({failure}); {self._unseen} rows were not seen"
         )
-    fetched.rows = list(found.values())
-    unreadable = [row.id for row in fetched.rows if not row.readable]
-    if unreadable:
-        fetched.warnings.append(
-            f"{len(unreadable)} rows have review fields of an unexpected type and are left alone, such as {unreadable[0]}"
-        )
-    if stale:
-        fetched.warnings.append(
-            "Braintrust said that its answer may be stale (realtime_state exhausted_timeout)"
-        )
-    return fetched
+
+    @property
+    def _unseen(self) -> str:
+        return "newer" if self._query.sort else "older"
 
 
-def _query_body(
-    settings: Settings, window: Window, cursor: str | None, size: _PageSize
-) -> Callable[[], Json]:
-    return lambda: {"query": build_query(settings, window, cursor, size.rows), "fmt": "json"}
-
-
-def _read_page(answer: Answer) -> tuple[list[Json], str | None]:
+def _read_page(answer: Answer) -> tuple[list[object], str | None]:
     body = answer.body
     rows = body.get("data") if isinstance(body, dict) else None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+    if not isinstance(rows, list):
         raise QueryError(
             'BTQL query failed: the answer has no list of rows under "data"; check BRAINTRUST_API_URL'
         )

@@ -1,13 +1,14 @@
 """Log rows: the query that finds them, and what a row's metadata says about its review. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from lib.errors import QueryError
-from lib.settings import Settings
+from lib.settings import FINISHED, Settings
 
 ASSIGNMENTS = "~__bt_assignments"
 REVIEW_LISTS = "~__bt_review_lists"
@@ -37,6 +38,19 @@ class Window(NamedTuple):
         return {"from": iso(self.start), "to": iso(self.end)}
 
 
+class Read(NamedTuple):
+    """What is known of one way of reading: an entry of the plans' `reading`."""
+
+    query: str
+    """What is read: API address, project, tag, filter, open words, and whether open rows are counted."""
+    full_at: datetime | None
+    """When everything was read last; None: rows have been freed since."""
+    days: int
+    """How long that window was."""
+    proved_at: datetime | None
+    """When a short read was shown to miss nothing; None: it is not trusted."""
+
+
 class Row(NamedTuple):
     """What this product keeps of a log row."""
 
@@ -48,7 +62,9 @@ class Row(NamedTuple):
     reviewers: tuple[str, ...]
     reviewed: bool
     readable: bool
-    """False: its review fields are of an unexpected type, so it counts as assigned and is never touched."""
+    """False: its fields are of an unexpected type, so it counts as assigned and is never touched."""
+    emptied: bool = False
+    """Its reviewer list is there and empty, as whoever is taken off leaves it."""
 
     @property
     def needs_reviewer(self) -> bool:
@@ -63,6 +79,10 @@ class Fetched:
     rows: list[Row] = field(default_factory=list)
     complete: bool = True
     warnings: list[str] = field(default_factory=list)
+    short: bool = False
+    """Only rows that may need something were asked for."""
+    read: Read | None = None
+    """What the next runs should know of this reading; None: nothing new."""
 
 
 def iso(moment: datetime) -> str:
@@ -70,73 +90,174 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+class Query(NamedTuple):
+    """One way of asking for a window's rows."""
+
+    settings: Settings
+    window: Window
+    only: Json | None = None
+    """One more condition."""
+    sort: bool = True
+    """From the oldest on; else as the server likes, which is newest first."""
+
+    def page(self, limit: int, cursor: str | None = None, *, metadata: bool = True) -> Json:
+        """The query for one page, in BTQL's JSON form, which needs no quoting: a tag can never add a clause."""
+        fields = ["id", "created", "_xact_id", *(["metadata"] if metadata else [])]
+        query: Json = {
+            "select": [{"alias": name, "expr": _field(name)} for name in fields],
+            "from": {
+                "op": "function",
+                "name": _field("project_logs"),
+                "args": [_literal(self.settings.project_id)],
+            },
+            "filter": self._condition(),
+            "limit": limit,
+        }
+        if self.sort:
+            query["sort"] = [{"expr": _field("_pagination_key"), "dir": "asc"}]
+        return query | {"cursor": cursor} if cursor else query
+
+    def _condition(self) -> Json:
+        created, settings = _field("created"), self.settings
+        conditions: list[Json] = [
+            {"op": "includes", "haystack": _field("tags"), "needle": _literal(settings.tag)},
+            {"op": "ge", "left": created, "right": _literal(iso(self.window.start))},
+            {"op": "le", "left": created, "right": _literal(iso(self.window.end))},
+        ]
+        if settings.filter:
+            conditions.append({"btql": settings.filter})
+        if self.only:
+            conditions.append(self.only)
+        return reduce(lambda left, right: _both("and", left, right), conditions)
+
+
 def build_query(
     settings: Settings, window: Window, cursor: str | None = None, limit: int | None = None
 ) -> Json:
-    """The BTQL query for one page, in its JSON form, which needs no quoting: a tag can never add a clause."""
-    created = _field("created")
-    conditions: list[Json] = [
-        {"op": "includes", "haystack": _field("tags"), "needle": _literal(settings.tag)},
-        {"op": "ge", "left": created, "right": _literal(iso(window.start))},
-        {"op": "le", "left": created, "right": _literal(iso(window.end))},
-    ]
-    if settings.filter:
-        conditions.append({"btql": settings.filter})
-    condition = conditions[0]
-    for further in conditions[1:]:
-        condition = {"op": "and", "left": condition, "right": further}
-    query: Json = {
-        "select": [
-            {"alias": name, "expr": _field(name)}
-            for name in ("id", "created", "_xact_id", "metadata")
-        ],
-        "from": {
-            "op": "function",
-            "name": _field("project_logs"),
-            "args": [_literal(settings.project_id)],
-        },
-        "filter": condition,
-        "limit": limit or settings.limit,
-    }
-    return query | {"cursor": cursor} if cursor else query
+    """The query for one page of a full read."""
+    return Query(settings, window).page(limit or settings.limit, cursor)
 
 
-def _field(name: str) -> Json:
-    return {"op": "ident", "name": [name]}
+def may_need_something(open_statuses: Iterable[str], *, assigned_too: bool) -> Json:
+    """The condition of a short read: the review is not finished, and, unless `assigned_too`, nobody has the row."""
+    status = _field("metadata", REVIEW_LISTS, DEFAULT_LIST, "status")
+    words = {"op": "in", "left": status, "right": _literal(sorted(open_statuses))}
+    unfinished = _both("or", {"op": "isnull", "expr": status}, words)
+    if assigned_too:
+        return unfinished
+    people = _field("metadata", ASSIGNMENTS)
+    length = {"op": "function", "name": _field("len"), "args": [people]}
+    nobody = {"op": "eq", "left": length, "right": _literal(0)}
+    return _both("and", _both("or", {"op": "isnull", "expr": people}, nobody), unfinished)
 
 
-def _literal(value: str) -> Json:
+def _field(*name: str) -> Json:
+    return {"op": "ident", "name": [*name]}
+
+
+def _literal(value: object) -> Json:
     return {"op": "literal", "value": value}
 
 
-def read_row(row: Json, reviewer_sets: dict[tuple[str, ...], tuple[str, ...]]) -> Row:
-    """What is kept of a row; `reviewer_sets` lets rows of the same people share one tuple."""
-    row_id, version = row.get("id"), row.get("_xact_id") or 0
-    try:
-        if not isinstance(row_id, str) or not row_id or not row_id.isprintable():
-            raise ValueError("id")  # noqa: TRY301 - one message for every way to be wrong
-        created = datetime.fromisoformat(row["created"])
-        created = created if created.tzinfo else created.replace(tzinfo=UTC)
-        version = int(version)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise QueryError(
-            f"BTQL query failed: a row without a usable id, created or _xact_id ({str(row_id)[:60]!r}); nothing was written"
-        ) from error
-    reviewers: tuple[str, ...] = ()
-    reviewed, readable, metadata = False, True, row.get("metadata")
-    if not (
-        isinstance(metadata, dict) and REVIEW_FIELDS.isdisjoint(metadata)
-    ):  # most rows: nobody has touched them
+def _both(op: str, left: Json, right: Json) -> Json:
+    return {"op": op, "left": left, "right": right}
+
+
+class Reader:
+    """Reads what the rows of one run say, and keeps count of what cannot be used."""
+
+    def __init__(self, open_statuses: Iterable[str]) -> None:
+        self._open = frozenset(open_statuses)
+        self._reviewer_sets: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self.unknown_words: Counter[str] = Counter()
+        """Status words that nobody has documented, with their number of rows."""
+        self.nameless = 0
+        """Rows without an id."""
+        self.large: list[str] = []
+        """Rows that are too large to be read."""
+        self.stale = False
+        """The server said that an answer may be old."""
+
+    def row(self, row: object) -> Row | None:
+        """What is kept of a row; None if it has no id. One that cannot be used otherwise is not `readable`."""
+        row_id = row.get("id") if isinstance(row, dict) else None
+        if not isinstance(row, dict) or not isinstance(row_id, str) or not row_id:
+            self.nameless += 1
+            return None
         try:
-            reviewers, reviewed = tuple(get_assignments(row)), _is_reviewed(row)
-            reviewers = reviewer_sets.setdefault(reviewers, reviewers)
+            created = datetime.fromisoformat(row["created"])
+            created = created if created.tzinfo else created.replace(tzinfo=UTC)
+            moment, version = created.timestamp(), int(row.get("_xact_id") or 0)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            return Row(row_id, 0.0, -1, (), reviewed=False, readable=False)
+        metadata = row.get("metadata")
+        if isinstance(metadata, dict) and REVIEW_FIELDS.isdisjoint(metadata):
+            return Row(row_id, moment, version, (), reviewed=False, readable=True)  # most rows
+        try:
+            reviewers = tuple(get_assignments(row))
+            reviewed = self._is_reviewed(row)
         except UnreadableError:
-            reviewers, readable = (), False
-    return Row(row_id, created.timestamp(), version, reviewers, reviewed, readable)
+            return Row(row_id, moment, version, (), reviewed=False, readable=False)
+        shared = self._reviewer_sets.setdefault(reviewers, reviewers)
+        emptied = not reviewers and bool(metadata) and ASSIGNMENTS in metadata
+        return Row(row_id, moment, version, shared, reviewed, readable=True, emptied=emptied)
+
+    def too_large(self, row: object) -> Row | None:
+        """What is kept of a row whose metadata cannot be read: it is left alone."""
+        kept = self.row(row)
+        if kept is None:
+            return None
+        self.large.append(kept.id)
+        return kept._replace(readable=False)
+
+    def warnings(self, rows: Iterable[Row]) -> list[str]:
+        """What had to be left alone, in sentences."""
+        large = dict.fromkeys(self.large)
+        odd = [row.id for row in rows if not row.readable and row.id not in large]
+        found = []
+        if odd:
+            found.append(
+                f"{len(odd)} rows have review fields, a created or an _xact_id of an unexpected type and are left "
+                f"alone, such as {odd[0]!r}"
+            )
+        if large:
+            found.append(
+                f"{len(large)} rows are too large to be read and are left alone, such as {self.large[0]!r}"
+            )
+        if self.nameless:
+            found.append(f"{self.nameless} rows have no id that is text and are left alone")
+        found += [
+            f"{count} rows have the review status {word!r}, which nobody has documented: it is taken for a finished "
+            "review; if it is not, add it to OPEN_STATUSES"
+            for word, count in self.unknown_words.items()
+        ]
+        if self.stale:
+            found.append(
+                "Braintrust said that its answer may be stale (realtime_state exhausted_timeout)"
+            )
+        return found
+
+    def _is_reviewed(self, row: Json) -> bool:
+        """The default review list has a status, and it is not one of those that are open."""
+        status = get_status(row)
+        if status is None or status in self._open:
+            return False
+        if status not in FINISHED:
+            self.unknown_words[status] += 1
+        return True
 
 
 class UnreadableError(ValueError):
     """Raised when a row's review fields are of a type that nobody documented."""
+
+
+def get_status(row: Json) -> str | None:
+    """The word in the default review list, if any. Raises UnreadableError for a value of an unexpected type."""
+    lists = _object(_object(row.get("metadata"), []).get(REVIEW_LISTS))
+    status = _object(lists.get(DEFAULT_LIST)).get("status")
+    if status is not None and not isinstance(status, str):
+        raise UnreadableError(DEFAULT_LIST)
+    return status
 
 
 def get_assignments(row: Json) -> list[str]:
@@ -157,12 +278,6 @@ def is_assigned(row: Json) -> bool:
         return bool(get_assignments(row))
     except UnreadableError:
         return True
-
-
-def _is_reviewed(row: Json) -> bool:
-    """The default review list has a status, and it is not PENDING."""
-    lists = _object(_object(row.get("metadata"), []).get(REVIEW_LISTS))
-    return _object(lists.get(DEFAULT_LIST)).get("status") not in (None, "PENDING")
 
 
 def _object(value: object, empty: object = None) -> Json:
