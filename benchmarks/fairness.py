@@ -91,7 +91,9 @@ def month(
 
 def staff(*weights: float) -> tuple[Reviewer, ...]:
     """Reviewers of these weights."""
-    return tuple(Reviewer(f"reviewer-{place:02}", weight) for place, weight in enumerate(weights))
+    return tuple(
+        Reviewer(f"reviewer-{place:02}", weight=weight) for place, weight in enumerate(weights)
+    )
 
 
 def main() -> None:

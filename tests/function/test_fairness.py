@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from benchmarks.fairness import CASES, Simulation, month, staff
 from lib.plan import Plan, make_plan
-from lib.roster import Absence, Reviewer, Roster
+from lib.roster import Reviewer, Roster
 from lib.rows import Row
+from lib.terms import Absence
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 PEOPLE = ("ana", "bo", "cy", "dee", "eve")
