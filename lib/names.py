@@ -1,4 +1,4 @@
-"""Names: user ids and e-mail addresses, in the forms in which people paste and compare them. Pure."""
+"""Names: user ids and e-mail addresses, as people paste them, and as they are compared. Pure."""
 
 import json
 import re
@@ -10,24 +10,22 @@ from lib.errors import masked
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # What Unicode says to draw nothing for: byte order mark, zero-width and direction characters, ...
 UNSEEN = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff]"
 )
 BLANK_TO_THE_EYE = "\u2800"  # a Braille cell without dots, which counts as printable
-# Straight, smart, low, double and single; guillemets; corner brackets; primes and accents that stand for them.
+# Straight, smart, low; guillemets; corner brackets; primes and accents that stand for them.
 QUOTES = (
     "\"'`\u00b4\u00ab\u00bb\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2032\u2033\u2035\u2036"
-    "\u2039\u203a\u2e42\u300c\u300d\u300e\u300f\u301d\u301e\u301f\ufe41\ufe42\ufe43\ufe44\uff02\uff07"
-    "\uff62\uff63"
+    "\u2039\u203a\u2e42\u300c\u300d\u300e\u300f\u301d\u301e\u301f\ufe41\ufe42\ufe43\ufe44\uff02"
+    "\uff07\uff62\uff63"
 )
 BRACKETED = re.compile(rf"<([^<>]*)>[{QUOTES}]*\.?")
 MAILTO = re.compile(r"\bmailto:", re.IGNORECASE)
 LONGEST_ADDRESS = 320
 LONGEST_SHOWN = 100
-LONGEST_LOOKED_AT = (
-    2000  # of a value to be shown: long enough to see a secret whole, short enough to be quick
-)
+LONGEST_LOOKED_AT = 2000  # of a value to be shown: a secret is seen whole, and it is quick
 
 
 class Name(NamedTuple):
@@ -42,8 +40,8 @@ class Name(NamedTuple):
 def read(text: str) -> tuple[list[Name], list[str]]:
     """Who is named in plain text, and every entry in it that is neither an id nor an address.
 
-    Entries stand between commas, semicolons, blanks or lines. Words before an address in brackets, back to the last
-    address, id, semicolon or line, are its name: `Ana Souza <ana@example.com>, Souza, Ana <ana@example.com>`.
+    Entries stand between commas, semicolons, blanks or lines. Words before an address in brackets,
+    back to the last address, id, semicolon or line, are its name: `Souza, Ana <ana@example.com>`.
     """
     names: list[Name] = []
     others: list[str] = []
@@ -81,7 +79,7 @@ def named(word: str) -> Name | None:
 
 
 def compared(kind: str, text: str) -> str:
-    """The form in which two ids, two addresses or two names of groups are compared, wherever they are."""
+    """The form in which ids, addresses or names of groups are compared, wherever they are."""
     same = unicodedata.normalize("NFC", trimmed(text))
     return same if kind == "group" else same.lower()
 
@@ -97,12 +95,12 @@ def trimmed(text: str) -> str:
 
 
 def is_text(text: str) -> bool:
-    """Whether it can be written down at all: half of a surrogate pair cannot, and stands in no row."""
+    """Whether it can be written down: half of a surrogate pair cannot, and stands in no row."""
     return not re.search("[\ud800-\udfff]", text)
 
 
 def shown(value: object) -> str:
-    """A value, fit for a message: text in quotes, anything else as JSON; short, without secrets, all of it visible."""
+    """A value, fit for a message: text in quotes, else JSON; short, visible, without secrets."""
     said = value if isinstance(value, str) else _as_json(value)
     text = _visible(said[:LONGEST_LOOKED_AT])
     text = masked(repr(text) if isinstance(value, str) else text)
@@ -124,7 +122,7 @@ def _words(text: str) -> list[str]:
 
 
 def _without_name(words: list[str]) -> list[str]:
-    """The words before an address in brackets that are entries of their own: up to the last id or address."""
+    """The words before brackets that are entries: up to the last id or address."""
     return words[: max((place for place, word in enumerate(words, 1) if named(word)), default=0)]
 
 

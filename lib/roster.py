@@ -181,7 +181,7 @@ class _Resolution:
     """Entries turned into people, step by step."""
 
     known: dict[str, str] | None
-    """Ids as they are compared, and as the organisation writes them; None: the key may not list users."""
+    """Ids as they are compared, to ids as the organisation writes them; None: unknown (403)."""
     people: dict[str, Reviewer] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
 
@@ -231,7 +231,7 @@ def resolve(entries: Iterable[Entry], directory: Directory) -> Roster:
 
 
 def _members(key: str, groups: list[Group]) -> Iterator[str]:
-    """User ids of every group whose name compares so, nested groups included, each group visited once."""
+    """User ids of every group with this name, nested groups included, each visited once."""
     by_id = {group.id: group for group in groups}
     waiting = [group for group in groups if compared("group", group.name) == key]
     seen = {group.id for group in waiting}

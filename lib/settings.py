@@ -1,4 +1,4 @@
-"""Settings: each named once, read from the environment and the event, refused all at once when any is wrong."""
+"""Settings: each named once, read from environment and event, refused all at once."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -88,7 +88,7 @@ class Rule(NamedTuple):
     """What one setting may be."""
 
     kind: type
-    """`str`, `int`, `float` or `bool`: what the text of a variable is read as, and what an event must hold."""
+    """`str`, `int`, `float` or `bool`: what a variable is read as, and what an event must hold."""
     accepted: str
     """The words for it, after "must be", in an error message and in the tables of the documents."""
     default: Any
@@ -108,7 +108,7 @@ def _setting(
     in_event: bool = False,
     role: str = "variable",
 ) -> Any:  # noqa: ANN401 - it stands for a value of the field's type, as dataclasses.field does
-    """A field with its rule: of a `variable`, which the event may override, or of a `command` of the event."""
+    """A field with its rule, of a `variable` or of a `command` of the event."""
     kind = str if default is REQUIRED else type(default)
     return field(
         default=MISSING if default is REQUIRED else make(default),
@@ -118,7 +118,7 @@ def _setting(
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """One run's settings: the contract's variables in lower case, checked, with the event laid over them."""
+    """One run's settings: the variables in lower case, checked, the event laid over them."""
 
     project_id: str = _setting(
         "a Braintrust project id (UUID)",
@@ -187,7 +187,8 @@ COMMANDS = _rules("command")
 def load_settings(environ: Mapping[str, str], event: object = None) -> Settings:
     """Read the variables in `environ`, lay the event's fields over them, and check everything.
 
-    Raises ConfigurationError that names every wrong variable and event field, its value and what is accepted.
+    Raises ConfigurationError that names every wrong variable and event field, its value and what is
+    accepted.
     """
     problems: list[str] = []
     values = _from_event(event, problems)
@@ -258,7 +259,14 @@ def _taken(value: object, kind: type) -> Any:  # noqa: ANN401 - any of the kinds
     return value if type(value) is kind else None
 
 
-def _judged(where: str, rule: Rule, value: Any, written: object, problems: list[str]) -> Any:  # noqa: ANN401 - any of the kinds
+def _judged(
+    where: str,
+    rule: Rule,
+    value: Any,  # noqa: ANN401 - any of the kinds
+    written: object,
+    problems: list[str],
+) -> Any:  # noqa: ANN401 - the same
+    """What the setting's field holds; None, and a problem more, if the rule does not accept it."""
     if value is not None and rule.check(value):
         return rule.make(min(value, MOST) if rule.kind is int else value)
     is_key = isinstance(written, str) and LOOKS_LIKE_KEY.search(written)
@@ -276,7 +284,7 @@ def _problem_of_key_source(environ: Mapping[str, str]) -> list[str]:
 
 
 def _problem_of_envelope(event: dict[Any, Any], ours: set[str]) -> list[str]:
-    """An envelope with a field of ours was meant to say something, and would make an ordinary run."""
+    """An envelope with a field of ours means something else than an ordinary run."""
     plain = {_letters(name) for name in ours}
     meant = {key: value for key, value in event.items() if _letters(str(key)) in plain}
     if not meant:

@@ -75,4 +75,4 @@ PARSERS: dict[str, tuple[Callable[[Any], object], str]] = {
         'a list like [{"from": "2026-12-24", "until": "2027-01-02"}], until after from',
     ),
 }
-"""How each term is parsed, ValueError or TypeError where it is none, and the words for what it must be."""
+"""How each term is parsed, ValueError or TypeError where it is none, and what it must be."""

@@ -16,6 +16,7 @@ PURE = {
     "errors",
     "deadline",
     "jsontext",
+    "names",
     "rows",
     "roster",
     "distribution",
@@ -23,6 +24,7 @@ PURE = {
     "plan",
     "result",
     "settings",
+    "terms",
 }
 """What decides in lib, without an HTTP library or an AWS SDK."""
 HTTP_CLIENT = {"braintrust"}
