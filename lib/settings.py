@@ -3,47 +3,30 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
-from lib.errors import LOOKS_LIKE_KEY, ConfigurationError
+from lib.errors import ConfigurationError
 from lib.names import UUID, is_text, shown
 from lib.roster import Entry, parse_reviewers
-from lib.terms import MOST
+from lib.rules import (
+    FINISHED,
+    Rule,
+    anything,
+    are_open,
+    between,
+    is_header,
+    is_name,
+    is_run_id,
+    key_prefix,
+    with_pending,
+)
 
 REQUIRED: Any = object()
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1", "host.docker.internal"})
-FINISHED = frozenset({"APPROVED", "REJECTED", "COMPLETE", "COMPLETED"})
-ALWAYS_OPEN = "PENDING"
-INTEGER = re.compile(r"([+-]?)0*([0-9]+)")
-NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
-TRUTH = {"true": True, "false": False}
 ENVELOPE = frozenset({"detail-type", "source"})
 """What every event of EventBridge has, and no other."""
 COMING = ("digest", "queue", "take_back")  # no fields yet, but nobody means them to be passed over
-
-
-# What a value may be, and what is made of it
-
-
-def _anything(_: object) -> bool:
-    return True
-
-
-def _between(lowest: float, highest: float = float("inf")) -> Callable[[float], bool]:
-    return lambda value: lowest <= value <= highest
-
-
-def _is_name(text: str) -> bool:
-    return text.isprintable() and not LOOKS_LIKE_KEY.search(text)
-
-
-def _is_header(text: str) -> bool:
-    return _is_name(text) and text.isascii() and " " not in text
-
-
-def _is_run_id(text: str) -> bool:
-    return bool(re.fullmatch(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9_.:-]{1,200}", text))
 
 
 def _is_api_url(url: str) -> bool:
@@ -64,45 +47,13 @@ def _base_url(url: str) -> str:
     return re.sub(r"/*(/v1)?/*$", "", urlsplit(url).geturl())
 
 
-def _key_prefix(text: str) -> str:
-    prefix = text.strip("/")
-    return f"{prefix}/" if prefix else ""
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(filter(None, (word.strip() for word in text.split(","))))
-
-
-def _are_open(text: str) -> bool:
-    return _is_name(text) and not _words(text) & FINISHED
-
-
-def _open_statuses(text: str) -> frozenset[str]:
-    return _words(text) | {ALWAYS_OPEN}
-
-
 # The settings
-
-
-class Rule(NamedTuple):
-    """What one setting may be."""
-
-    kind: type
-    """`str`, `int`, `float` or `bool`: what a variable is read as, and what an event must hold."""
-    accepted: str
-    """The words for it, after "must be", in an error message and in the tables of the documents."""
-    default: Any
-    """As it is written in a variable, or REQUIRED."""
-    check: Callable[[Any], bool]
-    make: Callable[[Any], Any]
-    """What the setting's field holds of what was written."""
-    in_event: bool
 
 
 def _setting(
     accepted: str,
     default: Any = REQUIRED,  # noqa: ANN401 - of any kind
-    check: Callable[[Any], bool] = _is_name,
+    check: Callable[[Any], bool] = is_name,
     make: Callable[[Any], Any] = lambda value: value,
     *,
     in_event: bool = False,
@@ -131,21 +82,21 @@ class Settings:
         check=lambda text: bool(text) and is_text(text),
         in_event=True,
     )
-    days: int = _setting("an integer >= 1", 7, _between(1), in_event=True)
-    limit: int = _setting("an integer from 1 to 1000", 1000, _between(1, 1000), in_event=True)
-    batch_size: int = _setting("an integer >= 1", 1000, _between(1), in_event=True)
-    max_pages: int = _setting("an integer >= 1", 10_000, _between(1), in_event=True)
+    days: int = _setting("an integer >= 1", 7, between(1), in_event=True)
+    limit: int = _setting("an integer from 1 to 1000", 1000, between(1, 1000), in_event=True)
+    batch_size: int = _setting("an integer >= 1", 1000, between(1), in_event=True)
+    max_pages: int = _setting("an integer >= 1", 10_000, between(1), in_event=True)
     filter: str = _setting("a BTQL boolean expression, or empty", "", is_text, in_event=True)
-    max_assignments: int = _setting("an integer >= 0 (0: no cap)", 0, _between(0), in_event=True)
+    max_assignments: int = _setting("an integer >= 0 (0: no cap)", 0, between(0), in_event=True)
     open_statuses: frozenset[str] = _setting(
         f"words with commas between them, none of {', '.join(sorted(FINISHED))}",
         "PENDING,BACKLOG",
-        _are_open,
-        _open_statuses,
+        are_open,
+        with_pending,
     )
-    dry_run: bool = _setting("true or false", default=False, check=_anything, in_event=True)
-    request_timeout: float = _setting("a number of seconds from 1 to 900", 120.0, _between(1, 900))
-    insert_concurrency: int = _setting("an integer from 1 to 16", 8, _between(1, 16))
+    dry_run: bool = _setting("true or false", default=False, check=anything, in_event=True)
+    request_timeout: float = _setting("a number of seconds from 1 to 900", 120.0, between(1, 900))
+    insert_concurrency: int = _setting("an integer from 1 to 16", 8, between(1, 16))
     braintrust_api_url: str = _setting(
         "an https:// base URL (http:// only for a loopback host or host.docker.internal)",
         "https://api.braintrust.dev",
@@ -156,18 +107,16 @@ class Settings:
     braintrust_api_key_parameter: str = _setting("the name of an SSM SecureString parameter", "")
     reviewers_parameter: str = _setting("the name of the SSM parameter with the reviewers")
     impersonate_user: str = _setting(
-        "a user id or an ASCII e-mail address (instead of another, the id), or empty",
-        "",
-        _is_header,
+        "a user id or an ASCII e-mail address (instead of another, the id), or empty", "", is_header
     )
     audit_bucket: str = _setting(
         "the name of an S3 bucket",
-        check=lambda text: bool(re.fullmatch(r"[A-Za-z0-9._-]{3,255}", text)) and _is_name(text),
+        check=lambda text: bool(re.fullmatch(r"[A-Za-z0-9._-]{3,255}", text)) and is_name(text),
     )
-    audit_prefix: str = _setting("an S3 key prefix", "audit/", make=_key_prefix)
+    audit_prefix: str = _setting("an S3 key prefix", "audit/", make=key_prefix)
     reviewers: tuple[Entry, ...] | None = None
     """The event's own reviewers; None: those of the SSM parameter."""
-    undo: str = _setting("the run_id of the run to take back", "", _is_run_id, role="command")
+    undo: str = _setting("the run_id of the run to take back", "", is_run_id, role="command")
     """Empty: no undo."""
 
 
@@ -198,8 +147,7 @@ def load_settings(environ: Mapping[str, str], event: object = None) -> Settings:
         text = environ.get(name, "")
         text = text if name == "TAG" else text.strip()  # a tag may start or end with a blank
         if text:
-            value = _read(text, rule.kind)
-            values[name.lower()] = _judged(name, rule, value, text, problems)
+            values[name.lower()] = rule.of_text(name, text, problems)
         elif rule.default is REQUIRED:
             problems.append(f"{name} is not set: must be {rule.accepted}")
     problems += _problem_of_key_source(environ)
@@ -232,47 +180,12 @@ def _from_event(event: object, problems: list[str]) -> dict[str, Any]:
             except ConfigurationError as error:
                 problems.append(str(error))
         elif rule := OVERRIDES.get(key) or COMMANDS.get(key):
-            values[key] = _judged(where, rule, _taken(value, rule.kind), value, problems)
+            values[key] = rule.of_json(where, value, problems)
         else:
             problems.append(
                 f"event field {shown(key)} is unknown: must be one of {', '.join(known)}"
             )
     return values
-
-
-def _read(text: str, kind: type) -> Any:  # noqa: ANN401 - any of the kinds
-    """What the text of a variable says; None if it says nothing of the kind."""
-    if kind is bool:
-        return TRUTH.get(text.lower())
-    if kind is int:
-        digits = INTEGER.fullmatch(text)
-        return digits and int(digits[1] + digits[2][:20])  # Python reads no number of 5,000 digits
-    if kind is float:
-        return float(text) if NUMBER.fullmatch(text) else None
-    return text
-
-
-def _taken(value: object, kind: type) -> Any:  # noqa: ANN401 - any of the kinds
-    """What an event's field says; None if it says nothing of the kind."""
-    if kind is float and type(value) is int and abs(value) <= MOST:
-        return float(value)
-    return value if type(value) is kind else None
-
-
-def _judged(
-    where: str,
-    rule: Rule,
-    value: Any,  # noqa: ANN401 - any of the kinds
-    written: object,
-    problems: list[str],
-) -> Any:  # noqa: ANN401 - the same
-    """What the setting's field holds; None, and a problem more, if the rule does not accept it."""
-    if value is not None and rule.check(value):
-        return rule.make(min(value, MOST) if rule.kind is int else value)
-    is_key = isinstance(written, str) and LOOKS_LIKE_KEY.search(written)
-    said = "looks like a key itself" if is_key else f"is {shown(written)}"
-    problems.append(f"{where} {said}: must be {rule.accepted}")
-    return None
 
 
 def _problem_of_key_source(environ: Mapping[str, str]) -> list[str]:

@@ -13,6 +13,7 @@ PURE = (
     "terms",
     "rows",
     "roster",
+    "rules",
     "distribution",
     "turns",
     "plan",

@@ -19,6 +19,7 @@ PURE = {
     "names",
     "rows",
     "roster",
+    "rules",
     "distribution",
     "turns",
     "plan",
