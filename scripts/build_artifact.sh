@@ -10,19 +10,21 @@
 #   every module again, at about three quarters of its import time. It is checked against the source when it is
 #   loaded, so that what somebody edits in the Lambda console still counts.
 set -eu
+unset CDPATH # with it, `cd` prints where it goes
+umask 022 # Lambda reads the files as somebody else
 target=${1:?the folder to pack into, which sam build gives}
 here=$(cd "$(dirname "$0")/.." && pwd)
 services="s3 ssm secretsmanager"
 
 for python in "$here/.venv/bin/python" "$here/.venv-tools/bin/python" python3; do
-    if "$python" -m pip --version >/dev/null 2>&1; then break; fi
+    if "$python" -c 'import pip' >/dev/null 2>&1; then break; fi
 done
 mkdir -p "$target"
 if [ -n "$(ls -A "$target")" ]; then
     echo "error: $target is not empty" >&2
     exit 1
 fi
-"$python" -m pip install --quiet --disable-pip-version-check --no-input --progress-bar off --root-user-action=ignore \
+"$python" "$here/scripts/plain_pip.py" install --quiet --disable-pip-version-check --no-input --progress-bar off --root-user-action=ignore \
     --target "$target" --requirement "$here/requirements.txt" --require-hashes --no-deps --no-compile \
     --only-binary=:all: --platform any --implementation py --abi none --python-version 3.13
 
@@ -36,7 +38,8 @@ done
 rm -rf "$target/bin" "$target/boto3/data" "$target/boto3/examples"
 
 cp "$here/handler.py" "$target/"
-(cd "$here" && find lib -name '*.py') | while read -r file; do
+# Not the hidden ones: editors leave locks and copies of theirs beside a file that is open.
+(cd "$here" && find lib -name '.*' -prune -o -name '*.py' -print) | while read -r file; do
     mkdir -p "$target/$(dirname "$file")"
     cp "$here/$file" "$target/$file"
 done
