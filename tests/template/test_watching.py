@@ -255,7 +255,7 @@ README = ROOT / "README.md"
 
 @pytest.mark.skipif(not README.exists(), reason="there is no README yet")
 def test_the_readme_explains_every_parameter_and_every_alarm(stack):
-    text = " ".join(README.read_text().replace("`", "").split())
+    text = " ".join(README.read_text("utf-8").replace("`", "").split())
     assert [name for name in source()["Parameters"] if not re.search(rf"\b{name}\b", text)] == []
     for name, alarm in alarms(stack).items():
         meaning, action = re.fullmatch(
