@@ -7,10 +7,11 @@ function/    the function, over the wire and whole; contract sections by their n
     test_roster                     3: the list of reviewers, who they are, whom nobody knows
     test_errors                     5: what a run says that could not do its work
     test_audit                      6: every object of the audit, and when it is written
-    test_run, test_warm             whole runs: result, rows, secrets; a container that is used again
+    test_run                        whole runs: result, rows, secrets
     test_rows                       which rows are selected, the pages they come in
     test_distribution, test_fairness   who gets which row; even over weeks
     test_assign, test_retries, test_time   inserts and their batches; what is tried again; the end in time
+    test_requests, test_pure_core   how often is asked for what; what decides loads neither HTTP nor AWS
     test_promises, test_undo        one reviewer a row whatever happens; taking a run back
     test_security                   where the key may go
 local/       the Braintrust and the AWS of this machine
@@ -20,10 +21,10 @@ ops/         what operators run
     test_stack                      `make invoke`, `make undo`, `make outputs`
     test_report, test_audit_queries `make report` and `make status`; the SQL of the documents
 template/    template.yaml: test_function, test_permissions, test_watching (alarms), test_keeping (buckets, logs)
-artifact/    the artifact under Lambda's emulator; how it is built
+artifact/    test_artifact: what is packed, built in an untidy place, run under Lambda's emulator
 repository/  what is around the code
     test_deploy, test_environments  the Makefile's targets; virtual environments, pip, files that git leaves out
-    test_docs, test_locks, test_advisories, test_benchmarks
+    test_docs, test_locks, test_map, test_advisories, test_benchmarks
 
 Beside them: world.py and history.py (what a run touches, weeks of runs), processes.py (runs that are killed), soak.py
 (`make soak`), machine.py (what is kept from the tests). A test holds on other people's machines: it reads no file that

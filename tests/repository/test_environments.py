@@ -189,7 +189,7 @@ def test_a_clone_made_on_windows_has_the_lines_that_a_shell_understands(tmp_path
 
 
 def test_files_that_hold_the_key_or_addresses_are_ignored_by_git(tmp_path):
-    documents = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    documents = [ROOT / "README.md", *(ROOT / "docs").glob("[!.]*.md")]
     made = {
         name
         for path in documents
