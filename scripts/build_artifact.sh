@@ -11,7 +11,6 @@
 #   loaded, so that what somebody edits in the Lambda console still counts.
 set -eu
 unset CDPATH # with it, `cd` prints where it goes
-umask 022 # Lambda reads the files as somebody else
 target=${1:?the folder to pack into, which sam build gives}
 here=$(cd "$(dirname "$0")/.." && pwd)
 services="s3 ssm secretsmanager"
@@ -44,6 +43,7 @@ cp "$here/handler.py" "$target/"
     cp "$here/$file" "$target/$file"
 done
 find "$target" -name __pycache__ -type d -prune -exec rm -rf {} +
+chmod -R u+w,a+rX "$target" # Lambda reads it as somebody else; this clone may be for its owner alone
 source=$(du -sk "$target" | cut -f1)
 
 bytecode="without bytecode: no Python 3.13 was found"

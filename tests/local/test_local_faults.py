@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 import pytest
 import requests
 
-from tests.local.conftest import ident
+from tests.local.client import ident
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 ALWAYS = None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.local.conftest import ident, literal
+from tests.local.client import ident, literal
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 
