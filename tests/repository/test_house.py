@@ -46,7 +46,7 @@ def modules(*rooms: str) -> dict[str, Path]:
         file
         for room in rooms
         for file in (
-            [ROOT / "handler.py"] if room == "handler" else sorted((ROOT / room).rglob("*.py"))
+            [ROOT / "handler.py"] if room == "handler" else sorted((ROOT / room).rglob("[!.]*.py"))
         )
     ]
     return {
