@@ -1,6 +1,7 @@
 """What one attempt came to: an answer, or a fault and whether another try is worth making. The retry policy's judgement."""
 
 import errno
+import gzip
 import http.client
 import json
 import math
@@ -40,7 +41,8 @@ UNREACHABLE = frozenset(
     {errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL}
 )
 BUSY_PROXY = re.compile(r"Tunnel connection failed: (408|429|5\d\d)\b")
-TELLABLE = (OSError, requests.RequestException, urllib3.exceptions.HTTPError, zlib.error)
+PACKED_WRONGLY = (gzip.BadGzipFile, zlib.error, EOFError)
+TELLABLE = (OSError, requests.RequestException, urllib3.exceptions.HTTPError)
 
 
 class RequestFailed(Exception):  # noqa: N818 - a fact for the calling module to judge, it never leaves lib/
@@ -150,6 +152,9 @@ def _judge_broken(came: Broken, words: Words) -> Fault:
         return Fault(str(root), None, came.sent, ALWAYS, unsent=not came.sent)
     if isinstance(root, TooLargeError):
         return Fault(str(root), 413, too_heavy=True)
+    if isinstance(root, PACKED_WRONGLY):
+        text = f"the answer is packed wrongly ({type(root).__name__}, from {came.host})"
+        return Fault(text, may_have_landed=came.sent, answered=_nobody(came))
     passes = _can_pass(root)
     # Others' bytes are in the text of what http.client could not read, and anything in that of an error of ours
     told = isinstance(root, TELLABLE) and not isinstance(
@@ -165,8 +170,12 @@ def _judge_broken(came: Broken, words: Words) -> Fault:
         f"{words.clean(text)} (at {came.host}){advice}",
         may_have_landed=came.sent,
         tries=ALWAYS if passes else NEVER,
-        answered="no answer of the object store" if came.store else "",
+        answered=_nobody(came),
     )
+
+
+def _nobody(came: Broken) -> str:
+    return "no answer of the object store" if came.store else ""
 
 
 def _can_pass(root: BaseException) -> bool:
