@@ -64,7 +64,7 @@ class Listener:
 
     @contextmanager
     def serving(self) -> Iterator["Listener"]:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         yield self
         self._server.shutdown()
         self._server.server_close()
