@@ -31,7 +31,7 @@ local: .venv/.stamp ## keep both local servers up and write env.json, for `sam l
 
 ##@ Change it
 
-.PHONY: test lint types template advisories format docs lock hooks bench soak clean
+.PHONY: test lint types template advisories format docs lock hooks bench soak figures clean
 test: .venv/.stamp .venv/bin/aws-lambda-rie ## every test; some of them: make test ARGS="tests/template -k alarms"
 	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
@@ -54,8 +54,8 @@ format: .venv/.stamp ## put the code into shape
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-docs: .venv/.stamp ## write the README's tables anew, from the settings and the template
-	$(PY) scripts/readme_tables.py
+docs: .venv/.stamp ## write the tables in docs/ anew, from the settings and the template
+	$(PY) scripts/documents.py
 
 # The versions that are locked stay unless `make lock ARGS=--upgrade`. No address of a package index is written down.
 COMPILE = $(TOOLS)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-emit-find-links $(ARGS)
@@ -73,6 +73,9 @@ bench: .venv/.stamp ## time it beside the published script
 
 soak: .venv/.stamp ## thousands of random fault scenarios: make soak SCENARIOS=5000
 	$(PY) -m tests.soak --scenarios $(or $(SCENARIOS),2000) $(ARGS)
+
+figures: .venv/.stamp ## count the code: sizes, complexity, imports; beside a revision: make figures ARGS="--rev HEAD~10"
+	$(PY) scripts/code_figures.py $(ARGS)
 
 clean: ## remove what was built and installed here
 	rm -rf .aws-sam .local .venv .venv-tools .venv-checkov .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -78,9 +78,9 @@ def profiled(job: Callable[[str], int], project_id: str) -> None:
     profiles: list[cProfile.Profile] = []
     lock, send = threading.Lock(), lib.assign._Sender.send  # noqa: SLF001 - the threads' way in
 
-    def watched(self: Any, start: int, end: int, **how: Any) -> None:  # noqa: ANN401 - as it comes
+    def watched(self: Any, batch: Any, **how: Any) -> None:  # noqa: ANN401 - as it comes
         profile = cProfile.Profile()
-        profile.runcall(send, self, start, end, **how)
+        profile.runcall(send, self, batch, **how)
         with lock:
             profiles.append(profile)
 

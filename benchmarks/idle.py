@@ -1,4 +1,4 @@
-"""The hourly run that finds nothing to do: exactly what it asks, in a new container and in a warm one."""
+"""The hourly run that finds nothing to do: exactly what it asks."""
 
 import json
 import os
@@ -12,7 +12,6 @@ from lib.run import run
 from local.aws import LocalAws, forget_real_aws
 from local.braintrust.server import LocalBraintrust
 
-MAX_AGE = "300"  # seconds, as in template.yaml
 TAG = "review"
 
 
@@ -31,12 +30,11 @@ class Idle:
             **aws.variables,
         }
 
-    def requests(self, max_age: str = "0") -> list[str]:
+    def requests(self) -> list[str]:
         """What one run asks: of AWS first, then of Braintrust."""
         self._aws.requests.clear()
         self._braintrust.requests.clear()
-        environ = self._environ | {"POWERTOOLS_PARAMETERS_MAX_AGE": max_age}
-        run({}, environ, Deadline(lambda: 60_000), str(uuid.uuid4()))
+        run({}, self._environ, Deadline(lambda: 60_000), str(uuid.uuid4()))
         asked = [f"{record.method} {record.path}" for record in self._braintrust.requests]
         return [_short(request) for request in (*self._aws.requests, *asked)]
 
@@ -47,17 +45,11 @@ def _short(request: str) -> str:
 
 
 def measure() -> dict[str, list[str]]:
-    """Requests by situation: a run with work to do, an idle one, an idle one in a warm container."""
+    """Requests by situation: a run with work to do, and an idle one."""
     forget_real_aws()
     with LocalBraintrust() as braintrust, LocalAws() as aws:
         idle = Idle(braintrust, aws)
-        found = {
-            "a run that hands out 100 rows": idle.requests(),
-            "an idle run, new container": idle.requests(),
-        }
-        idle.requests(MAX_AGE)  # reads what the next one goes on with
-        found["an idle run, warm container"] = idle.requests(MAX_AGE)
-        return found
+        return {"a run that hands out 100 rows": idle.requests(), "an idle run": idle.requests()}
 
 
 def idle_requests() -> dict[str, list[str]]:

@@ -1,15 +1,30 @@
-"""The review assigner. The functions that people know from Braintrust's published script stand here by name."""
+"""The review assigner, room by room. Data flows down this list, and nothing imports a room below its own.
 
-from lib.assign import assign_batch, build_event
-from lib.distribution import distribute
-from lib.rows import build_query, fetch_all_logs, get_assignments, is_assigned
-
-__all__ = [
-    "assign_batch",
-    "build_event",
-    "build_query",
-    "distribute",
-    "fetch_all_logs",
-    "get_assignments",
-    "is_assigned",
-]
+step            room            knows
+the story       run             the order of the steps, and nothing else
+load            load            everything a run depends on; refuses what is wrong at once
+                settings        the variables and the event          (pure)
+                roster          the reviewers list and its people    (pure)
+                aws             clients, the parameter, the secret
+a kind of run   handout         hands rows out
+                undo            takes back what one run assigned
+read            fetch           the pages that rows come in
+                rows            the query, and what a row says       (pure)
+propose         plan            what is planned, carried, in turn    (pure)
+                turns           whose turn it is, and why            (pure)
+                distribution    who gets which row                   (pure)
+commit          audit           S3: plans, the ledger, records
+                jsontext        JSON by the piece                    (pure)
+write           assign          the inserts, and what became of each row
+ask             braintrust      the calls to Braintrust, and the one loop that repeats
+                directory       the organisation's users and groups
+                verdict         what one attempt came to
+                pauses          how long to wait before the next one (pure)
+                wire            one attempt, given up in time
+                connection      the last look before bytes go out
+                answer          what came back, read within bounds
+                quoting         others' words in our messages        (pure)
+tell            result          what comes back                      (pure)
+                telemetry       log lines and metrics
+everywhere      deadline, errors
+"""

@@ -1,19 +1,20 @@
 """The audit in S3: plans that are never overwritten, the ledger that commits them, records of what was done."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from itertools import chain, count, islice
 from tempfile import SpooledTemporaryFile
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib.assign import Assignments, Outcome
 from lib.errors import AuditError
-from lib.plan import CARRY, Plan, json_array, json_assignments, quoted
+from lib.jsontext import json_array, json_object, quoted
+from lib.plan import CARRY, Assignment, Outcomes, Plan, json_assignments
+from lib.result import Result
 from lib.rows import iso
 from lib.settings import Settings
 
@@ -96,21 +97,24 @@ class Audit:
         self.written["plan"] = self._address(key)
         return True
 
-    def write_outcomes(self, assignments: Assignments, outcomes: list[Outcome]) -> None:
-        """One line a planned row, and the ids of those that were assigned. Raises AuditError after trying both."""
+    def write_outcomes(self, changes: Sequence[Assignment], outcomes: Outcomes) -> None:
+        """One line a planned row and person, and the ids of the rows that were assigned.
+
+        Raises AuditError after trying both.
+        """
         head = f'{{"run_id": {json.dumps(self.run_id)}, "row_id": '
-        tail = cache(
+        tail = cache(  # the same for every row of a person and a batch
             lambda who, what: (
                 f', "reviewer_id": {json.dumps(who)}, {json.dumps(what._asdict())[1:]}\n'
             )
         )
         lines = (
-            head + quoted(row_id) + tail(reviewer, outcome)
-            for (row_id, reviewer), outcome in zip(assignments, outcomes, strict=True)
+            head + quoted(row_id) + tail(who, outcomes[row_id])
+            for row_id, reviewers in changes
+            for who in reviewers
         )
-        done = zip(assignments, outcomes, strict=True)
         ids = json_array(
-            quoted(row_id) for (row_id, _), outcome in done if outcome.status == "assigned"
+            quoted(row_id) for row_id, what in outcomes.items() if what.status == "assigned"
         )
         problems = []
         for kind, suffix, pieces in (
@@ -126,30 +130,38 @@ class Audit:
         if problems:
             raise AuditError("; ".join(problems))
 
-    def write_result(self, result: dict[str, Any], planned: Assignments | None) -> None:
-        """The run's own record, under `runs`; with `planned`, a dry run's, under `dry_runs`. Completes `result`."""
+    def write_result(
+        self,
+        result_of: Callable[[str, Mapping[str, str]], Result],
+        planned: Sequence[Assignment] | None,
+    ) -> Result:
+        """The run's own record, under `runs`; with `planned`, a dry run's, under `dry_runs`. Returns the result.
+
+        `result_of` builds it from the run's id, which is certain only now, and from what was written.
+        """
         kind, name = ("runs", "run") if planned is None else ("dry_runs", "plan")
+        results: list[Result] = []
 
         def pieces(run_id: str) -> Iterator[str]:
-            result["run_id"] = run_id
-            result["audit"] = self.written | {name: self._address(self._key(kind, "json"))}
-            if planned is None:
-                yield json.dumps(result)
-            else:  # the plan goes in as the last field
-                yield json.dumps(result)[:-1] + ', "assignments": '
-                yield from json_assignments(planned)
-                yield "}"
-            yield "\n"
+            written = self.written | {name: self._address(self._key(kind, "json"))}
+            results.append(result_of(run_id, written))
+            plan = {} if planned is None else {"assignments": json_assignments(planned)}
+            return json_object(results[-1], plan)
 
         self._create(kind, pieces)
+        return results[-1]
 
     def _create(self, kind: str, pieces: Callable[[str], Iterable[str]]) -> str:
-        """Write an object that is never overwritten; where the run id is taken, it gets a suffix. Returns the key."""
+        """Write an object that is never overwritten; where the run id is taken, it gets a suffix.
+
+        Returns the key.
+        """
         suffixed = (f"{self._base}-{number}" for number in count(2))
         for run_id in chain([self.run_id], suffixed):
             self.run_id = run_id
-            others = ONE_EACH - {kind} if "plan" not in self.written else ()
-            if any(self._mark(self._key(other, "json")) is not None for other in sorted(others)):
+            # A run with a plan has its id for itself already: no other kind need be asked.
+            others = () if "plan" in self.written else sorted(ONE_EACH - {kind})
+            if any(self._mark(self._key(other, "json")) is not None for other in others):
                 continue
             key = self._key(kind, "json")
             if self._put(key, pieces(self.run_id), IfNoneMatch="*"):

@@ -16,8 +16,6 @@ from lib.settings import Settings
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-MAX_AGE = "POWERTOOLS_PARAMETERS_MAX_AGE"
-"""The variable that says for how many seconds a warm container may reuse what it read; unset: not at all."""
 KEY_FIELD = "BRAINTRUST_API_KEY"
 
 
@@ -52,8 +50,6 @@ class Aws:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._endpoint = environ.get("AWS_ENDPOINT_URL", "")
-        self.max_age = int(environ.get(MAX_AGE) or 0)
-        self._caching: Any = {"max_age": self.max_age, "force_fetch": self.max_age == 0}
 
     def s3(self) -> "S3Client":
         """The S3 client."""
@@ -85,7 +81,7 @@ class Aws:
 
     def _parameter(self, variable: str, name: str) -> str:
         try:
-            return str(_ssm(self._endpoint).get(name, decrypt=True, **self._caching))
+            return str(_ssm(self._endpoint).get(name, decrypt=True, force_fetch=True))
         except GetParameterError as error:
             raise ConfigurationError(
                 f"{variable}: SSM parameter {name} cannot be read ({_brief(error)}): "
@@ -94,7 +90,7 @@ class Aws:
 
     def _secret(self, name: str) -> str:
         try:
-            secret = _secrets(self._endpoint).get(name, **self._caching)
+            secret = _secrets(self._endpoint).get(name, force_fetch=True)
         except GetParameterError as error:
             raise ConfigurationError(
                 f"BRAINTRUST_API_KEY_SECRET_ID: secret {name} cannot be read ({_brief(error)}): "

@@ -10,14 +10,14 @@ from urllib.parse import quote
 
 from lib.answer import Answer
 from lib.deadline import Deadline
-from lib.directory import Directory
+from lib.directory import LookUp
 from lib.errors import QueryError
 from lib.pauses import own_pause
+from lib.quoting import Words
 from lib.roster import Group, User
 from lib.settings import Settings
-from lib.verdict import ALWAYS, Fault, NotStarted, RequestFailed, judge
+from lib.verdict import ALWAYS, NotStarted, RequestFailed, Setback, judge
 from lib.wire import Request, Wire
-from lib.words import Words
 
 __all__ = ["CURSOR_HEADERS", "Answer", "Braintrust", "NotStarted", "RequestFailed"]
 
@@ -77,7 +77,7 @@ class Braintrust:
         self._words = Words(api_key)
         self._wire = Wire(settings, api_key)
         self._sleep = sleep or self._wire.sleep
-        self._directory = Directory(self._look_up, self.warnings)
+        self._look_ups = LookUp(self._look_up, self.warnings)
         self._lock = threading.Lock()
         self._not_before: dict[str, float] = {}
 
@@ -123,11 +123,11 @@ class Braintrust:
 
     def users(self) -> list[User] | None:
         """Every user of the organisation; None if the key may not list them (403)."""
-        return self._listed("user", self._directory.users)
+        return self._listed("user", self._look_ups.users)
 
     def groups(self) -> list[Group] | None:
         """Every group of the organisation; None if the key may not list them (403)."""
-        return self._listed("group", self._directory.groups)
+        return self._listed("group", self._look_ups.groups)
 
     def _listed(self, kind: str, look_up: Callable[[], list[T]]) -> list[T] | None:
         try:
@@ -179,7 +179,7 @@ class Braintrust:
             tries += 1
             pause = self._pause(call, came, tries)
 
-    def _attempt(self, call: _Call, failure: RequestFailed, tries: int) -> Answer | Fault:
+    def _attempt(self, call: _Call, failure: RequestFailed, tries: int) -> Answer | Setback:
         """Send once; `failure` is what earlier attempts came to."""
         if call.kind == "insert" and failure.in_doubt_until is None:
             failure.in_doubt_until = call.deadline.within(REPEATS_WITHIN)
@@ -194,11 +194,11 @@ class Braintrust:
             return False
         return _left(call, failure) > pause
 
-    def _pause(self, call: _Call, fault: Fault, tries: int) -> float:
+    def _pause(self, call: _Call, setback: Setback, tries: int) -> float:
         """Seconds until the next try. When one request is throttled, all of its kind wait: its allowance is shared."""
-        throttled = fault.status == 429
+        throttled = setback.status == 429
         own = own_pause(tries, throttled_query=throttled and call.kind == "query")
-        pause = max(own, fault.asked)
+        pause = max(own, setback.asked)
         if throttled:
             self._count("throttles")
             resumes = call.deadline.clock() + pause

@@ -12,7 +12,7 @@ LOOKUP_PAGE = 1000
 Json = dict[str, Any]
 
 
-class Directory:
+class LookUp:
     """Looks up all of them; `ask` answers a path with decoded JSON."""
 
     def __init__(self, ask: Callable[[str, str], Any], warnings: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""What one attempt came to: an answer, or a fault and whether another try is worth making. The retry policy's judgement."""
+"""What one attempt came to: an answer, or a setback and whether another try is worth making. The retry policy's judgement."""
 
 import errno
 import gzip
@@ -18,7 +18,7 @@ import urllib3
 from lib.answer import Answer, Broken, Said, TooLargeError, parse, unparsed
 from lib.connection import NotSentError
 from lib.pauses import asked_pause
-from lib.words import Words
+from lib.quoting import Words
 
 if TYPE_CHECKING:
     from lib.deadline import Deadline
@@ -71,7 +71,7 @@ class NotStarted(RequestFailed):
 
 
 @dataclass(frozen=True)
-class Fault:
+class Setback:
     """Anything but an answer."""
 
     reason: str
@@ -96,7 +96,7 @@ class Fault:
         return failure
 
 
-def judge(kind: str, sent: bytes | None, came: Said | Broken, words: Words) -> Answer | Fault:
+def judge(kind: str, sent: bytes | None, came: Said | Broken, words: Words) -> Answer | Setback:
     """What an attempt of a request of this kind (`query`, `insert`, `user`, `group`) came to."""
     if isinstance(came, Broken):
         return _judge_broken(came, words)
@@ -104,7 +104,7 @@ def judge(kind: str, sent: bytes | None, came: Said | Broken, words: Words) -> A
         return _judge_store(came, words)
     if 200 <= came.status < 300:
         return _judge_good(came, words)
-    fault = Fault(
+    setback = Setback(
         _reason(kind, sent, came, words),
         came.status,
         may_have_landed=came.status in MAY_HAVE_LANDED,
@@ -113,18 +113,18 @@ def judge(kind: str, sent: bytes | None, came: Said | Broken, words: Words) -> A
         too_heavy=came.status in TOO_HEAVY,
         trace=_trace(came),
     )
-    if kind == "query" and came.status == 400 and TRANSIENT_400 in fault.reason:
-        return replace(fault, tries=THRICE)
-    return fault
+    if kind == "query" and came.status == 400 and TRANSIENT_400 in setback.reason:
+        return replace(setback, tries=THRICE)
+    return setback
 
 
-def _judge_good(came: Said, words: Words) -> Answer | Fault:
+def _judge_good(came: Said, words: Words) -> Answer | Setback:
     try:
         return Answer(came.headers, parse(came.content))
     except (ValueError, RecursionError) as error:
         page = words.of_a_page(came.content)
         about = words.clean(unparsed(came, error)) + (f"; it is a web page: {page}" if page else "")
-        return Fault(
+        return Setback(
             f"the answer is not the JSON it should be: {about}",
             came.status,
             may_have_landed=True,
@@ -132,11 +132,11 @@ def _judge_good(came: Said, words: Words) -> Answer | Fault:
         )
 
 
-def _judge_store(came: Said, words: Words) -> Fault:
+def _judge_store(came: Said, words: Words) -> Setback:
     """The object store of a large result. What it refuses may be an address that has expired: ask for a new one."""
     retried, refused = came.status in RETRIED, 400 <= came.status < 500
     said = words.of_a_page(came.content) or words.clean(_text(came))
-    return Fault(
+    return Setback(
         f"{came.store}: {said or 'no reason given'}",
         tries=ALWAYS if retried else THRICE if refused else NEVER,
         asked=asked_pause(came.headers.get("Retry-After")),
@@ -145,16 +145,16 @@ def _judge_store(came: Said, words: Words) -> Fault:
     )
 
 
-def _judge_broken(came: Broken, words: Words) -> Fault:
+def _judge_broken(came: Broken, words: Words) -> Setback:
     """Only what a network can do may pass: a reset, a time-out, a refusal to connect, a name that is not found."""
     root = _root(came.error)
     if isinstance(root, NotSentError):
-        return Fault(str(root), None, came.sent, ALWAYS, unsent=not came.sent)
+        return Setback(str(root), None, came.sent, ALWAYS, unsent=not came.sent)
     if isinstance(root, TooLargeError):
-        return Fault(str(root), 413, too_heavy=True)
+        return Setback(str(root), 413, too_heavy=True)
     if isinstance(root, PACKED_WRONGLY):
         text = f"the answer is packed wrongly ({type(root).__name__}, from {came.host})"
-        return Fault(text, may_have_landed=came.sent, answered=_nobody(came))
+        return Setback(text, may_have_landed=came.sent, answered=_nobody(came))
     passes = _can_pass(root)
     # Others' bytes are in the text of what http.client could not read, and anything in that of an error of ours
     told = isinstance(root, TELLABLE) and not isinstance(
@@ -166,7 +166,7 @@ def _judge_broken(came: Broken, words: Words) -> Fault:
         if passes
         else "; check BRAINTRUST_API_URL, and the variables for proxies and certificates"
     )
-    return Fault(
+    return Setback(
         f"{words.clean(text)} (at {came.host}){advice}",
         may_have_landed=came.sent,
         tries=ALWAYS if passes else NEVER,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from ops.records import AuditUnreadableError, open_audit
+from ops.places import AuditUnreadableError, open_audit
 
 SQL = Path(__file__).parents[1] / "docs/sql/duckdb"
 VIEWS = "create_views"

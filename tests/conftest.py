@@ -1,6 +1,5 @@
 """Servers that the whole test session shares, and a fresh world for each test."""
 
-import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from local.braintrust.server import LocalBraintrust
-from tests.history import History, play
-from tests.local_aws import LocalAws
+from tests.refusing_aws import RefusingAws
+from tests.weeks import Weeks, play
 from tests.world import BUCKET, SECRET, World, aws_client
 
 os.environ |= {
@@ -21,7 +20,6 @@ os.environ |= {
     "AWS_EC2_METADATA_DISABLED": "true",
     "POWERTOOLS_SERVICE_NAME": "review-assigner-tests",
 }
-logging.getLogger("werkzeug").setLevel(logging.ERROR)
 settings.register_profile(
     "product", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -35,24 +33,22 @@ def shared_braintrust() -> Iterator[LocalBraintrust]:
 
 
 @pytest.fixture(scope="session")
-def shared_aws(shared_braintrust: LocalBraintrust) -> Iterator[LocalAws]:
-    aws = LocalAws()
-    aws.start()
-    aws_client("s3", aws.url).create_bucket(Bucket=BUCKET)
-    aws_client("secretsmanager", aws.url).create_secret(
-        Name=SECRET, SecretString=shared_braintrust.api_key
-    )
-    yield aws
-    aws.stop()
+def shared_aws(shared_braintrust: LocalBraintrust) -> Iterator[RefusingAws]:
+    with RefusingAws() as aws:
+        aws_client("s3", aws.url).create_bucket(Bucket=BUCKET)
+        aws_client("secretsmanager", aws.url).create_secret(
+            Name=SECRET, SecretString=shared_braintrust.api_key
+        )
+        yield aws
 
 
 @pytest.fixture(scope="session")
-def aws_url(shared_aws: LocalAws) -> str:
+def aws_url(shared_aws: RefusingAws) -> str:
     return shared_aws.url
 
 
 @pytest.fixture
-def aws(shared_aws: LocalAws) -> Iterator[LocalAws]:
+def aws(shared_aws: RefusingAws) -> Iterator[RefusingAws]:
     """The local AWS, for tests that watch it or make it refuse something."""
     yield shared_aws
     shared_aws.reset()
@@ -65,16 +61,16 @@ def world(shared_braintrust: LocalBraintrust, aws_url: str) -> World:
 
 
 @pytest.fixture(scope="session")
-def history(shared_braintrust: LocalBraintrust, aws_url: str) -> History:
+def weeks(shared_braintrust: LocalBraintrust, aws_url: str) -> Weeks:
     """Five weeks of an audit. Only its bucket stays: the Braintrust behind it is reset."""
     shared_braintrust.reset()
     return play(World(shared_braintrust, aws_url))
 
 
 @pytest.fixture(scope="session")
-def history_folder(history: History, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def weeks_folder(weeks: Weeks, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of that audit, to be read only."""
-    return history.copy(tmp_path_factory.mktemp("history"))
+    return weeks.copy(tmp_path_factory.mktemp("weeks"))
 
 
 @pytest.fixture

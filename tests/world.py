@@ -13,9 +13,9 @@ from typing import Any
 import boto3
 
 import handler
-from lib import fetch_all_logs
 from lib.braintrust import Braintrust
 from lib.deadline import Deadline
+from lib.fetch import fetch_all_logs
 from lib.rows import Fetched, Window
 from lib.run import run, utc_now
 from lib.settings import Settings, load_settings
@@ -66,9 +66,11 @@ class World:
         self.client("ssm").put_parameter(Name=REVIEWERS, Value=text, Type="String", Overwrite=True)
 
     def add_users(self, count: int) -> list[str]:
-        self.users += [
-            self.braintrust.store.add_user(f"user{number}@example.com") for number in range(count)
-        ]
+        """So many more people, by id: whoever comes first here is first where credits tie."""
+        ids = sorted(str(uuid.uuid4()) for _ in range(count))
+        for number, user_id in enumerate(ids):
+            self.braintrust.store.add_user(f"user{number}@example.com", user_id=user_id)
+        self.users += ids
         self.set_reviewers(self.users)
         return self.users
 

@@ -257,7 +257,7 @@ def test_at_lambdas_log_level_debug_neither_key_nor_session_token_is_printed(
 
 
 def test_a_wrong_key_is_said_without_the_key(artifact, busy_world, tmp_path):
-    busy_world.braintrust.app.api_key = "sk-another"
+    busy_world.braintrust.state.api_key = "sk-another"
     with Emulator(artifact, busy_world.environ, tmp_path) as emulator:
         error = emulator.invoke(None)
     assert error["errorType"] == "QueryError"

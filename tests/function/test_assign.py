@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from lib import assign_batch, build_event
+from lib.assign import assign_batch, build_event
 from lib.errors import AssignmentError
+from lib.plan import Assignment
 from lib.run import utc_now
 from tests.world import ASSIGNMENTS, REVIEW_LISTS, TAG
 
@@ -90,9 +91,11 @@ def test_rows_go_out_oldest_first_in_batches_of_the_size_that_was_set(world, siz
 
 def test_the_documented_helper_sends_one_batch(world):
     rows = world.add_rows(2)
-    (first, second) = assign_batch(world.connect(), [(rows[0], "ana"), (rows[1], "bo")], utc_now)
-    assert ([first.status, second.status], batches(world)) == (["assigned", "assigned"], [2])
-    assert world.assignments() == {rows[0]: ("ana",), rows[1]: ("bo",)}
+    batch = [Assignment(rows[0], ("ana",)), Assignment(rows[1], ("bo", "cy"))]
+    outcomes = assign_batch(world.connect(), batch, utc_now)
+    assert {row: what.status for row, what in outcomes.items()} == dict.fromkeys(rows, "assigned")
+    assert batches(world) == [2]
+    assert world.assignments() == {rows[0]: ("ana",), rows[1]: ("bo", "cy")}
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib import distribute
-from lib.distribution import Seat, deal
+from lib.distribution import Seat, deal, distribute
 
 ROWS = st.integers(0, 300).map(lambda count: [f"row{number}" for number in range(count)])
 USERS = st.integers(1, 40).map(lambda count: [f"user{number}" for number in range(count)])

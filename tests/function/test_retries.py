@@ -9,12 +9,11 @@ from datetime import timedelta
 
 import pytest
 
-from lib import build_query
 from lib.braintrust import NotStarted, RequestFailed
 from lib.deadline import Deadline
 from lib.errors import AssignmentError, QueryError
 from lib.pauses import asked_pause
-from lib.rows import Window
+from lib.rows import Window, build_query
 from lib.run import utc_now
 from lib.wire import THREAD
 from tests.listeners import Listener, self_signed

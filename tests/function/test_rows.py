@@ -7,9 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lib import build_query, get_assignments, is_assigned
 from lib.errors import QueryError
-from lib.rows import Window, oldest_first
+from lib.rows import Window, build_query, get_assignments, is_assigned, oldest_first
 from tests.world import ASSIGNMENTS, REVIEW_LISTS, TAG, Naps
 
 DEFAULT_LIST = "__bt_default_review_list"

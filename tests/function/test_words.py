@@ -5,12 +5,11 @@ import time
 
 import pytest
 
-from lib import build_query
 from lib.braintrust import RequestFailed
 from lib.errors import AssignmentError, ConfigurationError, QueryError
-from lib.rows import Window
+from lib.quoting import Words
+from lib.rows import Window, build_query
 from lib.run import utc_now
-from lib.words import Words
 from tests.listeners import Listener
 from tests.world import Naps
 

@@ -9,7 +9,8 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 import requests
-from conftest import ident
+
+from tests.local.client import ident
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 ALWAYS = None

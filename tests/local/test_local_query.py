@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from conftest import ident, literal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tests.local.client import ident, literal
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 

@@ -15,13 +15,10 @@ def test_a_contender_assigns_each_row_once_by_the_fewest_requests(contender, loo
     assert measured.peak > measured.growth > 0 < measured.cpu
 
 
-def test_a_warm_idle_run_asks_less_than_a_new_container():
+def test_an_idle_run_asks_for_two_pages_and_writes_its_record():
     found = idle_requests()
-    new, warm = found["an idle run, new container"], found["an idle run, warm container"]
+    idle = found["an idle run"]
 
-    assert {request for request in new if request not in warm} == {
-        "SSM.GetParameter",
-        "secretsmanager.GetSecretValue",
-        "GET /v1/user",
-    }
-    assert warm.count("POST /btql") == 2
+    assert idle.count("POST /btql") == 2
+    assert [request.split("/")[0] for request in idle if request.startswith("PUT")] == ["PUT "]
+    assert len(idle) < len(found["a run that hands out 100 rows"])

@@ -11,12 +11,7 @@ from lib import settings
 from lib.errors import ConfigurationError
 from tests.template.cloudformation import GIVEN, PSEUDO, ROOT, Stack, source
 
-OURS = {
-    "POWERTOOLS_SERVICE_NAME",
-    "POWERTOOLS_LOG_LEVEL",
-    "POWERTOOLS_PARAMETERS_MAX_AGE",
-    "AWS_ENDPOINT_URL",
-}
+OURS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_LOG_LEVEL", "AWS_ENDPOINT_URL"}
 IN_CODE = {
     "PROJECT_ID",
     "TAG",

@@ -1,0 +1,180 @@
+"""An ordinary run: rows that have no reviewer are handed out."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from functools import cached_property
+
+from lib.assign import ASSIGNING
+from lib.distribution import deal_shares, settle, share_out
+from lib.errors import ConfigurationError
+from lib.fetch import fetch_all_logs
+from lib.load import Job, reviewers_source
+from lib.plan import Assignment, Outcomes, Plan
+from lib.result import Outlook, Story, status_of
+from lib.roster import Roster, resolve
+from lib.rows import Fetched, Row, Window, oldest_first
+from lib.turns import Waits, open_rows, seats_of, spread, turns_of
+
+
+class HandOut:
+    """What to read, to propose, to write and to tell."""
+
+    writing = ASSIGNING
+    ordinary = True
+    did = "assigned"
+    again = "the next run sends them to the same reviewers again"
+    """What becomes of rows that could not be written."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    @cached_property
+    def roster(self) -> Roster:
+        """The people behind the reviewers list. Raises ConfigurationError when there is nobody behind it."""
+        roster = resolve(self._job.entries, self._job.client)
+        if not roster.reviewers:
+            raise ConfigurationError(
+                f"no reviewers: add at least one reviewer id to {reviewers_source(self._job.settings)}; "
+                f"nobody in it is known to the organisation ({', '.join(roster.unknown)})"
+            )
+        return roster
+
+    def read(self) -> Fetched:
+        """The rows of the window."""
+        job = self._job
+        return fetch_all_logs(job.client, job.settings, job.window, job.fetching)
+
+    def propose(self, fetched: Fetched, previous: Plan | None) -> Plan:
+        """Who is to get which row. The roster is looked up after the first query, which meets most refusals."""
+        job = self._job
+        window = job.window.to_json()
+        draft = Plan(job.settings.project_id, job.settings.tag, window, job.now())
+        return make_plan(draft, fetched.rows, self.roster, previous, job.settings.max_assignments)
+
+    def changes(self, plan: Plan) -> Sequence[Assignment]:
+        """What is written to Braintrust."""
+        return plan.assignments
+
+    def tell(self, outlook: Outlook, outcomes: Outcomes) -> Story:
+        """What was seen, given and left; `outcomes` is empty if nothing was sent."""
+        settings, window, plan = self._job.settings, self._job.window, outlook.plan
+        rows, counts = outlook.fetched.rows, Counter(what.status for what in outcomes.values())
+        needy = [row for row in rows if row.needs_reviewer]
+        reviewed = sum(row.reviewed and not row.reviewers for row in rows)
+        failed = counts["failed"] + counts["unknown"]
+        deferred = len(needy) - counts["assigned"] - failed
+        landed = {row_id for row_id, what in outcomes.items() if what.status == "assigned"}
+        given = Counter(
+            reviewer
+            for row_id, reviewers in plan.assignments
+            if settings.dry_run or row_id in landed
+            for reviewer in reviewers
+        )
+        waiting = [row for row in needy if row.id not in landed]
+        oldest = min((row.created for row in waiting), default=window.end.timestamp())
+        became = outlook.previous and what_became(outlook.previous, rows)
+        return Story(
+            status=status_of(settings, outlook, failed, deferred)
+            or ("assigned" if needy else "nothing_to_assign"),
+            counts={
+                "already_assigned": len(rows) - len(needy) - reviewed,
+                "already_reviewed": reviewed,
+                "unassigned": len(needy),
+                "assigned": counts["assigned"],
+                "failed": failed,
+                "deferred": deferred,
+            },
+            people={"per_reviewer": {who.id: given[who.id] for who in self.roster.reviewers}},
+            warnings=[
+                *self.roster.warnings,
+                *(f"{count} rows wait: {why.value}" for why, count in plan.waiting.items()),
+                *leaving(waiting, window, settings.days),
+            ],
+            further={
+                "oldest_waiting_seconds": max(0, round(window.end.timestamp() - oldest)),
+                "spread": spread(plan.turns),
+                "unknown_reviewers": len(self.roster.unknown),
+                "previous_plan": became,
+            },
+        )
+
+
+def make_plan(
+    draft: Plan, rows: Sequence[Row], roster: Roster, previous: Plan | None, most: int = 0
+) -> Plan:
+    """Fill `draft` (project, tag, window, time): rows planned before go to the same people, then the new ones.
+
+    `most` caps the rows handed out (0: no cap); rows planned before come first and may exceed it.
+    """
+    today = draft.created_at.date()
+    carried = previous.carry(draft.created_at) if previous else {}
+    listed = {reviewer.id for reviewer in roster.reviewers}
+    again: list[Assignment] = []
+    new: list[str] = []
+    held = 0
+    for row in oldest_first(row for row in rows if row.needs_reviewer):
+        entry = carried.get(row.id)
+        if entry is None:
+            new.append(row.id)
+        elif listed.issuperset(entry.reviewers):
+            again.append(Assignment(row.id, entry.reviewers))
+        else:
+            held += 1
+    seen = {row.id for row in rows} if carried else set()
+    unseen = [
+        reviewer
+        for entry in carried.values()
+        if entry.tag == draft.tag and entry.row_id not in seen
+        for reviewer in entry.reviewers
+    ]
+    repeated = Counter(who for _, people in again for who in people)
+    open_now = open_rows(rows, [*repeated.elements(), *unseen])
+    credit = previous.credit if previous else {}
+    seats = seats_of(roster.reviewers, open_now, credit, draft.queue, today)
+    allowed = new[: max(0, most - len(again))] if most else new
+    shares = share_out(len(allowed), seats)
+    dealt = [Assignment(row_id, (who,)) for row_id, who in deal_shares(allowed, shares)]
+    sent = {row_id for row_id, _ in again}  # what was dealt is new, so it was not carried
+    waiting = {
+        Waits.LEFT: held,
+        Waits.CAP: len(new) - len(allowed),
+        Waits.NOBODY: len(allowed) - len(dealt),
+    }
+    return replace(
+        draft,
+        assignments=again + dealt,
+        repeated=len(again),
+        carried=[entry for entry in carried.values() if entry.row_id not in sent],
+        turns=turns_of(
+            roster.reviewers, open_now, credit.get(draft.queue, {}), shares, repeated, today
+        ),
+        unknown=roster.unknown,
+        waiting={why: count for why, count in waiting.items() if count},
+        credit={**credit, draft.queue: settle(credit.get(draft.queue, {}), shares)},
+    )
+
+
+def what_became(previous: Plan, rows: Sequence[Row]) -> dict[str, object]:
+    """The previous plan against what this run sees: `landed`, `reassigned`, still `unassigned`, or not `seen`."""
+    counts = {"landed": 0, "reassigned": 0, "unassigned": 0, "unseen": 0}
+    by_id = {row.id: row for row in rows}
+    for row_id, reviewers in previous.assignments:
+        row = by_id.get(row_id)
+        if row is None:
+            counts["unseen"] += 1
+        elif set(reviewers) <= set(row.reviewers):
+            counts["landed"] += 1
+        else:
+            counts["unassigned" if row.needs_reviewer else "reassigned"] += 1
+    return {"run_id": previous.run_id, **counts}
+
+
+def leaving(waiting: Sequence[Row], window: Window, days: int) -> list[str]:
+    """A warning about rows that the window is about to leave behind without a reviewer."""
+    margin = timedelta(days=min(1.0, days / 7))
+    count = sum(row.created < (window.start + margin).timestamp() for row in waiting)
+    hours = margin.total_seconds() / 3600
+    sentence = f"{count} rows without a reviewer leave the window within {hours:.0f} hours: raise DAYS or add reviewers"
+    return [sentence] if count else []

@@ -1,0 +1,27 @@
+"""JSON text by the piece, so that an object of 100,000 rows is never one text in memory. Pure."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+
+quoted = json.JSONEncoder().encode
+"""json.dumps, made ready once: it is called for each of 100,000 rows."""
+
+
+def json_array(items: Iterable[str]) -> Iterator[str]:
+    """A JSON array of what is JSON already, an item a line."""
+    before = "[\n"
+    for item in items:
+        yield before + item
+        before = ",\n"
+    yield "[]" if before == "[\n" else "\n]"
+
+
+def json_object(head: Mapping[str, object], arrays: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    """A JSON object and a new line: the fields of `head`, then arrays of what is JSON already."""
+    yield quoted(head)[:-1]
+    before = ", " if head else ""
+    for name, items in arrays.items():
+        yield f"{before}{quoted(name)}: "
+        yield from json_array(items)
+        before = ", "
+    yield "}\n"

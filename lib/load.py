@@ -1,0 +1,74 @@
+"""Everything a run depends on, read at its start, so that what is wrong with it is refused at once."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from lib.audit import Audit
+from lib.aws import Aws
+from lib.braintrust import Braintrust
+from lib.deadline import Deadline
+from lib.errors import ConfigurationError
+from lib.roster import Entry, parse_reviewers
+from lib.rows import Window
+from lib.settings import Settings, load_settings
+
+AUDIT_SHARE = 0.2  # of the time, kept back for the audit
+AUDIT_RESERVE = 30.0  # seconds that are enough for it
+INSERT_SHARE = 0.25  # of the time, kept back from fetching for the inserts
+
+
+@dataclass(frozen=True)
+class Job:
+    """One invocation: its settings and the places it talks to."""
+
+    settings: Settings
+    entries: tuple[Entry, ...]
+    client: Braintrust
+    audit: Audit
+    window: Window
+    fetching: Deadline
+    """When to stop asking for rows; the client's own deadline is when to stop assigning."""
+    now: Callable[[], datetime]
+
+
+def load(
+    event: object,
+    environ: Mapping[str, str],
+    deadline: Deadline,
+    request_id: str,
+    now: Callable[[], datetime],
+) -> Job:
+    """Read everything a run depends on. Raises ConfigurationError for what is wrong with it."""
+    settings = load_settings(environ, event)
+    aws, started = Aws(environ), now()
+    entries = () if settings.undo else find_entries(settings, aws)
+    working = deadline.sooner(min(AUDIT_RESERVE, AUDIT_SHARE * deadline.left()))
+    return Job(
+        settings=settings,
+        entries=entries,
+        client=Braintrust(settings, aws.api_key(settings), working),
+        audit=Audit(aws.s3(), settings, started, request_id),
+        window=Window.before(started, settings.days),
+        fetching=working.sooner(INSERT_SHARE * deadline.left()),
+        now=now,
+    )
+
+
+def find_entries(settings: Settings, aws: Aws) -> tuple[Entry, ...]:
+    """The reviewers list, of the event or else of the SSM parameter. Raises ConfigurationError if it is empty."""
+    entries = settings.reviewers
+    if entries is None:
+        entries = parse_reviewers(aws.reviewers(settings), reviewers_source(settings))
+    if not entries:
+        raise ConfigurationError(
+            f"no reviewers: add at least one reviewer id to {reviewers_source(settings)}"
+        )
+    return entries
+
+
+def reviewers_source(settings: Settings) -> str:
+    """Where the reviewers list stands, in words for a message."""
+    if settings.reviewers is None:
+        return f"SSM parameter {settings.reviewers_parameter}"
+    return "event field reviewers"

@@ -1,0 +1,86 @@
+"""What a run asks for, request by request."""
+
+import re
+
+from tests.refusing_aws import RefusingAws
+from tests.world import World
+
+
+class Watch:
+    """Every request of a run, to AWS in their order, then to Braintrust in theirs."""
+
+    def __init__(self, world: World, aws: RefusingAws) -> None:
+        self._world = world
+        self._aws: list[str] = []
+        aws.watch = self.see
+
+    def see(self, method: str, path: str) -> None:
+        self._aws.append(f"{method} {path}")
+
+    def run(self, event: object = None) -> list[str]:
+        self._aws.clear()
+        self._world.braintrust.requests.clear()
+        self.result = self._world.run(event)
+        asked = [f"{record.method} {record.path}" for record in self._world.braintrust.requests]
+        return [self._short(request) for request in (*self._aws, *asked)]
+
+    def _short(self, request: str) -> str:
+        request = request.replace(self._world.prefix, "").replace(
+            self._world.braintrust.project_id, "<project>"
+        )
+        return re.sub(r"date=[^/]+/[^/]+\.json", "<date>/<run>.json", request)
+
+
+AT_FIRST = [
+    "POST /",  # SSM, for the list
+    "POST /",  # Secrets Manager, for the key
+]
+USERS = ["GET /v1/user", "GET /v1/user"]
+
+
+def test_an_idle_run_makes_exactly_these_requests(world: World, aws: RefusingAws) -> None:
+    world.add_users(2)
+    world.add_rows(3)
+    watch = Watch(world, aws)
+    watch.run()
+    assert watch.run() == [
+        *AT_FIRST,
+        "GET /audit-bucket/ledger/project_id=<project>.json",
+        "GET /audit-bucket/plans/project_id=<project>/<date>/<run>.json",
+        "HEAD /audit-bucket/dry_runs/project_id=<project>/<date>/<run>.json",
+        "HEAD /audit-bucket/plans/project_id=<project>/<date>/<run>.json",
+        "PUT /audit-bucket/runs/project_id=<project>/<date>/<run>.json",
+        "POST /btql",
+        "POST /btql",  # the page after a short one: only an empty page is the end
+        *USERS,
+    ]
+    assert watch.result["status"] == "nothing_to_assign"
+
+
+def test_the_list_counts_as_it_is_at_each_run(world: World) -> None:
+    first, second = world.add_users(2)
+    assert world.run()["per_reviewer"].keys() == {first, second}
+    world.set_reviewers(second)
+    assert world.run()["per_reviewer"].keys() == {second}
+
+
+def test_nothing_is_looked_up_twice_in_a_run_that_starts_again(
+    world: World, aws: RefusingAws
+) -> None:
+    world.add_users(2)
+    world.add_rows(1)
+    world.run()
+    world.add_rows(1)
+    watch = Watch(world, aws)
+    races = iter([True, False])
+
+    def lose(method: str, path: str) -> None:
+        watch.see(method, path)
+        if method == "PUT" and "/plans/" in path and next(races, False):
+            aws.watch = watch.see
+            world.run()  # another run commits its plan first
+            aws.watch = lose
+
+    aws.watch = lose
+    asked = watch.run()
+    assert asked.count("GET /v1/user") == 2 * len(USERS)  # once for each of the two runs
