@@ -5,22 +5,9 @@ import sys
 
 import pytest
 
+from tests.repository.test_house import PURE
 from tests.template.cloudformation import ROOT
 
-PURE = (
-    "jsontext",
-    "names",
-    "terms",
-    "rows",
-    "roster",
-    "rules",
-    "distribution",
-    "turns",
-    "past",
-    "plan",
-    "result",
-    "settings",
-)
 LOADED = """
 import importlib, sys
 importlib.import_module(sys.argv[1])
@@ -35,7 +22,7 @@ def loads(module: str) -> str:
     ).stdout.strip()
 
 
-@pytest.mark.parametrize("room", PURE)
+@pytest.mark.parametrize("room", sorted(PURE))
 def test_what_decides_is_pure(room: str) -> None:
     assert loads(f"lib.{room}") == ""
 
