@@ -7,9 +7,11 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from lib.braintrust import Braintrust, NotStarted, RequestFailed
+from lib.deadline import Deadline
 from lib.jsontext import quoted
 from lib.plan import NOT_ATTEMPTED, Assignment, Outcome, Outcomes
 from lib.rows import ASSIGNMENTS, DEFAULT_LIST, REVIEW_LISTS, iso
@@ -59,13 +61,18 @@ def assign_batch(
     batch: Sequence[Assignment],
     now: Callable[[], datetime],
     writing: Writing = ASSIGNING,
+    deadline: Deadline | None = None,
+    in_doubt_until: Deadline | None = None,
 ) -> Outcomes:
-    """Send one insert request and check its answer, row by row. Raises RequestFailed if it was not taken."""
+    """Send one insert request and check its answer, row by row. Raises RequestFailed if it was not taken.
+
+    `deadline` and `in_doubt_until` are as `Braintrust.insert` takes them.
+    """
     payload = _payload(batch, writing.event)
     if len(payload) > MAX_BODY:
         reason = f"{len(batch)} rows make {len(payload)} bytes, more than the API takes"
         raise RequestFailed(reason, 413)
-    answer = client.insert(payload)
+    answer = client.insert(payload, deadline=deadline, in_doubt_until=in_doubt_until)
     named = answer.get("row_ids") if isinstance(answer, dict) else None
     if not isinstance(named, list) or len(named) != len(batch):
         return _all(batch, NOT_NAMED)
@@ -95,24 +102,27 @@ def assign_all(
     batch_size: int,
     concurrency: int,
     now: Callable[[], datetime],
+    deadline: Deadline,
     writing: Writing = ASSIGNING,
 ) -> Outcomes:
-    """Send every batch in order, `concurrency` at a time, until the client's deadline; one outcome a row.
+    """Send every batch in order, `concurrency` at a time, until the deadline; one outcome a row.
 
     Never raises for what the API does: refusals, silence and lack of time are outcomes.
     """
-    sender = _Sender(client, assignments, lambda batch: assign_batch(client, batch, now, writing))
+    send = partial(assign_batch, client, now=now, writing=writing, deadline=deadline)
+    sender = _Sender(client, deadline, assignments, send)
+    starts = iter(range(0, len(assignments), batch_size))
+
+    def work() -> None:
+        for start in starts:  # each thread takes the next one that is left
+            sender.send(assignments[start : start + batch_size])
+
     pool = ThreadPoolExecutor(concurrency)
-    starts = range(0, len(assignments), batch_size)
-    batches = [
-        pool.submit(sender.send, assignments[start : start + batch_size]) for start in starts
-    ]
-    finished, _ = wait(batches, timeout=max(0.0, client.deadline.left()))
+    workers = [pool.submit(work) for _ in range(concurrency)]
+    wait(workers, timeout=max(0.0, deadline.left()))
     sender.stopped.set()
     client.close()
     pool.shutdown(wait=False, cancel_futures=True)
-    for batch in finished:
-        batch.result()
     return dict(sender.outcomes)
 
 
@@ -122,21 +132,24 @@ class _Sender:
     def __init__(
         self,
         client: Braintrust,
+        deadline: Deadline,
         assignments: Iterable[Assignment],
-        assign: Callable[[Sequence[Assignment]], Outcomes],
+        assign: Callable[..., Outcomes],
     ) -> None:
         self.stopped = threading.Event()
         self.outcomes = _all(assignments, NOT_ATTEMPTED)
         self._client = client
+        self._deadline = deadline
         self._assign = assign
         self._slowest = LEAST_TIME
 
-    def send(self, batch: Sequence[Assignment], *, in_doubt: bool = False) -> None:
+    def send(self, batch: Sequence[Assignment], in_doubt_until: Deadline | None = None) -> None:
         """One slice. A refused slice is halved until the refused row stands alone.
 
-        `in_doubt`: an earlier try of these rows may have landed, so that a refusal now proves nothing.
+        `in_doubt_until`: an earlier try of these rows may have landed, so that a refusal now proves nothing, and
+        after this they are not sent again.
         """
-        if self.stopped.is_set() or self._client.deadline.left() < self._slowest:
+        if self.stopped.is_set() or self._deadline.left() < self._slowest:
             return
         # While the request is under way its rows count as sent: what is read when time is up is true.
         # Where it then turns out that nothing was sent, what stood there before is put back.
@@ -144,20 +157,22 @@ class _Sender:
         self.outcomes |= _all(batch, NO_ANSWER)
         began = time.monotonic()
         try:
-            self.outcomes |= self._assign(batch)
+            self.outcomes |= self._assign(batch, in_doubt_until=in_doubt_until)
             self._slowest = max(self._slowest, time.monotonic() - began)
         except NotStarted:
             self.outcomes |= before
         except RequestFailed as failure:
-            in_doubt = in_doubt or failure.may_have_landed
+            in_doubt = in_doubt_until is not None or failure.may_have_landed
             error = self._client.explain("insert", failure)
             self.outcomes |= _all(batch, Outcome("unknown" if in_doubt else "failed", error=error))
-            if failure.status not in {400, 413}:
-                if failure.status in FATAL:
-                    self.stopped.set()
-            elif len(batch) > 1:
+            if failure.status in FATAL:
+                self.stopped.set()
+            elif failure.status in {400, 413} and len(batch) > 1:
                 if not in_doubt:
                     self.outcomes |= before
-                middle = len(batch) // 2
-                self.send(batch[:middle], in_doubt=in_doubt)
-                self.send(batch[middle:], in_doubt=in_doubt)
+                middle, until = len(batch) // 2, failure.in_doubt_until if in_doubt else None
+                self.send(batch[:middle], until)
+                self.send(batch[middle:], until)
+        except Exception as error:  # noqa: BLE001 - whatever it is, what was sent has to be written down
+            words = f"unexpected {type(error).__name__}"
+            self.outcomes |= _all(batch, Outcome("unknown", error=words))

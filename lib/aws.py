@@ -1,6 +1,7 @@
 """The AWS side: clients made once a container, and the two things that are kept outside the environment."""
 
 import json
+import string
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ import boto3
 from aws_lambda_powertools.utilities.parameters import SecretsProvider, SSMProvider
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 
 from lib.errors import ConfigurationError
 from lib.settings import Settings
@@ -19,42 +21,46 @@ if TYPE_CHECKING:
 KEY_FIELD = "BRAINTRUST_API_KEY"
 
 
-@cache
-def _client(service: str, endpoint: str) -> Any:  # noqa: ANN401 - boto3's clients share no type
-    return boto3.client(
-        service,  # type: ignore[call-overload] # one name of many
-        endpoint_url=endpoint or None,
-        config=Config(
-            connect_timeout=3,  # these three together: a service that hangs costs a run 20 seconds, not its audit
-            read_timeout=5,
-            retries={"mode": "standard", "total_max_attempts": 3},
-            s3={"addressing_style": "path"}
-            if endpoint
-            else None,  # a local server answers to one host name
-        ),
-    )
+ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
+USELESS = "\ufeff"  # a byte order mark, which editors leave in a file
 
 
 @cache
-def _ssm(endpoint: str) -> SSMProvider:
-    return SSMProvider(boto3_client=_client("ssm", endpoint))
-
-
-@cache
-def _secrets(endpoint: str) -> SecretsProvider:
-    return SecretsProvider(boto3_client=_client("secretsmanager", endpoint))
+def _client(service: str, environment: frozenset[tuple[str, str]]) -> Any:  # noqa: ANN401 - boto3's clients share no type
+    """A client as the SDK makes it of the process's AWS_* variables; made once for each `environment` of them."""
+    elsewhere = any(name in ENDPOINTS for name, _ in environment)
+    try:
+        return boto3.client(
+            service,  # type: ignore[call-overload] # one name of many
+            config=Config(
+                connect_timeout=3,  # these three together: a service that hangs costs a run 20 seconds, not its audit
+                read_timeout=5,
+                retries={"mode": "standard", "total_max_attempts": 3},
+                # A local server answers to one host name.
+                s3={"addressing_style": "path"} if elsewhere else None,
+            ),
+        )
+    except (BotoCoreError, ValueError) as error:
+        raise ConfigurationError(
+            f"AWS: {error}: check AWS_REGION, AWS_ENDPOINT_URL (with its scheme) and the profile"
+        ) from error
 
 
 class Aws:
-    """What a run needs of AWS, found through the SDK's own variables in `environ`."""
+    """What a run needs of AWS, found through the SDK's own variables."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._endpoint = environ.get("AWS_ENDPOINT_URL", "")
+        self._environment = frozenset(
+            (name, value) for name, value in environ.items() if name.startswith("AWS_")
+        )
 
     def s3(self) -> "S3Client":
         """The S3 client."""
-        client: S3Client = _client("s3", self._endpoint)
+        client: S3Client = self._client("s3")
         return client
+
+    def _client(self, service: str) -> Any:  # noqa: ANN401 - boto3's clients share no type
+        return _client(service, self._environment)
 
     def reviewers(self, settings: Settings) -> str:
         """The text of the reviewers parameter. Raises ConfigurationError if it cannot be read."""
@@ -70,9 +76,10 @@ class Aws:
         else:
             source = f"BRAINTRUST_API_KEY_SECRET_ID {settings.braintrust_api_key_secret_id}"
             key = self._secret(settings.braintrust_api_key_secret_id)
-            if key.lstrip().startswith("{"):
+            key = key.lstrip(USELESS + string.whitespace)
+            if key.startswith("{"):
                 key = _key_field(key, source)
-        key = key.strip()
+        key = key.strip().strip(USELESS).strip()
         if not key or not key.isascii() or not key.isprintable() or " " in key:
             raise ConfigurationError(
                 f"{source} holds no usable API key: one line of plain characters, such as sk-..."
@@ -81,7 +88,7 @@ class Aws:
 
     def _parameter(self, variable: str, name: str) -> str:
         try:
-            return str(_ssm(self._endpoint).get(name, decrypt=True, force_fetch=True))
+            return str(SSMProvider(boto3_client=self._client("ssm")).get(name, decrypt=True))
         except GetParameterError as error:
             raise ConfigurationError(
                 f"{variable}: SSM parameter {name} cannot be read ({_brief(error)}): "
@@ -89,20 +96,26 @@ class Aws:
             ) from error
 
     def _secret(self, name: str) -> str:
+        provider = SecretsProvider(boto3_client=self._client("secretsmanager"))
         try:
-            secret = _secrets(self._endpoint).get(name, force_fetch=True)
+            secret = provider.get(name)
         except GetParameterError as error:
             raise ConfigurationError(
                 f"BRAINTRUST_API_KEY_SECRET_ID: secret {name} cannot be read ({_brief(error)}): "
                 "check that it exists in this region and that the function may read it"
             ) from error
-        return secret.decode() if isinstance(secret, bytes) else str(secret)
+        try:
+            return secret.decode() if isinstance(secret, bytes) else str(secret)
+        except UnicodeDecodeError:
+            raise ConfigurationError(
+                f"BRAINTRUST_API_KEY_SECRET_ID: secret {name} is not text in UTF-8: store the key again, as plain text"
+            ) from None  # the error quotes the secret
 
 
 def _key_field(secret: str, source: str) -> str:
     try:
         key = json.loads(secret)[KEY_FIELD]
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, RecursionError):
         key = None
     if not isinstance(key, str):
         raise ConfigurationError(f'{source} holds JSON without the text field "{KEY_FIELD}"')

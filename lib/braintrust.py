@@ -55,6 +55,13 @@ class _Call(NamedTuple):
     """Seconds that an attempt must have."""
     in_doubt_until: Deadline | None = None
     """Set: earlier attempts may have landed, and from then on nothing is sent again."""
+    patience: Deadline | None = None
+    """Set: how long an answer may take, waits for a throttled server aside."""
+
+    def after_throttling(self, seconds: float) -> "_Call":
+        """The same, after such a wait."""
+        patience = self.patience
+        return self if patience is None else self._replace(patience=patience.sooner(-seconds))
 
 
 class Braintrust:
@@ -86,11 +93,24 @@ class Braintrust:
         self._wire.close()
 
     def query(
-        self, body: Callable[[], Any], lighten: Callable[[], bool], deadline: Deadline
+        self,
+        body: Callable[[], Any],
+        lighten: Callable[[], bool],
+        deadline: Deadline,
+        patience: Deadline | None = None,
     ) -> Answer:
-        """POST `body()` to /btql; where fewer rows may help, `lighten()` changes the next body and says if it could."""
+        """POST `body()` to /btql; where fewer rows may help, `lighten()` changes the next body and says if it could.
+
+        `patience`: how long an answer may take, waits for a throttled server aside.
+        """
         call = _Call(
-            "query", "POST", "/btql", deadline, lambda: json.dumps(body()).encode(), lighten
+            "query",
+            "POST",
+            "/btql",
+            deadline,
+            lambda: json.dumps(body()).encode(),
+            lighten,
+            patience=patience,
         )
         return self._request(call)
 
@@ -157,13 +177,14 @@ class Braintrust:
         failure.in_doubt_until = call.in_doubt_until
         tries, rare, pause = 0, 0, 0.0
         while True:
-            pause = max(pause, self._held_back(call))
-            if not self._may_start(call, failure, pause):
+            held_back = max(0.0, self._held_back(call))
+            pause = max(pause, held_back)
+            if not self._may_start(call, failure, pause, held_back):
                 failure.out_of_time = True
                 raise failure
             if pause > SHORTEST_PAUSE:
                 self._sleep(pause)
-                pause = 0.0
+                call, pause = call.after_throttling(held_back), 0.0
                 continue  # that was a wait: look at everything again
             came = self._attempt(call, failure, tries)
             if isinstance(came, Answer):
@@ -186,11 +207,17 @@ class Braintrust:
         self._count(call.kind, *(["retries"] if tries else []))
         request = Request(call.kind, call.method, call.path, call.body())
         seconds = min(self._timeout, call.deadline.left())
+        if call.patience:
+            seconds = min(seconds, call.patience.left())
         came = self._wire.attempt(request, seconds, lambda: _left(call, failure) > 0)
         return judge(call.kind, request.body, came, self._words)
 
-    def _may_start(self, call: _Call, failure: RequestFailed, pause: float) -> bool:
+    def _may_start(
+        self, call: _Call, failure: RequestFailed, pause: float, held_back: float
+    ) -> bool:
         if self._wire.closed or call.deadline.left() - pause < call.least:
+            return False
+        if call.patience and call.patience.left() - (pause - held_back) < call.least:
             return False
         return _left(call, failure) > pause
 

@@ -115,7 +115,10 @@ class Fetching:
             whole = False  # a single row is too large: learn its id, and leave it alone
             answer = self._ask(cursor, deadline, patience, metadata=False)
         rows, cursor = _read_page(answer)
-        found.more, found.cut_off = bool(rows and cursor), len(rows) >= self._size.rows and not cursor
+        found.more, found.cut_off = (
+            bool(rows and cursor),
+            len(rows) >= self._size.rows and not cursor,
+        )
         usable = 0
         for each in rows:
             row = self._reader.row(each) if whole else self._reader.too_large(each)

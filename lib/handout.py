@@ -3,16 +3,17 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 
 from lib.assign import ASSIGNING
 from lib.distribution import deal_shares, settle, share_out
 from lib.errors import ConfigurationError
-from lib.fetch import fetch_all_logs
 from lib.load import Job, reviewers_source
-from lib.past import REST, Past, Standing
+from lib.past import REST, Past, Standing, settled
+from lib.people import leaving, open_rows_warnings, people_of
 from lib.plan import Assignment, Carried, Outcomes, Plan
+from lib.reading import OrdinaryReading
 from lib.result import Outlook, Story, status_of
 from lib.roster import Roster, resolve
 from lib.rows import Fetched, Row, Window, oldest_first
@@ -44,9 +45,17 @@ class HandOut:
 
     def read(self, past: Past) -> Fetched:
         """The rows of the window, as they are: what is confirmed as assigned is, whatever a read shows."""
-        job = self._job
-        fetched = fetch_all_logs(job.client, job.settings, job.window, job.fetching)
-        return replace(fetched, rows=past.amended(fetched.rows, job.now()))
+        job, now = self._job, self._job.now()
+        counting = any(entry.max_open is not None for entry in job.entries)
+        reading = OrdinaryReading(
+            job.client, job.settings, job.window, job.fetching, counting=counting
+        )
+        if job.settings.dry_run:
+            fetched = reading.full()
+        else:
+            planned = {entry.row_id for entry in past.recent(now)}
+            fetched = reading.read(past.reading.get(reading.query), planned, now)
+        return replace(fetched, rows=past.amended(fetched.rows, now))
 
     def propose(self, fetched: Fetched, past: Past) -> Plan:
         """Who is to get which row. The roster is looked up after the first query, which meets most refusals."""
@@ -62,11 +71,12 @@ class HandOut:
     def tell(self, outlook: Outlook, outcomes: Outcomes) -> Story:
         """What was seen, given and left; `outcomes` is empty if nothing was sent."""
         settings, window, plan = self._job.settings, self._job.window, outlook.plan
-        rows, counts = outlook.fetched.rows, Counter(what.status for what in outcomes.values())
-        needy = [row for row in rows if row.needs_reviewer]
-        reviewed = sum(row.reviewed and not row.reviewers for row in rows)
+        fetched, roster = outlook.fetched, self.roster
+        needy = [row for row in fetched.rows if row.needs_reviewer]
+        counts = Counter(what.status for what in outcomes.values())
         failed = counts["failed"] + counts["unknown"]
         deferred = len(needy) - counts["assigned"] - failed
+        reviewed = sum(row.reviewed and not row.reviewers for row in fetched.rows)
         landed = {row_id for row_id, what in outcomes.items() if what.status == "assigned"}
         given = Counter(
             reviewer
@@ -75,30 +85,31 @@ class HandOut:
             for reviewer in reviewers
         )
         waiting = [row for row in needy if row.id not in landed]
-        oldest = min((row.created for row in waiting), default=window.end.timestamp())
-        became = outlook.previous and what_became(outlook.previous, rows)
+        people = people_of(fetched, roster, window)
         return Story(
             status=status_of(settings, outlook, failed, deferred)
             or ("assigned" if needy else "nothing_to_assign"),
             counts={
-                "already_assigned": len(rows) - len(needy) - reviewed,
+                "already_assigned": len(fetched.rows) - len(needy) - reviewed,
                 "already_reviewed": reviewed,
                 "unassigned": len(needy),
                 "assigned": counts["assigned"],
                 "failed": failed,
                 "deferred": deferred,
             },
-            people={"per_reviewer": {who.id: given[who.id] for who in self.roster.reviewers}},
+            people={"per_reviewer": {who.id: given[who.id] for who in roster.reviewers}, **people},
             warnings=[
-                *self.roster.warnings,
+                *roster.warnings,
+                *self._job.client.warnings,
                 *(wait_words(plan, why, count) for why, count in plan.waiting.items()),
-                *leaving(waiting, window, settings.days),
+                *leaving(waiting, "without a reviewer", window, settings.days),
+                *(open_rows_warnings(fetched, roster, window, settings.days) if people else ()),
             ],
             further={
-                "oldest_waiting_seconds": max(0, round(window.end.timestamp() - oldest)),
+                "oldest_waiting_seconds": oldest_seconds(waiting, window),
                 "spread": spread(plan.turns),
-                "unknown_reviewers": len(self.roster.unknown),
-                "previous_plan": became,
+                "unknown_reviewers": len(roster.unknown),
+                "previous_plan": outlook.previous and what_became(outlook.previous, fetched.rows),
             },
         )
 
@@ -146,6 +157,7 @@ def make_plan(draft: Plan, fetched: Fetched, roster: Roster, past: Past, most: i
         repeated=len(again),
         carried=[entry for entry in past.recent(now) if entry.row_id not in planned],
         previous=past.key,
+        reading=settled(past, fetched.read, now),
         turns=turns_of(roster.reviewers, open_now, mine, shares, repeated, today),
         unknown=roster.unknown,
         waiting=+waiting,
@@ -188,10 +200,7 @@ def what_became(previous: Plan, rows: Sequence[Row]) -> dict[str, object]:
     return {"run_id": previous.run_id, **counts}
 
 
-def leaving(waiting: Sequence[Row], window: Window, days: int) -> list[str]:
-    """A warning about rows that the window is about to leave behind without a reviewer."""
-    margin = timedelta(days=min(1.0, days / 7))
-    count = sum(row.created < (window.start + margin).timestamp() for row in waiting)
-    hours = margin.total_seconds() / 3600
-    sentence = f"{count} rows without a reviewer leave the window within {hours:.0f} hours: raise DAYS or add reviewers"
-    return [sentence] if count else []
+def oldest_seconds(waiting: Sequence[Row], window: Window) -> int:
+    """The age of the oldest row that waits, from creation; 0 if none does."""
+    oldest = min((row.created for row in waiting), default=window.end.timestamp())
+    return max(0, round(window.end.timestamp() - oldest))

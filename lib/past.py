@@ -10,13 +10,17 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from lib.plan import Carried, Plan
-from lib.rows import Row
+from lib.rows import Read, Row
 
 CARRY = timedelta(hours=2)
 """How long a planned row is remembered. docs/design.md says why so long."""
 REST = timedelta(minutes=45)
 """How long what may have landed is left alone: 15 minutes that a run can last, 15 for a request that is still
 under way, 15 that a read may lag."""
+
+
+FORGET = timedelta(days=14)
+"""How long a way of reading that nobody asks for is remembered."""
 
 
 class Standing(Enum):
@@ -42,6 +46,11 @@ class Past:
     """By row id, with what the records of their runs confirm."""
     refused: frozenset[str] = frozenset()
     """Rows that never landed, by the record of the run that planned them last."""
+
+    @property
+    def reading(self) -> dict[str, Read]:
+        """What is known of each way of reading."""
+        return {read.query: read for read in self.plan.reading} if self.plan else {}
 
     def recent(self, now: datetime) -> Iterator[Carried]:
         """What a plan made at `now` has to carry along."""
@@ -77,3 +86,16 @@ def planned_before(plan: Plan) -> dict[str, Carried]:
         for row_id, reviewers in plan.assignments
     )
     return {entry.row_id: entry for entry in (*plan.carried, *made)}
+
+
+def unsettled(past: Past) -> list[Read]:
+    """What is known of each way of reading once rows have been freed: as they leave empty lists, the next is full."""
+    return [read._replace(full_at=None) for read in past.reading.values()]
+
+
+def settled(past: Past, read: Read | None, now: datetime) -> list[Read]:
+    """What is known of each way of reading, with what this run has learnt; what nobody asks for any more is dropped."""
+    known = past.reading | ({read.query: read} if read else {})
+    return [
+        each for each in known.values() if now - (each.full_at or each.proved_at or now) <= FORGET
+    ]

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from lib.jsontext import json_object, quoted
-from lib.rows import iso
+from lib.rows import Read, iso
 from lib.turns import Credit, Turn, Waits
 
 
@@ -81,6 +81,8 @@ class Plan:
     """When it will be certain what became of all that may have been written."""
     credit: Credit = field(default_factory=dict)
     """What everybody is owed after this plan."""
+    reading: Sequence[Read] = ()
+    """What is known of each way of reading rows."""
     undoes: str = ""
     """The run that this one takes back; empty for an ordinary run, which frees nothing."""
     freed: list[Assignment] = field(default_factory=list)
@@ -104,6 +106,7 @@ class Plan:
             "window": dict(self.window),
             "previous": self.previous,
             "credit": self.credit,
+            "reading": [json_read(read) for read in self.reading],
             "repeated": self.repeated,
             "reviewers": [turn.to_json() for turn in self.turns]
             + [
@@ -153,6 +156,15 @@ class Plan:
             ],
             previous=stored.get("previous"),
             credit=stored.get("credit", {}),
+            reading=[
+                Read(
+                    item["query"],
+                    _moment(item["full_at"]),
+                    item["days"],
+                    _moment(item["proved_at"]),
+                )
+                for item in stored.get("reading", [])
+            ],
             undoes=stored.get("undoes", ""),
             freed=[Assignment(item["row_id"], who) for item, who in _rows(stored.get("freed", []))],
             run_id=stored["run_id"],
@@ -165,6 +177,20 @@ def json_assignments(assignments: Iterable[Assignment]) -> Iterator[str]:
     for row_id, reviewers in assignments:
         for reviewer in reviewers:
             yield f'{{"row_id": {quoted(row_id)}{tail(reviewer)}'
+
+
+def json_read(read: Read) -> dict[str, object]:
+    """An entry of `reading`."""
+    moments = {"full_at": read.full_at, "proved_at": read.proved_at}
+    return {
+        "query": read.query,
+        "days": read.days,
+        **{name: moment and iso(moment) for name, moment in moments.items()},
+    }
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def json_carried(carried: Iterable[Carried]) -> Iterator[str]:

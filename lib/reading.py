@@ -142,13 +142,22 @@ class OrdinaryReading:
                 if missing:
                     proved_at = None
                     warnings.append(_missed(missing))
-                elif any(row.needs_reviewer and row.id not in planned for row in page.rows.values()):
+                elif any(
+                    row.needs_reviewer and row.id not in planned for row in page.rows.values()
+                ):
                     proved_at = now
                 for row in page.rows.values():
                     pages.take(row)
         read = Read(self.query, now, self._settings.days, proved_at)
-        if known and known.full_at and known.days > read.days and not _is_old(known, self._settings, now):
-            read = read._replace(full_at=known.full_at, days=known.days)  # it counts for shorter ones
+        if (
+            known
+            and known.full_at
+            and known.days > read.days
+            and not _is_old(known, self._settings, now)
+        ):
+            read = read._replace(
+                full_at=known.full_at, days=known.days
+            )  # it counts for shorter ones
         return replace(self._fetched(pages, warnings), read=read)
 
     def _first_short_page(self) -> Pages | None:
@@ -191,7 +200,10 @@ class OrdinaryReading:
 def is_due(known: Read | None, settings: Settings, now: datetime) -> bool:
     """Whether everything has to be read."""
     return not (
-        known and known.proved_at and known.days >= settings.days and not _is_old(known, settings, now)
+        known
+        and known.proved_at
+        and known.days >= settings.days
+        and not _is_old(known, settings, now)
     )
 
 
@@ -210,6 +222,4 @@ def _missed(missing: list[Row]) -> str:
             f"short reads do not find a reviewer list that is empty on this server, such as that of {missing[0].id}: "
             "the next run reads everything"
         )
-    return (
-        f"short reads miss rows on this server, such as {missing[0].id}: the next run reads everything"
-    )
+    return f"short reads miss rows on this server, such as {missing[0].id}: the next run reads everything"

@@ -63,6 +63,7 @@ def build_result(
         "project_id": settings.project_id,
         "tag": outlook.plan.tag,
         "window": dict(outlook.plan.window),
+        "read": "short" if outlook.fetched.short else "full",
         "fetched": len(outlook.fetched.rows),
         **story.counts,
         "complete": outlook.fetched.complete,

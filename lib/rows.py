@@ -8,7 +8,8 @@ from functools import reduce
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from lib.settings import FINISHED, Settings
+from lib.rules import FINISHED
+from lib.settings import Settings
 
 ASSIGNMENTS = "~__bt_assignments"
 REVIEW_LISTS = "~__bt_review_lists"
@@ -199,7 +200,7 @@ class Reader:
         except UnreadableError:
             return Row(row_id, moment, version, (), reviewed=False, readable=False)
         shared = self._reviewer_sets.setdefault(reviewers, reviewers)
-        emptied = not reviewers and bool(metadata) and ASSIGNMENTS in metadata
+        emptied = isinstance(metadata, dict) and metadata.get(ASSIGNMENTS) == []
         return Row(row_id, moment, version, shared, reviewed, readable=True, emptied=emptied)
 
     def too_large(self, row: object) -> Row | None:

@@ -4,7 +4,8 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from traceback import walk_tb
 
 from lib.assign import assign_all
 from lib.deadline import Deadline
@@ -16,6 +17,7 @@ from lib.result import Outlook, Result, Verdict, build_result, unwritten
 from lib.telemetry import emit, logger, run_metrics
 from lib.undo import Undo
 
+LAST_SENDING = timedelta(minutes=15)  # after the plan: rows rest for as long as this and more
 RACES = 5  # how often a run starts again when another one commits its plan first
 
 Kind = HandOut | Undo
@@ -52,9 +54,28 @@ def run(
         outcomes = write(job, kind, outlook)
         return record(job, kind, outlook, outcomes, began)
     except AssignerError as error:
-        logger.error("run failed", error=type(error).__name__, reason=str(error))
-        emit({"RunSucceeded": 0})
+        tell_failure(error)
         raise
+    except Exception as error:  # noqa: BLE001 - the last net: its text may hold a row or a key
+        failure = AssignerError(f"unexpected {type(error).__name__} in {place_of(error)}: a defect")
+        tell_failure(failure)
+        raise failure from None
+
+
+def tell_failure(error: AssignerError) -> None:
+    """Say that the run failed, in the log and as a metric."""
+    logger.error("run failed", error=type(error).__name__, reason=str(error))
+    emit({"RunSucceeded": 0})
+
+
+def place_of(error: Exception) -> str:
+    """Where it was raised, as `module:line`, in our own code if any of it is in the way."""
+    frames = [
+        (frame.f_globals.get("__name__", "?"), line) for frame, line in walk_tb(error.__traceback__)
+    ]
+    ours = [frame for frame in frames if frame[0].startswith("lib.")]
+    name, line = (ours or frames)[-1]
+    return f"{name}:{line}"
 
 
 def decide(job: Job, kind: Kind) -> Outlook:
@@ -65,7 +86,7 @@ def decide(job: Job, kind: Kind) -> Outlook:
             fetched = kind.read(past)
             outlook = Outlook(fetched, kind.propose(fetched, past), past.plan)
             plan = outlook.plan
-            if job.settings.dry_run or not (plan.moves or plan.waiting):
+            if job.settings.dry_run or not (plan.moves or plan.waiting or fetched.read):
                 return outlook
             if job.client.deadline.left() <= 0:
                 return replace(outlook, verdict=Verdict.TIME_RAN_OUT)
@@ -84,9 +105,15 @@ def write(job: Job, kind: Kind, outlook: Outlook) -> Outcomes:
     """Send the committed plan; one outcome a planned row."""
     if outlook.verdict is not Verdict.COMMITTED:
         return {}
-    settings, changes = job.settings, kind.changes(outlook.plan)
+    settings, plan = job.settings, outlook.plan
     return assign_all(
-        job.client, changes, settings.batch_size, settings.insert_concurrency, job.now, kind.writing
+        job.client,
+        kind.changes(plan),
+        settings.batch_size,
+        settings.insert_concurrency,
+        job.now,
+        job.client.deadline.until(plan.created_at + LAST_SENDING, job.now),
+        kind.writing,
     )
 
 

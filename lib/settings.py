@@ -94,6 +94,7 @@ class Settings:
         are_open,
         with_pending,
     )
+    full_read_hours: int = _setting("an integer from 0 to 168", 24, between(0, 168))
     dry_run: bool = _setting("true or false", default=False, check=anything, in_event=True)
     request_timeout: float = _setting("a number of seconds from 1 to 900", 120.0, between(1, 900))
     insert_concurrency: int = _setting("an integer from 1 to 16", 8, between(1, 16))

@@ -68,8 +68,9 @@ def run_metrics(result: Mapping[str, Any], counts: Mapping[str, int]) -> dict[st
     }
     if "undoes" in result:
         return values
+    if result["read"] == "full":  # a short read does not know how many rows there are
+        values["RowsFetched"] = result["fetched"]
     values |= {
-        "RowsFetched": result["fetched"],
         "RowsUnassigned": result["unassigned"],
         "UnknownReviewers": result["unknown_reviewers"],
     }

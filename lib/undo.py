@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 from lib.assign import Writing, build_removal
 from lib.errors import ConfigurationError
-from lib.fetch import fetch_all_logs
 from lib.load import Job
-from lib.past import Past
+from lib.past import Past, unsettled
 from lib.plan import Assignment, Carried, Outcomes, Plan, Spared
+from lib.reading import fetch_all_logs
 from lib.result import Outlook, Story, status_of
 from lib.rows import Fetched, Row, Window
 
@@ -120,6 +120,7 @@ def make_undo(
         carried=list(carried.values()),
         previous=past.key,
         credit=past.plan.credit if past.plan else {},
+        reading=unsettled(past),
         undoes=target.run_id,
         freed=freed,
         spared=+spared,

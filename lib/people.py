@@ -1,0 +1,64 @@
+"""What everybody has: rows that are open, rows that are reviewed, and for how long the oldest has lain. Pure."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+
+from lib.roster import Roster
+from lib.rows import Fetched, Row, Window
+
+Numbers = dict[str, dict[str, float | int | None]]
+
+
+def people_of(fetched: Fetched, roster: Roster, window: Window) -> dict[str, Numbers]:
+    """The result's `people`, after a complete full read: everybody on the list, and whoever else has open rows.
+
+    `{"people": {user id: {"open", "reviewed", "oldest_open_hours"}}}`; nothing after any other read.
+    """
+    if fetched.short or not fetched.complete:
+        return {}
+    open_now, reviewed, oldest = Counter[str](), Counter[str](), dict[str, float]()
+    for row in fetched.rows:
+        for person in row.reviewers:
+            if row.reviewed:
+                reviewed[person] += 1
+            else:
+                open_now[person] += 1
+                oldest[person] = min(oldest.get(person, row.created), row.created)
+    end = window.end.timestamp()
+    everybody = dict.fromkeys([*(who.id for who in roster.reviewers), *sorted(open_now)])
+    return {
+        "people": {
+            person: {
+                "open": open_now[person],
+                "reviewed": reviewed[person],
+                "oldest_open_hours": round((end - oldest[person]) / 3600, 1)
+                if person in oldest
+                else None,
+            }
+            for person in everybody
+        }
+    }
+
+
+def open_rows_warnings(fetched: Fetched, roster: Roster, window: Window, days: int) -> list[str]:
+    """Open rows of people who are not on the list, and open rows that are about to leave the window."""
+    listed = {who.id for who in roster.reviewers}
+    is_open = [row for row in fetched.rows if row.reviewers and not row.reviewed]
+    strangers = Counter(who for row in is_open for who in row.reviewers if who not in listed)
+    warnings = leaving(is_open, "that nobody has finished", window, days)
+    if strangers:
+        people = ", ".join(who for who, _ in strangers.most_common(3))
+        warnings.append(
+            f"{strangers.total()} open rows are with people who are not on the list, such as {people}"
+        )
+    return warnings
+
+
+def leaving(rows: Sequence[Row], what: str, window: Window, days: int) -> list[str]:
+    """A warning about rows that the window is about to leave behind."""
+    margin = timedelta(days=min(1.0, days / 7))
+    count = sum(row.created < (window.start + margin).timestamp() for row in rows)
+    hours = margin.total_seconds() / 3600
+    sentence = f"{count} rows {what} leave the window within {hours:.0f} hours: raise DAYS or add reviewers"
+    return [sentence] if count else []
