@@ -176,7 +176,7 @@ def charts(figures: Figures) -> Html:
         ),
         chart(
             "Spread",
-            f"Rows between whoever is owed most and least of those there: what was due to them less what they received: {most(spread, 'rows')}.{about}",
+            f"Between whoever is owed most rows and fewest, of those who are there: {most(spread, 'rows')}.{about}",
             lambda label: steps(label, spread, days, period, lambda value: f"{value:,.3g} rows"),
         ),
         class_="pair",
