@@ -8,8 +8,19 @@ import pytest
 from tests.template.cloudformation import ROOT
 
 PURE = (
-    *("jsontext", "rows", "roster", "distribution", "turns", "plan", "result", "settings"),
-    *("pauses", "quoting"),
+    "jsontext",
+    "names",
+    "terms",
+    "rows",
+    "roster",
+    "rules",
+    "distribution",
+    "turns",
+    "plan",
+    "result",
+    "settings",
+    "pauses",
+    "quoting",
 )
 LOADED = """
 import importlib, sys

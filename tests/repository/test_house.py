@@ -16,13 +16,16 @@ PURE = {
     "errors",
     "deadline",
     "jsontext",
+    "names",
     "rows",
     "roster",
+    "rules",
     "distribution",
     "turns",
     "plan",
     "result",
     "settings",
+    "terms",
     "pauses",
     "quoting",
 }
@@ -43,7 +46,7 @@ def modules(*rooms: str) -> dict[str, Path]:
         file
         for room in rooms
         for file in (
-            [ROOT / "handler.py"] if room == "handler" else sorted((ROOT / room).rglob("*.py"))
+            [ROOT / "handler.py"] if room == "handler" else sorted((ROOT / room).rglob("[!.]*.py"))
         )
     ]
     return {
