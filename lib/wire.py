@@ -13,7 +13,6 @@ from requests.structures import CaseInsensitiveDict
 
 from lib.answer import Broken, Headers, Said, read
 from lib.connection import Adapter, Attempt, NotSentError, current_attempt
-from lib.errors import ConfigurationError
 from lib.settings import LOCAL_HOSTS, Settings
 
 THREAD = "braintrust-attempt"
@@ -60,13 +59,8 @@ class Wire:
         self._under_way: dict[Attempt, SimpleQueue[Said | BaseException]] = {}
         self._closed = threading.Event()
         self._api = self._session(settings.insert_concurrency, _Bearer(api_key))
-        if user := settings.impersonate_user:
-            if not user.isascii():
-                raise ConfigurationError(
-                    f"IMPERSONATE_USER is {user!r}: only plain ASCII characters can be sent; "
-                    "give the user's id in place of the address"
-                )
-            self._api.headers["x-bt-impersonate-user"] = user
+        if settings.impersonate_user:
+            self._api.headers["x-bt-impersonate-user"] = settings.impersonate_user
         self._object_store = self._session(1, _Nobody())
 
     def _session(self, connections: int, auth: requests.auth.AuthBase) -> requests.Session:

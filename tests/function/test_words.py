@@ -189,10 +189,9 @@ def test_braintrusts_own_id_of_a_failure_is_told(world, fault, said, headers, to
     assert str(refused.value) == said + told
 
 
-@pytest.mark.parametrize("user", ["łukasz@example.com", "jörg@example.com"])
-def test_a_user_to_impersonate_who_cannot_be_sent_is_a_configuration_error(world, user):
-    world.settings["IMPERSONATE_USER"] = user
-    with pytest.raises(ConfigurationError, match=f"IMPERSONATE_USER is '{user}': .*the user's id"):
+def test_a_user_to_impersonate_who_cannot_be_sent_is_refused_as_a_setting_not_met_on_the_way(world):
+    world.settings["IMPERSONATE_USER"] = "łukasz@example.com"
+    with pytest.raises(ConfigurationError, match=r"IMPERSONATE_USER is 'łukasz@example.com'"):
         world.run()
     assert len(world.braintrust.requests) == 0
 

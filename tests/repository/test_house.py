@@ -23,6 +23,7 @@ PURE = {
     "distribution",
     "turns",
     "past",
+    "people",
     "plan",
     "result",
     "settings",
