@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from lib.braintrust import CURSOR_HEADERS, Answer, Braintrust, RequestFailed
 from lib.deadline import Deadline
 from lib.errors import QueryError
-from lib.rows import Json, Query, Reader, Row
+from lib.rows import Json, RowQuery, RowReader, Row
 
 SMALLEST_PAGE = 1
 PAGES_BEFORE_GROWTH = 4
@@ -58,7 +58,7 @@ class PageSize:
 class Fetching:
     """Follows one query from page to page."""
 
-    def __init__(self, client: Braintrust, query: Query, reader: Reader) -> None:
+    def __init__(self, client: Braintrust, query: RowQuery, reader: RowReader) -> None:
         self._client = client
         self._query = query
         self._reader = reader

@@ -14,7 +14,7 @@ from lib.braintrust import Braintrust, RequestFailed
 from lib.deadline import Deadline
 from lib.errors import QueryError
 from lib.fetch import Fetching, Pages
-from lib.rows import Fetched, Query, Read, Reader, Row, Window, may_need_something
+from lib.rows import Fetched, RowQuery, Read, RowReader, Row, Window, may_need_something
 from lib.settings import Settings
 
 JITTER = timedelta(minutes=30)
@@ -49,10 +49,10 @@ class OrdinaryReading:
         self._settings = settings
         self._deadline = deadline
         self._counting = counting
-        self._reader = Reader(settings.open_statuses)
+        self._reader = RowReader(settings.open_statuses)
         only = may_need_something(settings.open_statuses, assigned_too=counting)
-        self._short = Query(settings, window, only)
-        self._all = Query(settings, window)
+        self._short = RowQuery(settings, window, only)
+        self._all = RowQuery(settings, window)
 
     @property
     def query(self) -> str:
@@ -121,7 +121,7 @@ class OrdinaryReading:
         )
         return unsorted, False
 
-    def _pages_of(self, query: Query) -> Pages:
+    def _pages_of(self, query: RowQuery) -> Pages:
         fetching = Fetching(self._client, query, self._reader)
         return fetching.pages(self._settings.max_pages, self._deadline)
 

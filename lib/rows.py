@@ -91,7 +91,7 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-class Query(NamedTuple):
+class RowQuery(NamedTuple):
     """One way of asking for a window's rows."""
 
     settings: Settings
@@ -136,7 +136,7 @@ def build_query(
     settings: Settings, window: Window, cursor: str | None = None, limit: int | None = None
 ) -> Json:
     """The query for one page of a full read."""
-    return Query(settings, window).page(limit or settings.limit, cursor)
+    return RowQuery(settings, window).page(limit or settings.limit, cursor)
 
 
 def may_need_something(open_statuses: Iterable[str], *, assigned_too: bool) -> Json:
@@ -164,7 +164,7 @@ def _both(op: str, left: Json, right: Json) -> Json:
     return {"op": op, "left": left, "right": right}
 
 
-class Reader:
+class RowReader:
     """Reads what the rows of one run say, and keeps count of what cannot be used."""
 
     def __init__(self, open_statuses: Iterable[str]) -> None:

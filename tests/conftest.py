@@ -73,6 +73,7 @@ def shared_braintrust() -> Iterator[LocalBraintrust]:
 @pytest.fixture(scope="session")
 def shared_aws(shared_braintrust: LocalBraintrust) -> Iterator[RefusingAws]:
     with RefusingAws() as aws:
+        os.environ["AWS_ENDPOINT_URL"] = aws.url  # where the SDK looks
         aws_client("s3", aws.url).create_bucket(Bucket=BUCKET)
         aws_client("secretsmanager", aws.url).create_secret(
             Name=SECRET, SecretString=shared_braintrust.api_key

@@ -15,7 +15,7 @@ import boto3
 import handler
 from lib.braintrust import Braintrust
 from lib.deadline import Deadline
-from lib.fetch import fetch_all_logs
+from lib.reading import fetch_all_logs
 from lib.rows import Fetched, Window
 from lib.run import run, utc_now
 from lib.settings import Settings, load_settings
