@@ -127,9 +127,7 @@ class BraintrustApp:
 
     def _compiled(self, query: object) -> Query | BtqlError:
         try:
-            return compile_query(
-                query, self.state.store.clock(), escapes=self.state.options.string_escapes
-            )
+            return compile_query(query, self.state.store.clock(), self.state.options)
         except BtqlError as error:
             return error
         except RecursionError:

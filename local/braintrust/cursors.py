@@ -6,19 +6,22 @@ import binascii
 from local.braintrust.answers import Refusal
 
 MARK = b"\xfb\xef\xbf"  # makes a cursor start with "++//"
+RISING = b"^"
+"""Marks a cursor of pages from the oldest on: it is no good for any other order."""
 
 
-def encode_cursor(key: str) -> str:
-    return base64.b64encode(MARK + key.encode()).decode()
+def encode_cursor(key: str, *, rising: bool = False) -> str:
+    return base64.b64encode(MARK + RISING * rising + key.encode()).decode()
 
 
-def decode_cursor(cursor: object) -> str | None:
+def decode_cursor(cursor: object, *, rising: bool = False) -> str | None:
     if cursor is None:
         return None
     try:
         raw = base64.b64decode(str(cursor), validate=True)
     except binascii.Error as error:
         raise Refusal(400, "Invalid cursor") from error
-    if not raw.startswith(MARK):
+    raw, marked = raw.removeprefix(MARK), raw.startswith(MARK)
+    if not marked or raw.startswith(RISING) != rising:
         raise Refusal(400, "Invalid cursor")
-    return raw.removeprefix(MARK).decode(errors="replace")
+    return raw.removeprefix(RISING).decode(errors="replace")

@@ -65,6 +65,12 @@ def includes(haystack: object, needle: object) -> object:
     )
 
 
+def length(getter: Getter, row: Row, *, empty: int | None = 0) -> object:
+    """The length of a list; `empty`: of one that holds nothing. Of anything else NULL."""
+    value = getter(row)
+    return (len(value) or empty) if isinstance(value, list) else None
+
+
 def _equal(left: object, right: object) -> object:
     return None if left is None or right is None else _same(left, right)
 

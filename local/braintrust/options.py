@@ -1,6 +1,6 @@
 """How this server behaves where the real one's behaviour is not known, or differs between plans."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -15,6 +15,12 @@ class Options:
     end_of_results: Literal["empty_page", "no_cursor"] = (
         "empty_page"  # "no_cursor": the last page carries none
     )
+    refused: list[str] = field(
+        default_factory=list
+    )  # 400 for these: "len", "in", "sort", and "isnull" below a field
+    paths_are_never_null: bool = False  # IS NULL never holds below a field, as below metadata
+    len_finds_empty: bool = True  # False: the length of an empty list is NULL
+    sorts_with_cursor: bool = True  # False: sorting by _pagination_key loses the cursor, too
     read_lag: float = 0.0  # seconds by which queries lag behind writes
     queries_per_minute: int | None = None  # for the whole organisation; 429 above it
     minute: float = 60.0  # seconds in that minute, for tests with little time

@@ -177,8 +177,13 @@ class Parser(Reader):
                 raise BtqlError("INCLUDES is not supported in SQL queries")
             self._next()
             return {"op": "includes", "haystack": left, "needle": self._sum()}
-        if self._peek_in({"like", "ilike", "in"}):
+        if self._peek_in({"like", "ilike"}):
             return {"op": self._next().value.lower(), "left": left, "right": self._sum()}
+        if self._accept_word("in"):
+            items = self._sum()
+            if items.get("op") == "literal" and not isinstance(items["value"], list):
+                items = {"op": "literal", "value": [items["value"]]}  # one in parentheses
+            return {"op": "in", "left": left, "right": items}
         if self._accept_word("between"):
             low = self._sum()
             self._expect_word("and")

@@ -14,6 +14,7 @@ from local.braintrust.merge import Row
 from local.braintrust.overflow import overflown
 from local.braintrust.state import State
 from local.braintrust.tokens import BtqlError
+from local.braintrust.versions import Place
 
 QUERY_KEYS = {
     "query",
@@ -86,18 +87,21 @@ def _page(state: State, query: Query, effects: Fault) -> tuple[list[Row], str | 
     as_of = state.store.clock() - timedelta(seconds=lag) if lag else None
     if query.sort is not None:
         return _sorted_page(state, query, limit, as_of), None
-    below = decode_cursor(query.cursor)
-    rows = state.store.page(query.project_id, query.matches, limit + 1, below, as_of)
-    if rows and below is not None:
+    after, rising = decode_cursor(query.cursor, rising=query.rising), query.rising
+    place = Place(query.project_id, after, rising=rising)
+    rows = state.store.page(place, query.matches, limit + 1, as_of)
+    if rows and after is not None:
         # One new row at least, or the pages would never end
         count = min(effects.duplicates, max(limit - 1, 0))
-        rows = state.store.page_before(query.project_id, query.matches, count, below) + rows
+        rows = state.store.page_before(place, query.matches, count) + rows
     more, rows = len(rows) > limit, rows[:limit]
     if not rows or (state.options.end_of_results == "no_cursor" and not more):
         return rows, None
+    if query.sorted and not state.options.sorts_with_cursor:
+        return rows, None
     if effects.stuck_cursor and query.cursor is not None:
         return rows, query.cursor
-    return rows, encode_cursor(rows[-1]["_pagination_key"])
+    return rows, encode_cursor(rows[-1]["_pagination_key"], rising=rising)
 
 
 def _page_limit(state: State, query: Query, effects: Fault) -> int:
@@ -110,7 +114,7 @@ def _page_limit(state: State, query: Query, effects: Fault) -> int:
 def _sorted_page(state: State, query: Query, limit: int, as_of: datetime | None) -> list[Row]:
     if query.cursor is not None:
         raise BtqlError("cursor: not supported together with sort")
-    rows = state.store.page(query.project_id, query.matches, None, None, as_of)
+    rows = state.store.page(Place(query.project_id), query.matches, None, as_of)
     for key, descending in reversed(query.sort or ()):
         rows.sort(key=lambda row: (key(row) is not None, key(row)), reverse=descending)
     return rows[:limit]

@@ -18,7 +18,7 @@ from local.braintrust.merge import (
     replace_row,
     reviewers,
 )
-from local.braintrust.versions import Log, Version
+from local.braintrust.versions import Log, Place, Version
 
 XACT_TOP_BITS = (
     0x0DE1 << 48
@@ -184,27 +184,23 @@ class Store:
 
     def page(
         self,
-        project_id: str,
+        place: Place,
         matches: Callable[[Row], bool],
         count: int | None,
-        below: str | None,
         as_of: datetime | None = None,
     ) -> list[Row]:
-        """Return up to `count` matching rows from below a pagination key, newest first."""
+        """Return up to `count` matching rows from a place on."""
         with self.lock:
-            rows = self.logs[project_id].below(below, as_of)
+            rows = self.logs[place.project_id].rows(place.key, as_of, rising=place.rising)
             return list(itertools.islice((row for row in rows if matches(row)), count))
 
-    def page_before(
-        self, project_id: str, matches: Callable[[Row], bool], count: int, key: str
-    ) -> list[Row]:
-        """Return up to `count` matching rows from just above a pagination key, as they were before."""
+    def page_before(self, place: Place, matches: Callable[[Row], bool], count: int) -> list[Row]:
+        """Return up to `count` matching rows from just before a place, as they were before."""
         with self.lock:
-            log = self.logs[project_id]
-            ids = (
-                row_id for row_id in log.from_(key) if (row := log.current(row_id)) and matches(row)
-            )
-            return [log.older(row_id) for row_id in itertools.islice(ids, count)]
+            log = self.logs[place.project_id]
+            ids = log.ids(place.key, rising=not place.rising, itself=True)
+            found = (row_id for row_id in ids if (row := log.current(row_id)) and matches(row))
+            return [log.older(row_id) for row_id in itertools.islice(found, count)]
 
     def row_versions(self, project_id: str) -> list[Row]:
         """Return all versions of all rows that exist, the latest write first."""
@@ -265,7 +261,7 @@ class Store:
     def rows(self, project_id: str | None = None) -> list[Row]:
         """Return every row there is, newest first."""
         with self.lock:
-            return copy.deepcopy(list(self.logs[project_id or self.project_id].below(None)))
+            return copy.deepcopy(list(self.logs[project_id or self.project_id].rows()))
 
     def history(self, row_id: str, project_id: str | None = None) -> list[Version]:
         """Return every version of a row, oldest first."""
@@ -283,7 +279,7 @@ class Store:
     def assignments(self, project_id: str | None = None) -> dict[str, tuple[str, ...]]:
         """Return the reviewers each row has now."""
         with self.lock:
-            rows = self.logs[project_id or self.project_id].below(None)
+            rows = self.logs[project_id or self.project_id].rows()
             return {row["id"]: reviewers(row) for row in rows}
 
     def contested(self, project_id: str | None = None) -> dict[str, list[tuple[str, ...]]]:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from local.braintrust.merge import Row, reviewers
 
+END = chr(0x10FFFF)  # after every id
+
 
 class Version(NamedTuple):
     """A row as it was written at a moment; `row` is None where it was deleted."""
@@ -17,6 +19,15 @@ class Version(NamedTuple):
     @property
     def reviewers(self) -> tuple[str, ...]:
         return reviewers(self.row)
+
+
+class Place(NamedTuple):
+    """Where a page of a project's rows begins: after a pagination key, or at the first row."""
+
+    project_id: str
+    key: str | None = None
+    rising: bool = False
+    """From the oldest on; else from the newest."""
 
 
 class Log:
@@ -60,25 +71,28 @@ class Log:
             else {**current, "_xact_id": str(int(current["_xact_id"]) - 1)}
         )
 
-    def below(self, pagination_key: str | None, as_of: datetime | None = None) -> Iterator[Row]:
-        """Yield the rows before a pagination key, newest first; all of them without a key."""
-        self._sort()
-        start = (
-            len(self._order)
-            if pagination_key is None
-            else bisect_left(self._order, (pagination_key, ""))
-        )
-        for index in range(start - 1, -1, -1):
-            row_id = self._order[index][1]
+    def rows(
+        self, after: str | None = None, as_of: datetime | None = None, *, rising: bool = False
+    ) -> Iterator[Row]:
+        """Yield the rows after a pagination key, newest first, or `rising`; all of them without a key."""
+        for row_id in self.ids(after, rising=rising):
             row = self.versions[row_id][-1].row if as_of is None else self.as_of(row_id, as_of)
             if row is not None:
                 yield row
 
-    def from_(self, pagination_key: str) -> Iterator[str]:
-        """Yield the ids of the rows at a pagination key and above it, in rising order."""
+    def ids(
+        self, key: str | None = None, *, rising: bool = False, itself: bool = False
+    ) -> Iterator[str]:
+        """Yield the ids of the rows after a pagination key, `itself` included or not; all of them without one."""
         self._sort()
-        for index in range(bisect_left(self._order, (pagination_key, "")), len(self._order)):
-            yield self._order[index][1]
+        if key is None:
+            places = range(len(self._order))
+        elif rising:
+            places = range(bisect_left(self._order, (key, "" if itself else END)), len(self._order))
+        else:
+            places = range(bisect_left(self._order, (key, END if itself else "")))
+        for place in places if rising else reversed(places):
+            yield self._order[place][1]
 
     def _sort(self) -> None:
         if not self._sorted:

@@ -22,6 +22,10 @@ def includes(tag: str) -> dict[str, Any]:
     return {"op": "includes", "haystack": ident("tags"), "needle": literal(tag)}
 
 
+def by_key(direction: str) -> list[dict[str, Any]]:
+    return [{"expr": ident("_pagination_key"), "dir": direction}]
+
+
 def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
@@ -140,6 +144,12 @@ def test_null_compares_to_nothing_and_not_of_null_is_null(client, braintrust):
         ("metadata.name ILIKE 'it%'", True),
         ("metadata.name NOT LIKE '%x%'", True),
         ("metadata.n IN (1, 2)", True),
+        ("metadata.n IN (2)", True),
+        ("metadata.absent IN (2)", False),
+        ("len(tags) = 1", True),
+        ("len(metadata.empty) = 0", True),
+        ("len(metadata.absent) = 0", False),
+        ("len(metadata.name) = 4", False),
         ("metadata.n NOT IN [1, -2.5]", True),
         ("metadata.n BETWEEN 1 AND 3 AND metadata.flag", True),
         ("is_root", True),
@@ -150,8 +160,34 @@ def test_null_compares_to_nothing_and_not_of_null_is_null(client, braintrust):
     ],
 )
 def test_expressions(client, braintrust, condition, passes):
-    row_id = braintrust.store.add_row(tags=["x"], metadata={"n": 2, "flag": True, "name": "It's"})
+    row_id = braintrust.store.add_row(
+        tags=["x"], metadata={"n": 2, "flag": True, "name": "It's", "empty": []}
+    )
     assert client.filtered(condition) == ([row_id] if passes else [])
+
+
+def test_a_conjunction_has_two_sides_or_any_number_of_children(client, braintrust):
+    row_id = braintrust.store.add_row(metadata={"n": 2})
+    held, failed, unknown = (
+        operator("eq", ident("metadata", name), literal(number))
+        for name, number in (("n", 2), ("n", 3), ("m", 1))
+    )
+    assert [
+        client.filtered({"op": op, "children": children})
+        for op, *children in (
+            ("and", held),
+            ("and", held, held, held),
+            ("and", held, held, unknown),
+            ("or", failed, unknown, held),
+            ("or", failed, unknown, failed),
+        )
+    ] == [[row_id], [row_id], [], [row_id], []]
+
+
+def test_a_bound_on_created_is_seen_among_children(client):
+    bound = operator("gt", ident("created"), literal("2020-01-01"))
+    asked = client.ast(filter={"op": "and", "children": [includes("x"), bound]})
+    assert "warnings" not in client.ask(asked)
 
 
 def test_created_is_compared_as_a_time(client, braintrust):
@@ -284,6 +320,12 @@ def test_wrong_asts_are_refused_with_a_plain_message(client):
         ({"filter": {"op": "eq", "left": ident("id")}}, "Operator 'eq' takes left, right"),
         ({"filter": {"op": "ident", "name": "id"}}, "ident: name is a non-empty array of strings"),
         ({"filter": "is_root"}, "Expected an expression, got str"),
+        (
+            {"filter": {"op": "and", "left": literal(1), "children": [literal(1)]}},
+            "Operator 'and' takes left, right or children",
+        ),
+        ({"filter": {"op": "or", "children": []}}, "Operator 'or': children is a non-empty array"),
+        ({"filter": operator("in", ident("id"), literal("x"))}, "IN: expected a list of literals"),
         ({"limit": "10"}, "limit: expected a non-negative integer"),
         ({"limit": -1}, "limit: expected a non-negative integer"),
         ({"cursor": 5}, "cursor: expected a string"),
@@ -360,11 +402,47 @@ def test_sorting_by_created_loses_the_cursor_silently(client, braintrust):
         assert ("cursor" in answer.json(), "x-bt-cursor" in answer.headers) == (False, False)
 
 
-def test_sorting_by_the_natural_order_keeps_the_cursor(client, braintrust):
+@pytest.mark.parametrize("end_of_results", ["empty_page", "no_cursor"])
+def test_sorting_by_the_pagination_key_pages_in_either_direction(
+    client, braintrust, end_of_results
+):
+    braintrust.options.end_of_results = end_of_results
+    last = [[]] if end_of_results == "empty_page" else []
+    ids = [
+        braintrust.store.add_row(created=NOW - timedelta(minutes=minutes)) for minutes in range(5)
+    ]
+    old = ids[::-1]
+    assert client.pages(limit=2, sort=by_key("asc")) == [old[:2], old[2:4], old[4:], *last]
+    assert client.pages(limit=2, sort=by_key("desc")) == [ids[:2], ids[2:4], ids[4:], *last]
+    assert client.ids(f"select: id | from: {client.source} | sort: _pagination_key") == old
+    assert client.ids(f"SELECT id FROM {client.source} ORDER BY _pagination_key DESC") == ids
+
+
+def test_a_row_that_is_written_while_pages_go_from_the_oldest_on_comes_at_its_place(
+    client, braintrust
+):
+    rows = [braintrust.store.add_row(created=NOW + timedelta(minutes=m)) for m in range(3)]
+    sort = by_key("asc")
+    cursor = client.ask(client.ast(limit=1, sort=sort))["cursor"]
+    client.merge(rows[0], output=1)
+    newest = braintrust.store.add_row()
+    assert client.ids(client.ast(limit=5, cursor=cursor, sort=sort)) == [*rows[1:], newest]
+
+
+def test_a_cursor_is_good_for_its_own_order_only(client, braintrust):
     braintrust.store.add_row()
-    assert "cursor" in client.ask(
-        f"select: id | from: {client.source} | sort: _pagination_key desc"
-    )
+    for sort, other in ((by_key("asc"), by_key("desc")), (by_key("desc"), by_key("asc"))):
+        cursor = client.ask(client.ast(sort=sort))["cursor"]
+        assert client.refusal(client.ast(sort=other, cursor=cursor)) == (400, "Invalid cursor")
+
+
+@pytest.mark.parametrize("direction", ["asc", "desc"])
+def test_duplicates_come_from_the_page_before_in_either_direction(client, braintrust, direction):
+    rows = [braintrust.store.add_row(created=NOW + timedelta(minutes=m)) for m in range(6)]
+    in_order = rows if direction == "asc" else rows[::-1]
+    braintrust.faults.add("query", duplicates=1, after=1, times=1)
+    pages = client.pages(limit=3, sort=by_key(direction))
+    assert pages == [in_order[:3], in_order[2:5], in_order[5:], []]
 
 
 def test_a_limit_above_a_thousand_is_capped_or_refused(client, braintrust):
