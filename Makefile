@@ -54,8 +54,8 @@ format: .venv/.stamp ## put the code into shape
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-docs: .venv/.stamp ## write the README's tables anew, from the settings and the template
-	$(PY) scripts/readme_tables.py
+docs: .venv/.stamp ## write the tables in docs/ anew, from the settings and the template
+	$(PY) scripts/documents.py
 
 # The versions that are locked stay unless `make lock ARGS=--upgrade`. No address of a package index is written down.
 COMPILE = $(TOOLS)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-emit-find-links $(ARGS)

@@ -1,17 +1,83 @@
 """Who gets which row: a pure rule, without a clock, a network or a configuration."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heapreplace
 from typing import NamedTuple
 
+DIGITS = 9
+"""What is due and what is owed are rounded to so many digits, so that thirds tie."""
+
 
 class Seat(NamedTuple):
-    """One reviewer at the table; the order of the seats says who is owed the next row."""
+    """One reviewer at the table."""
 
     user: str
     weight: float = 1.0
     room: int | None = None
     """How many rows fit; None: any number."""
+    credit: float = 0.0
+    """Rows that were due to them less rows that they received, over all runs before."""
+    total: float = 0.0
+    """The same over all queues of the project: whose turn it is where credits tie."""
+
+
+class Share(NamedTuple):
+    """What one reviewer gets of one run's rows, and by what right."""
+
+    seat: Seat
+    due: float
+    """Their part of the rows by weight, to the fraction."""
+    quota: int
+    """The whole part of it, or one more."""
+    owed: float
+    """Credit with this run's due, less its whole part: who is owed most gets one more."""
+
+    @property
+    def credit(self) -> float:
+        """What is left of what is owed, for the next run."""
+        return round(self.seat.credit + self.due - self.quota, DIGITS)
+
+
+def share_out(count: int, seats: Iterable[Seat]) -> list[Share]:
+    """How many of `count` rows each seat with room gets, whoever is owed most first.
+
+    Rows are due by weight; everybody gets the whole part of what is due, and what is left over goes one each to
+    the most owed, ties to the higher total, then to the lower id. The quotas sum to `count`, or to all the room.
+    """
+    due = _due(count, [seat for seat in seats if seat.room != 0])
+    shares = [
+        Share(seat, rows, int(rows), round(seat.credit + rows - int(rows), DIGITS))
+        for seat, rows in due.items()
+    ]
+    shares.sort(key=lambda share: (-share.owed, -share.seat.total, share.seat.user))
+    # What is left over is less than one for each of those whose due is no whole number, and these have
+    # room for one more: what is due is never more than the room.
+    left = min(count, _room_of(due)) - sum(share.quota for share in shares)
+    for place, share in enumerate(shares):
+        if left > 0 and share.quota != share.seat.room:
+            shares[place] = share._replace(quota=share.quota + 1)
+            left -= 1
+    return shares
+
+
+def _due(count: int, seats: Sequence[Seat]) -> dict[Seat, float]:
+    """Rows by weight; whoever fills up shares in the rows up to that point, the others share the rest."""
+
+    def level(seat: Seat) -> float:
+        return float("inf") if seat.room is None else seat.room / seat.weight
+
+    due: dict[Seat, float] = {}
+    left, weights = float(count), sum(seat.weight for seat in seats)
+    for seat in sorted(seats, key=level):
+        part = left * seat.weight / weights
+        part = part if seat.room is None else min(part, seat.room)
+        due[seat] = round(part, DIGITS)
+        left, weights = left - part, weights - seat.weight
+    return due
+
+
+def _room_of(seats: Iterable[Seat]) -> float:
+    return sum(float("inf") if seat.room is None else seat.room for seat in seats)
 
 
 def deal(ids: Iterable[str], seats: Sequence[Seat]) -> list[tuple[str, str]]:
@@ -38,6 +104,16 @@ def deal(ids: Iterable[str], seats: Sequence[Seat]) -> list[tuple[str, str]]:
         else:
             heapreplace(heap, ((given + rank / len(seats)) / seat.weight, rank, given))
     return dealt
+
+
+def deal_shares(ids: Sequence[str], shares: Iterable[Share]) -> list[tuple[str, str]]:
+    """Deal the rows so that everybody ends with their quota, and every prefix is as even as it can be."""
+    return deal(ids, [share.seat._replace(room=share.quota) for share in shares])
+
+
+def settle(credit: Mapping[str, float], shares: Iterable[Share]) -> dict[str, float]:
+    """Everybody's credit after a run; whoever had no part in it neither gains nor loses."""
+    return dict(credit) | {share.seat.user: share.credit for share in shares}
 
 
 def distribute(ids: Iterable[str], users: Sequence[str]) -> list[tuple[str, str]]:

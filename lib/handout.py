@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import cached_property
 
 from lib.assign import ASSIGNING
-from lib.distribution import deal
+from lib.distribution import deal_shares, settle, share_out
 from lib.errors import ConfigurationError
 from lib.fetch import fetch_all_logs
 from lib.load import Job, reviewers_source
@@ -15,7 +15,7 @@ from lib.plan import Assignment, Outcomes, Plan
 from lib.result import Outlook, Story, status_of
 from lib.roster import Roster, resolve
 from lib.rows import Fetched, Row, Window, oldest_first
-from lib.turns import Turn, Waits, last_served, load_of, seats_of, spread
+from lib.turns import Waits, open_rows, seats_of, spread, turns_of
 
 
 class HandOut:
@@ -94,7 +94,7 @@ class HandOut:
             ],
             further={
                 "oldest_waiting_seconds": max(0, round(window.end.timestamp() - oldest)),
-                "spread": spread(plan.turns, given),
+                "spread": spread(plan.turns),
                 "unknown_reviewers": len(self.roster.unknown),
                 "previous_plan": became,
             },
@@ -129,44 +129,30 @@ def make_plan(
         if entry.tag == draft.tag and entry.row_id not in seen
         for reviewer in entry.reviewers
     ]
-    load = load_of(rows, [who for _, reviewers in again for who in reviewers] + unseen)
-    served = previous.served if previous else []
-    seats = seats_of(roster.reviewers, load, last_served(rows, served), today)
+    repeated = Counter(who for _, people in again for who in people)
+    open_now = open_rows(rows, [*repeated.elements(), *unseen])
+    credit = previous.credit if previous else {}
+    seats = seats_of(roster.reviewers, open_now, credit, draft.queue, today)
     allowed = new[: max(0, most - len(again))] if most else new
-    dealt = [Assignment(row_id, (who,)) for row_id, who in deal(allowed, seats)]
+    shares = share_out(len(allowed), seats)
+    dealt = [Assignment(row_id, (who,)) for row_id, who in deal_shares(allowed, shares)]
     sent = {row_id for row_id, _ in again}  # what was dealt is new, so it was not carried
-    last = list(reversed(dict.fromkeys(who for _, people in reversed(dealt) for who in people)))
     waiting = {
         Waits.LEFT: held,
         Waits.CAP: len(new) - len(allowed),
         Waits.NOBODY: len(allowed) - len(dealt),
     }
-    given, repeated = (
-        Counter(who for _, people in part for who in people) for part in (dealt, again)
-    )
-    places = {seat.user: place for place, seat in enumerate(seats, 1)}
-    turns = [
-        Turn(
-            reviewer=person,
-            received=load.received[person.id],
-            open_now=load.open_now[person.id],
-            given=given[person.id],
-            given_again=repeated[person.id],
-            back=person.away_until(today),
-            place=places.get(person.id, 0),
-            places=len(seats),
-        )
-        for person in roster.reviewers
-    ]
     return replace(
         draft,
         assignments=again + dealt,
         repeated=len(again),
         carried=[entry for entry in carried.values() if entry.row_id not in sent],
-        turns=turns,
+        turns=turns_of(
+            roster.reviewers, open_now, credit.get(draft.queue, {}), shares, repeated, today
+        ),
         unknown=roster.unknown,
         waiting={why: count for why, count in waiting.items() if count},
-        served=[reviewer for reviewer in served if reviewer not in last] + last,
+        credit={**credit, draft.queue: settle(credit.get(draft.queue, {}), shares)},
     )
 
 

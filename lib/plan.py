@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from lib.jsontext import json_object, quoted
 from lib.rows import iso
-from lib.turns import Turn, Waits
+from lib.turns import Credit, Turn, Waits
 
 CARRY = timedelta(hours=2)
 """How long a planned row keeps its reviewer whatever a read says: a run ends within 15 minutes of its plan,
@@ -53,6 +53,7 @@ class Plan:
     tag: str
     window: Mapping[str, str]
     created_at: datetime
+    queue: str = ""
     assignments: list[Assignment] = field(default_factory=list)
     """In the order of sending."""
     repeated: int = 0
@@ -64,8 +65,8 @@ class Plan:
     """Entries of the reviewers list that stand for nobody."""
     waiting: Mapping[Waits, int] = field(default_factory=dict)
     """Why rows wait, and how many."""
-    served: list[str] = field(default_factory=list)
-    """Reviewer ids, whoever was served longest ago first."""
+    credit: Credit = field(default_factory=dict)
+    """What everybody is owed after this plan."""
     undoes: str = ""
     """The run that this one takes back; empty for an ordinary run, which frees nothing."""
     freed: list[Assignment] = field(default_factory=list)
@@ -93,7 +94,7 @@ class Plan:
                 for entry in self.unknown
             ],
             "waiting": {why.value: count for why, count in self.waiting.items()},
-            "served": self.served,
+            "credit": self.credit,
         }
         freed: dict[str, Iterable[str]] = {}
         if self.undoes:
@@ -132,7 +133,7 @@ class Plan:
                 )
                 for item, who in _rows(stored["carried"])
             ],
-            served=stored.get("served", []),
+            credit=stored.get("credit", {}),
             run_id=stored["run_id"],
         )
 

@@ -1,15 +1,17 @@
-"""Whose turn it is: who is there, who has room, who is owed most, and why everybody got what they got. Pure."""
+"""Whose turn it is: who is there, who has room, what they are owed, and why they got what they got. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
-from typing import NamedTuple
 
-from lib.distribution import Seat
+from lib.distribution import Seat, Share
 from lib.roster import Reviewer
 from lib.rows import Row
+
+Credit = Mapping[str, Mapping[str, float]]
+"""By queue, then by user id: rows that were due less rows that were received."""
 
 
 class Waits(Enum):
@@ -25,14 +27,16 @@ class Turn:
     """What one person had before a plan, what it gives them, and why."""
 
     reviewer: Reviewer
-    received: int
-    """Rows of the window they received before, people's own doing included."""
     open_now: int
-    """Of those, not reviewed yet."""
+    """Rows they have and have not reviewed."""
+    credit: float
+    """What they were owed before this plan."""
     given: int
     given_again: int
     back: date | None
     """They are away until this day."""
+    share: Share | None
+    """What was due to them of this plan's new rows; None: they had no part in it."""
     place: int
     """In turn, from 1; 0: not in turn."""
     places: int
@@ -43,22 +47,21 @@ class Turn:
         room = room_of(self.reviewer, self.open_now)
         return room is not None and self.given >= room
 
-    @property
-    def there(self) -> bool:
-        """They might have had one more row."""
-        return not self.back and not self.full
-
     def to_json(self) -> dict[str, object]:
         """The plan's object: facts as fields, and the reason in words."""
-        reason = f"number {self.place} of {self.places} in turn: by rows received per weight, then by who was served longest ago"
         if self.back:
             reason = f"away until {self.back}"
-        elif self.full:
+        elif self.full or self.share is None:
             reason = f"full: max_open is {self.reviewer.max_open}"
+        else:
+            reason = (
+                f"number {self.place} of {self.places} in turn: owed {self.share.owed:.2f} rows"
+            )
         return {
             "reviewer_id": self.reviewer.id,
             "weight": self.reviewer.weight,
-            "received_before": self.received,
+            "credit_before": self.credit,
+            "due": self.share.due if self.share else 0.0,
             "open_before": self.open_now,
             "given": self.given,
             "given_again": self.given_again,
@@ -66,47 +69,33 @@ class Turn:
         }
 
 
-class Load(NamedTuple):
-    """Rows of the window by person, and those of them that are not reviewed; people's own doing included."""
+def open_rows(rows: Iterable[Row], planned: Iterable[str]) -> Counter[str]:
+    """Rows by person that are not reviewed, people's own doing included.
 
-    received: Counter[str]
-    open_now: Counter[str]
-
-
-def load_of(rows: Sequence[Row], planned: Iterable[str]) -> Load:
-    """`planned`: whom the last plans gave the rows that this read does not show as assigned, or not at all."""
-    load = Load(Counter(planned), Counter())
-    load.open_now.update(load.received)
+    `planned`: whom the last plans gave the rows that this read does not show as assigned, or not at all.
+    """
+    count = Counter(planned)
     for row in rows:
-        for reviewer in row.reviewers:
-            load.received[reviewer] += 1
-            load.open_now[reviewer] += not row.reviewed
-    return load
-
-
-def last_served(rows: Sequence[Row], served: Sequence[str]) -> dict[str, tuple[int, float]]:
-    """A key that sorts by last service: the place in the last plan, before that the newest row held."""
-    newest: dict[str, float] = {}
-    for row in rows:
-        for reviewer in row.reviewers:
-            newest[reviewer] = max(newest.get(reviewer, 0.0), row.created)
-    places = {reviewer: place for place, reviewer in enumerate(served, 1)}
-    people = {*newest, *places}
-    return {person: (places.get(person, 0), newest.get(person, 0.0)) for person in people}
+        if not row.reviewed:
+            count.update(row.reviewers)
+    return count
 
 
 def seats_of(
-    reviewers: Iterable[Reviewer], load: Load, served: Mapping[str, tuple[int, float]], today: date
+    reviewers: Iterable[Reviewer], open_now: Counter[str], credit: Credit, queue: str, today: date
 ) -> list[Seat]:
-    """Who is there today, whoever is owed most first: fewest received per weight, then served longest ago."""
-    there = [person for person in reviewers if not person.away_until(today)]
-    never = (0, 0.0)
-    there.sort(
-        key=lambda person: (load.received[person.id] / person.weight, served.get(person.id, never))
-    )
+    """Who is there today, with their room and with what they are owed."""
+    mine = credit.get(queue, {})
     return [
-        Seat(person.id, person.weight, room_of(person, load.open_now[person.id]))
-        for person in there
+        Seat(
+            person.id,
+            person.weight,
+            room_of(person, open_now[person.id]),
+            mine.get(person.id, 0.0),
+            round(sum(each.get(person.id, 0.0) for each in credit.values()), 9),
+        )
+        for person in reviewers
+        if not person.away_until(today)
     ]
 
 
@@ -115,11 +104,37 @@ def room_of(person: Reviewer, open_now: int) -> int | None:
     return None if person.max_open is None else max(0, person.max_open - open_now)
 
 
-def spread(turns: Iterable[Turn], given: Mapping[str, int]) -> float:
-    """Max minus min of the rows per weight that the people who are there have received, this run included."""
-    shares = [
-        (turn.received - turn.given_again + given.get(turn.reviewer.id, 0)) / turn.reviewer.weight
-        for turn in turns
-        if turn.there
-    ]
-    return max(shares, default=0.0) - min(shares, default=0.0)
+def turns_of(
+    reviewers: Iterable[Reviewer],
+    open_now: Counter[str],
+    credit: Mapping[str, float],
+    shares: Sequence[Share],
+    again: Mapping[str, int],
+    today: date,
+) -> list[Turn]:
+    """Why everybody on the list got what they got; `again` counts rows that were planned before."""
+    places = {share.seat.user: place for place, share in enumerate(shares)}
+    turns = []
+    for person in reviewers:
+        place = places.get(person.id)
+        share = None if place is None else shares[place]
+        turns.append(
+            Turn(
+                reviewer=person,
+                open_now=open_now[person.id],
+                credit=credit.get(person.id, 0.0),
+                given=share.quota if share else 0,
+                given_again=again.get(person.id, 0),
+                back=person.away_until(today),
+                share=share,
+                place=0 if place is None else place + 1,
+                places=len(shares),
+            )
+        )
+    return turns
+
+
+def spread(turns: Sequence[Turn]) -> float:
+    """The largest less the smallest credit of those who are there and have room, after the plan."""
+    credit = [turn.share.credit if turn.share else turn.credit for turn in turns if turn.place]
+    return round(max(credit, default=0.0) - min(credit, default=0.0), 9)

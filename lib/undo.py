@@ -94,7 +94,7 @@ def make_undo(draft: Plan, target: Plan, rows: Mapping[str, Row], previous: Plan
     return replace(
         draft,
         carried=[entry for entry in carried if entry.row_id not in gone],
-        served=previous.served if previous else [],
+        credit=previous.credit if previous else {},
         undoes=target.run_id,
         freed=freed,
     )

@@ -171,7 +171,7 @@ def show_why(screen: Screen, week: Week, audit: Path) -> None:
         name = week.people[why["reviewer_id"]]
         screen.fact(
             name,
-            f"{why['given']} given, {why['received_before']} received before, {why['open_before']} open: {why['reason']}",
+            f"{why['given']} given, {why['credit_before']:.2f} owed before, {why['open_before']} open: {why['reason']}",
         )
 
 

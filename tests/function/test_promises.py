@@ -117,10 +117,11 @@ def test_a_run_for_another_tag_in_between_carries_the_plan_along(
     assert len(history.reviewers_ever(row)) == 2
 
 
-def test_a_planned_row_that_a_stale_read_does_not_show_still_counts_as_received(
+def test_a_planned_row_that_a_stale_read_does_not_show_still_counts_as_open(
     world: World, history: History
 ) -> None:
     first, second, third = world.add_users(3)
+    world.set_reviewers([{"id": user, "max_open": 2} for user in world.users])
     store = world.braintrust.store
     store.add_row(created=history.moment - HOUR, tags=[TAG], metadata={ASSIGNMENTS: [first]})
     store.add_row(created=history.moment - HOUR, tags=[TAG], metadata={ASSIGNMENTS: [first]})
@@ -133,7 +134,7 @@ def test_a_planned_row_that_a_stale_read_does_not_show_still_counts_as_received(
     late_tag = store.add_row(created=before - HOUR, tags=[TAG])
     history.run(as_of=before)  # shows first with two rows, third with one, second with none
     plan = latest_plan(world)
-    assert {why["reviewer_id"]: why["received_before"] for why in plan["reviewers"]} == {
+    assert {why["reviewer_id"]: why["open_before"] for why in plan["reviewers"]} == {
         first: 2,
         second: 1,
         third: 2,

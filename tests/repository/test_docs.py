@@ -1,9 +1,11 @@
 """The documents against the product: what they name exists, what they show parses, what they tell to type works."""
 
+import importlib
 import json
 import re
 import subprocess
 import textwrap
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +14,7 @@ import pytest
 from lib.roster import parse_reviewers
 from lib.settings import RULES
 from lib.telemetry import METRICS
-from scripts import readme_tables
+from scripts import documents
 from tests.world import ASSIGNMENTS, REVIEW_LISTS, TAG, World
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +23,11 @@ DOCUMENTS = {
     for path in [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 }
 README, RUNBOOK = DOCUMENTS["README.md"], DOCUMENTS["docs/operations.md"]
-MINE = ["README.md", "CHANGELOG.md", "docs/operations.md", "docs/decisions.md"]
+SETTINGS, DEPLOY = DOCUMENTS["docs/settings.md"], DOCUMENTS["docs/deploy.md"]
+BY_HAND, DECISIONS = DOCUMENTS["docs/by-hand.md"], DOCUMENTS["docs/decisions.md"]
+PLANS = ["docs/audit.md", "docs/design.md"]
+"""They show objects of the audit between backticks, which are neither events nor reviewers."""
+MINE = [document for document in DOCUMENTS if document not in PLANS]
 FENCE = re.compile(
     r"(?:^ *<!-- tested: (\w+) -->\n)?^( *)```(\w+)\n(.*?)^\2```$", re.MULTILINE | re.DOTALL
 )
@@ -73,25 +79,105 @@ def section(text: str, heading: str) -> str:
     return text.split(f"\n## {heading}\n")[1].split("\n## ", maxsplit=1)[0]
 
 
+def top_level() -> set[str]:
+    """The folders of the repository; in a copy without git, those that nothing hides."""
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        return {path.name for path in ROOT.iterdir() if path.is_dir() and path.name[0] not in "._"}
+    return {line.partition("/")[0] for line in listed.stdout.splitlines() if "/" in line}
+
+
 def table(text: str, first: str) -> list[list[str]]:
     """The lines of the table whose first column is headed so, without its heading."""
-    lines = (
-        text.split(f"\n| {first}".rstrip() + " |", 1)[1]
-        .split("\n\n", maxsplit=1)[0]
-        .splitlines()[2:]
-    )
+    rest = text.split(f"\n| {first}".rstrip() + " |", 1)[1].splitlines()[2:]
+    lines = takewhile(lambda line: line.startswith("|"), rest)
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
 
 
-def test_the_generated_tables_say_what_the_code_and_the_template_say():
-    assert readme_tables.generated(README) == README
+def test_the_readme_is_a_door():
+    shown = [block.text for block in BLOCKS if block.document == "README.md"]
+
+    assert len(README.splitlines()) <= 220
+    assert max(len(text.splitlines()) for text in shown) <= 25
+
+
+def test_the_readme_says_what_each_folder_at_the_top_is_for():
+    first_cells = " ".join(line[0] for line in table(README, "folder or file"))
+
+    assert {"lib", "docs", "tests"} <= top_level()
+    assert {name for name in top_level() if f"[{name}]({name})" not in first_cells} == set()
+
+
+def test_every_document_can_be_reached_from_the_readme():
+    assert {name for name in DOCUMENTS if name != "README.md" and f"({name}" not in README} == set()
+
+
+@pytest.mark.parametrize("document", documents.TABLES)
+def test_the_generated_tables_say_what_the_code_and_the_template_say(document):
+    assert documents.generated(document) == DOCUMENTS[document]
+
+
+def test_make_docs_writes_the_tables_and_its_check_only_says_what_is_stale(
+    tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "docs").mkdir()
+    for name in documents.TABLES:
+        changed = DOCUMENTS[name].replace(" Accepted: ", " ", 1)
+        (tmp_path / name).write_text(changed, "utf-8")
+    monkeypatch.setattr(documents, "ROOT", tmp_path)
+
+    assert documents.main(["--check"]) == 1
+    assert capsys.readouterr().out == "docs/settings.md is not up to date: make docs\n"
+    assert documents.main([]) == 0
+    assert {name: (tmp_path / name).read_text("utf-8") for name in documents.TABLES} == {
+        name: DOCUMENTS[name] for name in documents.TABLES
+    }
+    assert documents.main(["--check"]) == 0
 
 
 def test_every_setting_has_a_meaning_and_every_parameter_of_the_template_is_explained():
-    parameters = readme_tables.template()["Parameters"].keys()
+    parameters = documents.template()["Parameters"].keys()
 
-    assert readme_tables.MEANINGS.keys() == RULES.keys()
-    assert {name for name in parameters if f"| {name} |" not in README} == set()
+    assert documents.MEANINGS.keys() == RULES.keys()
+    assert {name for name in parameters if f"| {name} |" not in SETTINGS} == set()
+    assert set(documents.alarms()) == {line[0] for line in table(RUNBOOK, "alarm")}
+
+
+@pytest.mark.parametrize(
+    ("function", "module"),
+    [(line[0].strip("`"), line[1].strip("`")) for line in table(BY_HAND, "function")],
+)
+def test_every_function_of_the_published_script_is_in_the_module_that_the_table_names(
+    function, module
+):
+    assert getattr(importlib.import_module(module), function).__module__ == module
+
+
+@pytest.mark.parametrize("entry", DECISIONS.split("\n## ")[1:], ids=lambda entry: entry[:40])
+def test_every_decision_is_dated_and_says_what_was_chosen_why_and_how_to_go_back(entry):
+    parts = re.findall(r"^\* \*\*(\w+):\*\*", entry, re.MULTILINE)
+
+    assert re.match(r"20\d\d-\d\d-\d\d: \S", entry)
+    assert parts[:3] == ["Options", "Choice", "Why"]
+    assert parts[-1] == "Revert" or "\nSuperseded on 20" in entry
+    assert set(parts[3:]) <= {"Price", "Consequence", "Revert"}
+
+
+def test_decisions_stand_newest_first():
+    days = re.findall(r"^## (20\d\d-\d\d-\d\d): ", DECISIONS, re.MULTILINE)
+
+    assert days == sorted(days, reverse=True)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_name_that_is_said_to_be_in_a_file_is_there(document):
+    named = re.findall(r"`(\w+)`\s+in\s+`([\w./]+\.(?:py|sh|yaml))`", DOCUMENTS[document])
+
+    assert [
+        (name, path) for name, path in named if name not in (ROOT / path).read_text("utf-8")
+    ] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -183,7 +269,7 @@ def test_every_command_is_something_that_a_shell_understands(block):
 def test_every_filter_that_is_shown_is_one_that_can_be_asked(world):
     looks_like_one = re.compile(r"[\w.\"~]+ (< [\d']|IS NULL)")
     shown = [
-        span for text in (README, RUNBOOK) for span in spans(text) if looks_like_one.match(span)
+        span for text in (SETTINGS, RUNBOOK) for span in spans(text) if looks_like_one.match(span)
     ]
     events = [json.loads(block.text) for block in blocks("json", "event")]
     shown += [event["filter"] for event in events if "filter" in event]
@@ -195,7 +281,7 @@ def test_every_filter_that_is_shown_is_one_that_can_be_asked(world):
 
 
 def shell(script: str, environ: dict[str, str]) -> Any:
-    """Run a block of the README as it stands there, and read what it prints."""
+    """Run a block of a document as it stands there, and read what it prints."""
     ran = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         env=environ | {"PATH": "/usr/local/bin:/usr/bin:/bin", "no_proxy": "127.0.0.1"},
@@ -297,14 +383,15 @@ def test_every_status_and_field_of_a_result_is_explained(world):
         name for line in table(explained, "status") for name in re.findall(r"`(\w+)`", line[0])
     }
     assert {done["status"], again["status"], undone["status"]} <= statuses
-    rooms = ("result", "handout", "undo")
-    source = "".join((ROOT / f"lib/{room}.py").read_text("utf-8") for room in rooms)
+    source = words_of_the_product()
     assert {name for name in statuses if f'"{name}"' not in source} == set()
 
 
 def test_outputs_of_the_stack_that_are_named_exist():
-    outputs = readme_tables.template()["Outputs"].keys()
-    named = {name for text in DOCUMENTS.values() for name in re.findall(r"output,? `(\w+)`", text)}
+    outputs = documents.template()["Outputs"].keys()
+    named = {
+        name for text in DOCUMENTS.values() for name in re.findall(r"output,?\s+`(\w+)`", text)
+    }
 
     assert {"DashboardUrl", "AuditBucketName", "FailedRunsQueueUrl", "DryRunCommand"} <= named
     assert named - outputs == set()
@@ -315,11 +402,11 @@ def dollars(cell: str) -> float:
 
 
 def test_the_costs_add_up_and_are_those_of_this_template():
-    lines = table(section(RUNBOOK, "What it costs"), "")
+    lines = table(section(DEPLOY, "What it costs"), "")
     costs = [line for line in lines if line[1].startswith("$")]
     total = next(line for line in lines if line[0] == "**a month**")
-    stack = readme_tables.template()
-    alarms = len(readme_tables.alarms())
+    stack = documents.template()
+    alarms = len(documents.alarms())
 
     for column in (1, 2, 3):
         assert round(sum(dollars(line[column]) for line in costs), 2) == dollars(total[column])
@@ -327,4 +414,7 @@ def test_the_costs_add_up_and_are_those_of_this_template():
     assert f"metrics: {len(METRICS)} x $0.30" in labels
     assert f"alarms: {alarms} x $0.10" in labels
     assert f"{stack['Parameters']['MemorySize']['Default']} MB" in labels
-    assert f"({len(METRICS)} metrics, a dashboard, {alarms} alarms)" in README
+    assert f"({len(METRICS)} metrics, a dashboard, {alarms} alarms)" in DEPLOY
+    monthly = round(dollars(total[1]))
+    assert f"[${monthly} a month]" in README
+    assert f"About ${monthly} a month" in DEPLOY

@@ -323,17 +323,18 @@ def test_every_query_reads_the_functions_own_log(stack, function):
         assert query["LogGroupNames"] == [log]
 
 
-README = ROOT / "README.md"
-
-
-@pytest.mark.skipif(not README.exists(), reason="there is no README yet")
-def test_the_readme_explains_every_parameter_and_every_alarm(stack):
-    text = " ".join(README.read_text().replace("`", "").split())
-    assert [name for name in source()["Parameters"] if not re.search(rf"\b{name}\b", text)] == []
+def test_the_documents_explain_every_parameter_and_every_alarm(stack):
+    settings, runbook = (
+        " ".join((ROOT / name).read_text("utf-8").replace("`", "").split())
+        for name in ("docs/settings.md", "docs/operations.md")
+    )
+    assert [
+        name for name in source()["Parameters"] if not re.search(rf"\b{name}\b", settings)
+    ] == []
     for name, alarm in alarms(stack).items():
         meaning, action = re.fullmatch(
             r"Meaning: (.+) First action: (.+)", alarm["AlarmDescription"]
         ).groups()
         meaning = meaning.replace("24 hours", "MaxWaitingHours hours")
         for sentence in (name, meaning, action):
-            assert sentence.rstrip(".").lower() in text.lower(), sentence
+            assert sentence.rstrip(".").lower() in runbook.lower(), sentence

@@ -1,42 +1,46 @@
-"""Bring the README's generated tables in line with lib/settings.py and template.yaml; `--check` only says if they are.
+"""Write the tables in docs/ that come from lib/settings.py and template.yaml (`make docs`).
 
-.venv/bin/python scripts/readme_tables.py
+.venv/bin/python scripts/documents.py [--check]
 """
 
 import argparse
 import re
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped] # its types are a package of their own
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from lib.settings import REQUIRED, RULES  # noqa: E402 - found through the line above
 
-README, TEMPLATE = ROOT / "README.md", ROOT / "template.yaml"
+TEMPLATE = ROOT / "template.yaml"
 
 MEANINGS = {
     "PROJECT_ID": "The project whose log rows are handed out.",
-    "TAG": "Rows that carry this tag are handed out. Quotes, backslashes and blanks are taken as they are.",
+    "TAG": "Rows that carry this tag are handed out. "
+    "Quotes, backslashes and blanks are taken as they are.",
     "DAYS": "How many days back rows are looked for, by their creation.",
     "LIMIT": "Rows per query page. Smaller pages cost more of the query allowance.",
     "BATCH_SIZE": "Assignments per insert request.",
     "MAX_PAGES": "Query pages in one run, at most. A run that stops here says `incomplete`.",
-    "FILTER": "One more BTQL expression that rows must meet. Read [what it hides](#filter-and-what-it-hides) first.",
+    "FILTER": "One more BTQL expression that rows must meet. "
+    "Read [what it hides](#filter-and-what-it-hides) first.",
     "MAX_ASSIGNMENTS": "Rows handed out in one run, at most; the oldest of those seen go first.",
     "DRY_RUN": "`true`: plan and report, write nothing to Braintrust.",
     "REQUEST_TIMEOUT": "Seconds for one HTTP request, never more than the run has left.",
     "INSERT_CONCURRENCY": "Insert requests in flight at once. Queries always go one at a time.",
     "BRAINTRUST_API_URL": "Base URL of the API. A trailing `/` or `/v1` does no harm.",
-    "BRAINTRUST_API_KEY_SECRET_ID": "Where the API key is: the key alone, or JSON with the field `BRAINTRUST_API_KEY`. "
-    "Set this one or the next.",
+    "BRAINTRUST_API_KEY_SECRET_ID": "Where the API key is: the key alone, or JSON with the field "
+    "`BRAINTRUST_API_KEY`. Set this one or the next.",
     "BRAINTRUST_API_KEY_PARAMETER": "Where the API key is, if it is in Parameter Store.",
     "REVIEWERS_PARAMETER": "Where [the reviewers](#reviewers) are.",
-    "IMPERSONATE_USER": "Act as this user (header `x-bt-impersonate-user`). The key must belong to an Owner.",
-    "AUDIT_BUCKET": "Where plans and records go. The stack makes a bucket if its parameter is empty; stacks on one project [have to share one](docs/operations.md#several-deployments).",
+    "IMPERSONATE_USER": "Act as [this user](deploy.md#impersonation).",
+    "AUDIT_BUCKET": "Where plans and records go. The stack makes a bucket if its parameter is "
+    "empty; stacks on one project [have to share one](deploy.md#several-stacks).",
     "AUDIT_PREFIX": "What the audit's keys start with.",
 }
 NEXT_TO_SETTINGS = {
@@ -51,10 +55,10 @@ NEXT_TO_SETTINGS = {
     "Architecture",
     "ReservedConcurrency",
 }
-"""Parameters of the template that are no settings of the function; they have a table of their own."""
+"""Parameters of the template that are no settings of the function: a table of their own."""
 
 
-class Cloudformation(yaml.SafeLoader):
+class Cloudformation(yaml.SafeLoader):  # type: ignore[misc] # as above
     """YAML with CloudFormation's short forms: `!Ref x` reads as {"!Ref": "x"}."""
 
 
@@ -63,7 +67,7 @@ def _short_form(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str,
         return {f"!{tag}": loader.construct_scalar(node)}
     if isinstance(node, yaml.SequenceNode):
         return {f"!{tag}": loader.construct_sequence(node, deep=True)}
-    return {f"!{tag}": loader.construct_mapping(node, deep=True)}  # type: ignore[arg-type] # the third kind there is
+    return {f"!{tag}": loader.construct_mapping(node, deep=True)}
 
 
 Cloudformation.add_multi_constructor("!", _short_form)
@@ -71,11 +75,12 @@ Cloudformation.add_multi_constructor("!", _short_form)
 
 def template() -> dict[str, Any]:
     """The template as data."""
-    loaded: dict[str, Any] = yaml.load(TEMPLATE.read_text("utf-8"), Cloudformation)  # noqa: S506 - a SafeLoader
+    text = TEMPLATE.read_text("utf-8")
+    loaded: dict[str, Any] = yaml.load(text, Cloudformation)  # noqa: S506 - a SafeLoader
     return loaded
 
 
-def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """A Markdown table."""
     lines = [header, tuple("---" for _ in header), *rows]
     return "\n".join(
@@ -84,7 +89,7 @@ def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def parameter_of(value: dict[str, Any], parameters: dict[str, Any]) -> str:
-    """The parameter that a variable's value is taken from, or may be: `!Ref x` or `!If [condition, !Ref own, !Ref x]`."""
+    """The parameter that a variable's value comes from: `!Ref x` or `!If [c, !Ref own, !Ref x]`."""
     (source,) = {
         each["!Ref"] for each in value.get("!If", [value])[-2:] if each["!Ref"] in parameters
     }
@@ -151,35 +156,39 @@ def code(value: object) -> str:
     return f"`{text.removesuffix('.0')}`" if text else "empty"
 
 
-TABLES = {"settings": settings_table, "parameters": parameters_table, "alarms": alarms_table}
+TABLES: dict[str, dict[str, Callable[[], str]]] = {
+    "docs/settings.md": {"settings": settings_table, "parameters": parameters_table},
+    "docs/operations.md": {"alarms": alarms_table},
+}
+"""By document, its generated tables. Each has one home."""
 
 
-def generated(text: str) -> str:
-    """The README's text with every generated table made anew."""
-    for name, make in TABLES.items():
+def generated(document: str) -> str:
+    """The document's text with each of its generated tables made anew."""
+    text = (ROOT / document).read_text("utf-8")
+    for name, make in TABLES[document].items():
         start, end = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
         if text.count(start) != 1 or text.count(end) != 1:
-            sys.exit(f"README.md needs {start} and {end}, once each")
+            sys.exit(f"{document} needs {start} and {end}, once each")
         before, rest = text.split(start)
         text = f"{before}{start}\n{make()}\n{end}{rest.split(end)[1]}"
     return text
 
 
-def main() -> int:
-    """Write the README, or check it; 1 if it is not up to date."""
-    parser = argparse.ArgumentParser(prog="scripts/readme_tables.py", description=__doc__)
+def main(arguments: list[str] | None = None) -> int:
+    """Write the tables, or check them; 1 if one is not up to date."""
+    parser = argparse.ArgumentParser(prog="scripts/documents.py", description=__doc__)
     parser.add_argument(
         "--check", action="store_true", help="write nothing; 1 if a table is not up to date"
     )
-    check = parser.parse_args().check
-    before = README.read_text("utf-8")
-    after = generated(before)
-    if check and before != after:
-        print("README.md is not up to date: .venv/bin/python scripts/readme_tables.py")
-        return 1
-    if not check:
-        README.write_text(after, "utf-8")
-    return 0
+    check = parser.parse_args(arguments).check
+    stale = [name for name in TABLES if (ROOT / name).read_text("utf-8") != generated(name)]
+    for name in stale:
+        if check:
+            print(f"{name} is not up to date: make docs")
+        else:
+            (ROOT / name).write_text(generated(name), "utf-8")
+    return 1 if check and stale else 0
 
 
 if __name__ == "__main__":
