@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import yaml
+import yaml  # type: ignore[import-untyped] # its types are a package of their own
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ops.stacks import reason
 
+Parameters = Mapping[str, Mapping[str, Any]]
+"""What the template says of each of its parameters, by name."""
 FOLDER, TEMPLATE, SAMCONFIG = Path("stacks"), Path("template.yaml"), Path("samconfig.toml")
 DEFAULT_STACK = "braintrust-review-assigner"
 ASKED = (
@@ -46,17 +48,17 @@ class AnswersError(Exception):
     """Raised when a stack cannot be deployed like this; says what to change."""
 
 
-class _Text(yaml.BaseLoader):
+class _Text(yaml.BaseLoader):  # type: ignore[misc] # as above
     """YAML in which every value is text: `true` is "true", and 7 is "7"."""
 
 
-class _Plain(yaml.SafeDumper):
+class _Plain(yaml.SafeDumper):  # type: ignore[misc] # as above
     """Text without quotes where they are not needed for reading it as above."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own
 
 
-class _Template(yaml.BaseLoader):
+class _Template(yaml.BaseLoader):  # type: ignore[misc] # as above
     """CloudFormation's YAML: of what has a short form such as !Ref, only that it is there."""
 
 
@@ -71,10 +73,10 @@ class Answers:
     parameters: dict[str, str] = field(default_factory=dict)
 
 
-def declared() -> dict[str, dict[str, Any]]:
+def declared() -> Parameters:
     """The template's parameters."""
     template: dict[str, Any] = yaml.load(TEMPLATE.read_text("utf-8"), _Template)  # noqa: S506 - makes text only
-    parameters: dict[str, dict[str, Any]] = template["Parameters"]
+    parameters: Parameters = template["Parameters"]
     return parameters
 
 
@@ -92,7 +94,7 @@ def refusal(parameter: Mapping[str, Any], value: str) -> str:
     return str(parameter["ConstraintDescription"])
 
 
-def problems(answers: Answers, parameters: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def problems(answers: Answers, parameters: Parameters) -> list[str]:
     """Everything that is wrong with them, each with its name; no value, which may be a key in the wrong place."""
     given = answers.parameters
     wrong = [f"{name} is no parameter of template.yaml" for name in given.keys() - parameters]
@@ -135,11 +137,13 @@ def read(path: Path) -> Answers:
     return Answers(region, parameters)
 
 
-def written(stack: str, answers: Answers, parameters: Mapping[str, Mapping[str, Any]]) -> str:
+def written(stack: str, answers: Answers, parameters: Parameters) -> str:
     """The file's text: the answers, and each parameter without one as a comment with its default."""
 
     def line(name: str, value: str) -> str:
-        return yaml.dump({name: value}, Dumper=_Plain, allow_unicode=True, width=2**31).rstrip("\n")
+        seen = value.isprintable()  # what cannot be seen is escaped
+        dumped = yaml.dump({name: value}, Dumper=_Plain, allow_unicode=seen, width=2**31)
+        return str(dumped).rstrip("\n")
 
     lines = [HEAD.format(stack=stack) + line("region", answers.region), "parameters:"]
     for name, parameter in parameters.items():
@@ -161,7 +165,7 @@ def sam_quotes(value: str) -> str:
     return '"' + re.sub(r"""\\(?=[ "'])""", r"\\\\", value) + '"'
 
 
-def for_sam(answers: Answers, parameters: Mapping[str, Mapping[str, Any]]) -> str:
+def for_sam(answers: Answers, parameters: Parameters) -> str:
     """A file that the SAM CLI reads as exactly these values, and the template's defaults for what they leave out.
 
     It looks at values in files twice. Without a line for every parameter, it would leave those of a deployed stack as
@@ -175,55 +179,50 @@ def for_sam(answers: Answers, parameters: Mapping[str, Mapping[str, Any]]) -> st
     return str(yaml.safe_dump(lines, width=2**31))
 
 
-def in_samconfig(text: str, stack: str) -> Answers | None:
+def in_samconfig(stack: str) -> Answers | None:
     """The answers that `sam deploy --guided` kept for the stack, as SAM reads them; None if it kept none."""
-    sections = tomllib.loads(text)
+    try:
+        sections = tomllib.loads(SAMCONFIG.read_text("utf-8-sig")) if SAMCONFIG.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise AnswersError(f"{SAMCONFIG}: {error}") from error
     section = sections.get("default" if stack == DEFAULT_STACK else stack, {}).get("deploy", {})
     kept = section.get("parameters", {})
     line = kept.get("parameter_overrides")
     if not line:
         return None
     if not isinstance(line, str) or line.startswith("file://"):
-        raise AnswersError(
-            f"parameter_overrides in {SAMCONFIG}: move these answers to {FOLDER}/{stack}.yaml"
-        )
+        raise AnswersError(f"{SAMCONFIG}: move parameter_overrides to {FOLDER / stack}.yaml")
     one = r""" ([A-Za-z0-9]+)=("(?:\\.|[^"\\]+)*"|'(?:\\.|[^'\\]+)*'|(?:\\.|[^ "\\]+)+)"""
-    values = {}
-    for name, value in re.findall(one, f" {line.strip()}"):
-        values[name] = sam_unquotes(value)
-    return Answers(kept.get("region", ""), values)
+    found = re.findall(one, f" {line.strip()}")
+    return Answers(kept.get("region", ""), {name: sam_unquotes(value) for name, value in found})
 
 
-def deployed(stack: str, region: str) -> Answers | None:
-    """The answers that the stack in AWS has; None if there is no such stack. Raises AnswersError."""
+def deployed(stack: str, region: str) -> Answers:
+    """The answers that the stack in AWS has; none of them if there is no such stack. Raises AnswersError."""
     try:
         client: Any = boto3.client("cloudformation", region_name=region or None)
-        found = client.describe_stacks(StackName=stack)["Stacks"][0]
+        found = client.describe_stacks(StackName=stack)["Stacks"][0].get("Parameters", [])
     except ClientError as error:
-        if "does not exist" in str(error):
-            return None
-        raise AnswersError(f"AWS: {reason(error)}") from error
+        if "does not exist" not in str(error):
+            raise AnswersError(f"AWS: {reason(error)}") from error
+        found = []
     except BotoCoreError as error:
         raise AnswersError(f"AWS: {reason(error)}") from error
-    values = {each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])}
+    values = {each["ParameterKey"]: each["ParameterValue"] for each in found}
     return Answers(client.meta.region_name, values)
 
 
-def ask(
-    region: str, parameters: Mapping[str, Mapping[str, Any]], answer: Callable[[str], str]
-) -> Answers:
+def ask(parameters: Parameters, answer: Callable[[str], str]) -> dict[str, str]:
     """The answers of whoever sits there, each asked for until it is one that CloudFormation takes."""
     print(
-        "\nEnter alone takes what stands in brackets. Everything can be changed later, in the file.\n"
+        "Enter alone takes what stands in brackets. Everything can be changed later, in the file."
     )
-    answers = Answers()
-    while not answers.region:
-        answers.region = answer(f"AWS region [{region}]: ").strip() or region
+    answers: dict[str, str] = {}
     for name in ASKED:
-        if name == "BraintrustApiKeyParameter" and answers.parameters["BraintrustApiKeySecretId"]:
+        if name == "BraintrustApiKeyParameter" and answers["BraintrustApiKeySecretId"]:
             continue
         parameter = parameters[name]
-        proposed = SUGGESTED.get(name, parameter.get("Default", ""))
+        proposed: str = SUGGESTED.get(name, parameter.get("Default", ""))
         print(f"\n{parameter['Description']}.")
         while True:
             value = answer(f"{name} [{proposed}]: ") or proposed
@@ -233,55 +232,56 @@ def ask(
             if not why:
                 break
             print(f"{name} {why}.")
-        answers.parameters[name] = value
+        answers[name] = value
     return answers
 
 
-def settle(stack: str, *, unattended: bool) -> tuple[Answers, dict[str, dict[str, Any]]]:
-    """The stack's answers, from where they are; written into its file if they were elsewhere. Raises AnswersError."""
+def found(
+    stack: str, path: Path, here: str, parameters: Parameters, *, unattended: bool
+) -> tuple[Path | str, Answers]:
+    """The stack's answers, and where they were. Raises AnswersError."""
+    if path.exists():
+        return path, read(path)
+    if kept := in_samconfig(stack):
+        return SAMCONFIG, kept
+    answers = deployed(stack, here)
+    if answers.parameters:
+        return "the deployed stack", answers
+    if unattended:
+        raise AnswersError(
+            f"there is no {path}: at a terminal, `make deploy` asks for what it holds"
+        )
+    print(f"A new stack, {stack} in {answers.region}.")
+    return "you", Answers(answers.region, ask(parameters, input))
+
+
+def settle(stack: str, *, unattended: bool) -> tuple[Answers, Parameters]:
+    """The stack's answers, written into its file if they were elsewhere. Raises AnswersError."""
     if stack == "default":
         raise AnswersError(
-            "no stack can be called default here: samconfig.toml means the first stack by it. Choose another name."
+            "no stack can be called default here: to the SAM CLI it is the first stack. "
+            "Choose another name: STACK=..."
         )
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,63}", stack):
-        raise AnswersError(
-            f"{stack!r} is no stack's name: letters, digits and hyphens, at most 64 of them"
-        )
+        raise AnswersError(f"{stack!r} is no name of a stack: up to 64 letters, digits and hyphens")
     parameters, path = declared(), FOLDER / f"{stack}.yaml"
     here = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""
-    region = here or boto3.Session().region_name or ""
-    if path.exists():
-        answers = read(path)
-    else:
-        samconfig = SAMCONFIG.read_text("utf-8-sig") if SAMCONFIG.exists() else ""
-        if found := in_samconfig(samconfig, stack):
-            print(
-                f"{path} is new: the answers that {SAMCONFIG} has. Their line there may be deleted."
-            )
-        elif found := deployed(stack, region):
-            print(
-                f"{path} is new: what the deployed stack has. Have a look at it, then `make deploy`."
-            )
-        elif unattended:
-            raise AnswersError(
-                f"there is no {path}: `make deploy` at a terminal asks for what it holds"
-            )
-        else:
-            found = ask(region, parameters, input)
-            print(f"\nYour answers are in {path}: commit it.\n")
-        answers = Answers(
-            found.region or region, {k: v for k, v in found.parameters.items() if k in parameters}
-        )
-        if not (wrong := problems(answers, parameters)):
-            FOLDER.mkdir(exist_ok=True)
-            path.write_text(written(stack, answers, parameters), "utf-8")
+    source, answers = found(stack, path, here, parameters, unattended=unattended)
     if here and answers.region and here != answers.region:
         raise AnswersError(
-            f"{path} says region {answers.region}, this terminal {here}: a second stack of this name would know nothing "
-            f"of the first one's plans. Unset AWS_REGION and AWS_DEFAULT_REGION, or choose another name: STACK=..."
+            f"{source}: the region is {answers.region}, and this terminal says {here}. A second "
+            "stack of one name would know nothing of the first one's plans: unset AWS_REGION and "
+            "AWS_DEFAULT_REGION, or choose another name: STACK=..."
         )
+    if source != path:  # an older template may have had others
+        answers.parameters = {k: v for k, v in answers.parameters.items() if k in parameters}
     if wrong := problems(answers, parameters):
-        raise AnswersError(f"{path}:\n- " + "\n- ".join(wrong))
+        raise AnswersError(f"{source}:\n- " + "\n- ".join(wrong))
+    if source != path:
+        FOLDER.mkdir(exist_ok=True)
+        answers.region = answers.region or here
+        path.write_text(written(stack, answers, parameters), "utf-8")
+        print(f"{path} is new, with the answers of {source}. Commit it.")
     return answers, parameters
 
 
