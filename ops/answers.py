@@ -173,7 +173,7 @@ def for_sam(answers: Answers, parameters: Parameters) -> str:
     """
     lines = {}
     for name, parameter in parameters.items():
-        value = answers.parameters.get(name, parameter.get("Default", ""))
+        value = str(answers.parameters.get(name, parameter.get("Default", "")))
         lines[name] = value if sam_unquotes(value) == value else sam_quotes(sam_quotes(value))
     # In ASCII, because SAM reads it in the terminal's encoding.
     return str(yaml.safe_dump(lines, width=2**31))
@@ -222,7 +222,7 @@ def ask(parameters: Parameters, answer: Callable[[str], str]) -> dict[str, str]:
         if name == "BraintrustApiKeyParameter" and answers["BraintrustApiKeySecretId"]:
             continue
         parameter = parameters[name]
-        proposed: str = SUGGESTED.get(name, parameter.get("Default", ""))
+        proposed = str(SUGGESTED.get(name) or parameter.get("Default", ""))
         print(f"\n{parameter['Description']}.")
         while True:
             value = answer(f"{name} [{proposed}]: ") or proposed
