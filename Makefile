@@ -11,6 +11,10 @@ TOOLS := .venv-tools/bin
 # One process a core; `make test WORKERS=0` runs in one process, for a debugger.
 WORKERS ?= auto
 export SAM_CLI_TELEMETRY := 0
+# What a shell says about other Pythons is not about those of this repository.
+unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONWARNINGS
+# A letter that the terminal cannot show is no reason to end.
+export PYTHONIOENCODING ?= :backslashreplace
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -31,7 +35,7 @@ local: .venv/.stamp ## keep both local servers up and write env.json, for `sam l
 
 ##@ Change it
 
-.PHONY: test lint types template advisories format docs lock hooks bench soak clean
+.PHONY: test lint types template advisories format docs lock hooks bench soak figures clean
 test: .venv/.stamp .venv/bin/aws-lambda-rie ## every test; some of them: make test ARGS="tests/template -k alarms"
 	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
@@ -45,7 +49,7 @@ types: .venv/.stamp
 template: .venv/.stamp .venv-tools/.stamp .venv-checkov/.stamp
 	.venv/bin/cfn-lint template.yaml
 	$(TOOLS)/sam validate --lint --region us-east-1
-	$(TOOLS)/python scripts/through_sam.py
+	$(TOOLS)/python -m tests.template.through_sam
 	.venv-checkov/bin/checkov --file template.yaml --framework cloudformation --quiet --compact --skip-download
 
 advisories: .venv-tools/.stamp ## known vulnerabilities in what runs in Lambda; AUDIT_STRICT=1 fails if they cannot be looked up
@@ -74,6 +78,9 @@ bench: .venv/.stamp ## time it beside the published script
 
 soak: .venv/.stamp ## thousands of random fault scenarios: make soak SCENARIOS=5000
 	$(PY) -m tests.soak --scenarios $(or $(SCENARIOS),2000) $(ARGS)
+
+figures: .venv/.stamp ## count the code: sizes, complexity, imports; beside a revision: make figures ARGS="--rev HEAD~10"
+	$(PY) scripts/code_figures.py $(ARGS)
 
 clean: ## remove what was built and installed here
 	rm -rf .aws-sam .local .venv .venv-tools .venv-checkov .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -107,7 +114,7 @@ deploy: answers build ## create or update the stack; asks for what it needs to k
 	    $(if $(UNATTENDED),--no-confirm-changeset --no-fail-on-empty-changeset) $(ARGS)
 
 answers: .venv/.stamp
-	@$(IN_REGION)$(PY) -m ops.answers $(STACK) --for-sam $(FOR_SAM)$(if $(UNATTENDED), --unattended)
+	@$(IN_REGION)$(PY) -m ops.settle $(STACK) --for-sam $(FOR_SAM)$(if $(UNATTENDED), --unattended)
 
 outputs: .venv/.stamp ## what a stack is made of: its function, its audit bucket and so on, one a line
 	$(IN_REGION)$(PY) -m ops.stack outputs $(STACK)
@@ -124,7 +131,7 @@ logs: stack-is-there .venv-tools/.stamp ## follow the log
 	    --name $(FUNCTION) --tail $(ARGS)
 
 invoke: .venv/.stamp ## one run now; other settings for it: make invoke EVENT=events/overrides.json
-	$(IN_REGION)$(PY) -m ops.stack invoke $(STACK) $(or $(EVENT),events/empty.json)
+	$(IN_REGION)$(PY) -m ops.stack invoke $(STACK) "$(or $(EVENT),events/empty.json)"
 
 dry-run: .venv/.stamp ## what a run would do now, without writing to Braintrust
 	$(IN_REGION)$(PY) -m ops.stack invoke $(STACK) events/dry-run.json
@@ -140,22 +147,25 @@ report: .venv/.stamp ## one HTML page from a stack's audit, or another: make rep
 # `sam build` calls this one (Metadata.BuildMethod: makefile). What it packs, and why, is in the script.
 .PHONY: build-$(FUNCTION)
 build-$(FUNCTION):
-	scripts/build_artifact.sh "$(ARTIFACTS_DIR)"
+	sh scripts/build_artifact.sh "$(ARTIFACTS_DIR)"
 
-# The environments follow their lock files. Three, because the tools pin conflicting libraries.
-.venv/.stamp: requirements-dev.txt scripts/make_venv.sh
-	@scripts/make_venv.sh .venv requirements-dev.txt
+# The environments follow their lock files. Three, because the tools pin conflicting libraries. One whose Python is gone,
+# such as after an upgrade of the system's, is made anew.
+.venv/bin/python .venv-tools/bin/python .venv-checkov/bin/python:
+
+.venv/.stamp: .venv/bin/python requirements-dev.txt scripts/make_venv.sh
+	@sh scripts/make_venv.sh .venv requirements-dev.txt
 	@touch $@
 
-.venv-tools/.stamp: requirements-tools.txt scripts/make_venv.sh
-	@scripts/make_venv.sh .venv-tools requirements-tools.txt
+.venv-tools/.stamp: .venv-tools/bin/python requirements-tools.txt scripts/make_venv.sh
+	@sh scripts/make_venv.sh .venv-tools requirements-tools.txt
 	@touch $@
 
-.venv-checkov/.stamp: requirements-checkov.txt scripts/make_venv.sh
-	@scripts/make_venv.sh .venv-checkov requirements-checkov.txt
+.venv-checkov/.stamp: .venv-checkov/bin/python requirements-checkov.txt scripts/make_venv.sh
+	@sh scripts/make_venv.sh .venv-checkov requirements-checkov.txt
 	@touch $@
 
 # Lambda's own emulator, for the tests of the artifact. It comes in the wheel of the SAM CLI; all of the SAM CLI's
 # dependencies are not needed for it.
-.venv/bin/aws-lambda-rie: requirements-tools.txt scripts/get_emulator.sh | .venv/.stamp
-	@scripts/get_emulator.sh $@
+.venv/bin/aws-lambda-rie: .venv/bin/python requirements-tools.txt scripts/get_emulator.sh | .venv/.stamp
+	@sh scripts/get_emulator.sh $@

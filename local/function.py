@@ -72,8 +72,8 @@ class Function:
             nullcontext(sys.stderr) if self._log is None else self._log.open("a", encoding="utf-8")
         )
         with log as file, redirect_stdout(file), redirect_stderr(file):
-            handler.setStream(file)
+            before = handler.setStream(file)
             try:
                 yield
             finally:
-                handler.setStream(sys.__stdout__)
+                handler.setStream(before or file)

@@ -12,9 +12,14 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
-from ops.stacks import NoStackError, outputs, reason
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    NoRegionError,
+    SSOError,
+    TokenRetrievalError,
+)
 
 # As long as a run may take; and one try, because repeating an invocation that did not answer starts another run.
 PATIENT = Config(
@@ -23,6 +28,10 @@ PATIENT = Config(
 # Nothing is said on a connection while the function runs, and NAT gateways forget one after 350 seconds. The systems'
 # own first probe comes after two hours. (Linux and macOS name the seconds to the first probe differently.)
 PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 60, "TCP_KEEPCNT": 5}
+
+
+class NoStackError(Exception):
+    """Raised when there is no stack of this name in the region."""
 
 
 def main() -> int:
@@ -41,12 +50,12 @@ def main() -> int:
     chosen = parser.parse_args()
     try:
         if chosen.command == "outputs":
-            found = outputs(chosen.stack)
+            lines = [f"{name}: {value}" for name, value in sorted(outputs(chosen.stack).items())]
             if not chosen.quiet:
-                print("\n".join(f"{name}: {value}" for name, value in sorted(found.items())))
+                print("\n".join(lines))
             return 0
         if chosen.command == "invoke":
-            return invoke_function(chosen.stack, json.loads(chosen.event.read_text()))
+            return invoke_function(chosen.stack, read_event(chosen.event))
         if not chosen.run_id:
             sys.exit("which run? make undo RUN_ID=... (make status lists them)")
         return invoke_function(chosen.stack, {"undo": chosen.run_id, "dry_run": chosen.dry_run})
@@ -54,6 +63,16 @@ def main() -> int:
         sys.exit(str(error))
     except (BotoCoreError, ClientError) as error:
         sys.exit(f"AWS: {reason(error)}")
+
+
+def read_event(path: Path) -> Any:  # noqa: ANN401 - any JSON
+    """The JSON in a file, in any of Unicode's encodings, with a byte order mark or without. Exits if there is none."""
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        sys.exit(f"error: the event {path} cannot be read: {error.strerror}")
+    except (ValueError, RecursionError) as error:
+        sys.exit(f"error: the event {path} is no JSON: {error}")
 
 
 def invoke_function(stack: str, event: Any) -> int:  # noqa: ANN401 - any JSON
@@ -68,7 +87,7 @@ def invoke_function(stack: str, event: Any) -> int:  # noqa: ANN401 - any JSON
             file=sys.stderr,
         )
         return 1
-    print(json.dumps(result, indent=2, ensure_ascii=False))
+    print(written(result))
     return 0
 
 
@@ -81,6 +100,43 @@ def probing(client: Any) -> Any:  # noqa: ANN401 - boto3's clients have no type 
         if hasattr(socket, name)
     )
     return client
+
+
+def written(result: Any) -> str:  # noqa: ANN401 - any JSON
+    """JSON with the letters that this terminal can show as they are, else with none but ASCII's."""
+    text = json.dumps(result, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(result, indent=2)
+    return text
+
+
+def outputs(stack: str) -> dict[str, str]:
+    """The stack's outputs: FunctionName, ... Raises NoStackError."""
+    client: Any = boto3.client("cloudformation")
+    try:
+        described = client.describe_stacks(StackName=stack)["Stacks"][0]
+    except ClientError as error:
+        if "does not exist" not in str(
+            error
+        ):  # CloudFormation's code for it, ValidationError, says many things
+            raise
+        raise NoStackError(
+            f"no stack {stack} in region {client.meta.region_name}; name another: STACK=..."
+        ) from error
+    return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+
+
+def reason(error: BotoCoreError | ClientError | OSError) -> str:
+    """The error in words that say what to do, where we know it."""
+    if isinstance(error, NoRegionError):
+        return "No region: export AWS_REGION=... (the one you deployed to)"
+    if isinstance(error, NoCredentialsError):
+        return "No AWS credentials: set AWS_PROFILE, or run `aws sso login` or `aws configure`"
+    if isinstance(error, SSOError | TokenRetrievalError):
+        return f"{error}: run `aws sso login`"
+    return str(error)
 
 
 if __name__ == "__main__":

@@ -5,16 +5,8 @@ import os
 import sys
 from datetime import UTC, datetime
 
-from ops.records import (
-    AuditUnreadableError,
-    NothingRecordedError,
-    Place,
-    Run,
-    add_arguments,
-    newest_records,
-    open_audit,
-    projects,
-)
+from ops.places import AuditUnreadableError, NothingRecordedError, Place, add_arguments, open_audit
+from ops.records import Run, newest_records, projects
 
 SHOWN = ("fetched", "unassigned", "assigned", "failed", "deferred")
 KEPT = 300  # characters of a warning
@@ -46,11 +38,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def status(place: Place, last: int, now: datetime) -> str:
     """The table, each run with what it warned about beneath it."""
-    found = [newest_records(place, project, last, now) for project in projects(place)]
+    by_project = [newest_records(place, project, last, now) for project in projects(place)]
     runs = sorted(
-        (run for records in found for run in records.runs), key=lambda run: run.order, reverse=True
+        (run for records in by_project for run in records.runs),
+        key=lambda run: run.order,
+        reverse=True,
     )
-    unreadable = [key for records in found for key in records.unreadable]
+    unreadable = [key for records in by_project for key in records.unreadable]
     heads = (
         f"{'UTC':16}  {'status':18} "
         + "".join(f"{name:>11}" for name in SHOWN)

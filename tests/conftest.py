@@ -1,6 +1,38 @@
-"""Servers that the whole test session shares, and a fresh world for each test."""
+"""Servers that the whole test session shares, and a fresh world for each test.
 
-import logging
+Where a behaviour is tested:
+
+function/    the function, over the wire and whole; contract sections by their numbers
+    test_settings, test_event       2 and 4: the variables, the fields of an event
+    test_roster                     3: the list of reviewers, who they are, whom nobody knows
+    test_errors                     5: what a run says that could not do its work
+    test_audit                      6: every object of the audit, and when it is written
+    test_run                        whole runs: result, rows, secrets
+    test_rows                       which rows are selected, the pages they come in
+    test_distribution, test_fairness   who gets which row; even over weeks
+    test_assign, test_retries, test_time   inserts and their batches; what is tried again; the end in time
+    test_requests, test_pure_core   how often is asked for what; what decides loads neither HTTP nor AWS
+    test_promises, test_undo        one reviewer a row whatever happens; taking a run back
+    test_security                   where the key may go
+local/       the Braintrust and the AWS of this machine
+    test_local_query, test_local_insert, test_local_organisation, test_local_faults   the Braintrust, by kinds of requests
+    test_demo, test_serve           `make run` and `make local`, as processes
+ops/         what operators run
+    test_stack, test_settle         `make invoke`, `make undo`, `make outputs`; what `make deploy` asks and keeps
+    test_report, test_audit_queries `make report` and `make status`; the SQL of the documents
+template/    template.yaml: test_function, test_permissions, test_watching (dashboard, queries), test_alarms (played by
+             the minute), test_keeping (buckets, logs); through_sam.py (what SAM itself reads; `make template`)
+artifact/    test_artifact: what is packed, built in an untidy place, run under Lambda's emulator
+repository/  what is around the code
+    test_deploy, test_environments  the Makefile's targets; virtual environments, pip, files that git leaves out
+    test_house, test_code_figures   what imports what, what is named once; the figures of the code
+    test_docs, test_locks, test_map, test_advisories, test_benchmarks
+
+Beside them: world.py and weeks.py (what a run touches, weeks of runs), processes.py (runs that are killed), soak.py
+(`make soak`), machine.py (what is kept from the tests). A test holds on other people's machines: it reads no file that
+people are asked to change, takes no port, compares no time at its very edge.
+"""
+
 import os
 import shutil
 from collections.abc import Iterator
@@ -9,11 +41,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from local.braintrust.server import LocalBraintrust
-from tests.history import History, play
-from tests.local_aws import LocalAws
-from tests.world import BUCKET, SECRET, World, aws_client
+from lib.settings import VARIABLES
+from tests import machine
 
+machine.forget(*VARIABLES)
 os.environ |= {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
@@ -21,7 +52,12 @@ os.environ |= {
     "AWS_EC2_METADATA_DISABLED": "true",
     "POWERTOOLS_SERVICE_NAME": "review-assigner-tests",
 }
-logging.getLogger("werkzeug").setLevel(logging.ERROR)
+
+from local.braintrust.server import LocalBraintrust
+from tests.refusing_aws import RefusingAws
+from tests.weeks import Weeks, play
+from tests.world import BUCKET, SECRET, World, aws_client
+
 settings.register_profile(
     "product", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -35,24 +71,22 @@ def shared_braintrust() -> Iterator[LocalBraintrust]:
 
 
 @pytest.fixture(scope="session")
-def shared_aws(shared_braintrust: LocalBraintrust) -> Iterator[LocalAws]:
-    aws = LocalAws()
-    aws.start()
-    aws_client("s3", aws.url).create_bucket(Bucket=BUCKET)
-    aws_client("secretsmanager", aws.url).create_secret(
-        Name=SECRET, SecretString=shared_braintrust.api_key
-    )
-    yield aws
-    aws.stop()
+def shared_aws(shared_braintrust: LocalBraintrust) -> Iterator[RefusingAws]:
+    with RefusingAws() as aws:
+        aws_client("s3", aws.url).create_bucket(Bucket=BUCKET)
+        aws_client("secretsmanager", aws.url).create_secret(
+            Name=SECRET, SecretString=shared_braintrust.api_key
+        )
+        yield aws
 
 
 @pytest.fixture(scope="session")
-def aws_url(shared_aws: LocalAws) -> str:
+def aws_url(shared_aws: RefusingAws) -> str:
     return shared_aws.url
 
 
 @pytest.fixture
-def aws(shared_aws: LocalAws) -> Iterator[LocalAws]:
+def aws(shared_aws: RefusingAws) -> Iterator[RefusingAws]:
     """The local AWS, for tests that watch it or make it refuse something."""
     yield shared_aws
     shared_aws.reset()
@@ -65,16 +99,16 @@ def world(shared_braintrust: LocalBraintrust, aws_url: str) -> World:
 
 
 @pytest.fixture(scope="session")
-def history(shared_braintrust: LocalBraintrust, aws_url: str) -> History:
+def weeks(shared_braintrust: LocalBraintrust, aws_url: str) -> Weeks:
     """Five weeks of an audit. Only its bucket stays: the Braintrust behind it is reset."""
     shared_braintrust.reset()
     return play(World(shared_braintrust, aws_url))
 
 
 @pytest.fixture(scope="session")
-def history_folder(history: History, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def weeks_folder(weeks: Weeks, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of that audit, to be read only."""
-    return history.copy(tmp_path_factory.mktemp("history"))
+    return weeks.copy(tmp_path_factory.mktemp("weeks"))
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ by side, runs that are killed. Then everything is quiet, one more run goes throu
 
 import argparse
 import json
-import logging
 import os
 import random
 import re
@@ -17,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local.braintrust.server import LocalBraintrust
-from tests.local_aws import LocalAws
 from tests.processes import Death, Running, start
+from tests.refusing_aws import RefusingAws
 from tests.world import BUCKET, SECRET, TAG, World, aws_client
 
 API_FAULTS: dict[str, list[dict[str, Any]]] = {
@@ -66,7 +65,7 @@ EVERY_FAULT = (*API_FAULTS, *S3_FAULTS, *OTHERS)
 
 
 @dataclass
-class Verdict:
+class Judgement:
     """What a scenario did and what it broke."""
 
     seed: int
@@ -84,15 +83,15 @@ class Verdict:
 
 
 def scenario(
-    seed: int, braintrust: LocalBraintrust, aws: LocalAws, faults: tuple[str, ...] | None = None
-) -> Verdict:
+    seed: int, braintrust: LocalBraintrust, aws: RefusingAws, faults: tuple[str, ...] | None = None
+) -> Judgement:
     """Play one scenario and judge it; with `faults`, those and no others."""
     chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
     braintrust.reset()
     aws.reset()
     if faults is None:
         faults = tuple(chance.sample(EVERY_FAULT, chance.randint(0, 4)))
-    verdict = Verdict(seed, faults)
+    verdict = Judgement(seed, faults)
     world = World(braintrust, aws.url)
     world.settings = {
         "LIMIT": "30",
@@ -127,7 +126,7 @@ def scenario(
     return verdict
 
 
-def _arrive(world: World, chance: random.Random, verdict: Verdict) -> None:
+def _arrive(world: World, chance: random.Random, verdict: Judgement) -> None:
     """New rows, some of them with a person's own assignment."""
     world.add_rows(chance.randint(3, 14))
     if "two tags" in verdict.faults:
@@ -135,7 +134,7 @@ def _arrive(world: World, chance: random.Random, verdict: Verdict) -> None:
     world.add_rows(1, metadata={"~__bt_assignments": [chance.choice(world.users)], "model": "m"})
 
 
-def _arm(world: World, aws: LocalAws, chance: random.Random, faults: tuple[str, ...]) -> None:
+def _arm(world: World, aws: RefusingAws, chance: random.Random, faults: tuple[str, ...]) -> None:
     world.braintrust.faults.clear()
     aws.reset()
     for name in faults:
@@ -151,7 +150,7 @@ def _arm(world: World, aws: LocalAws, chance: random.Random, faults: tuple[str, 
 
 
 def _start(
-    world: World, chance: random.Random, faults: tuple[str, ...], verdict: Verdict
+    world: World, chance: random.Random, faults: tuple[str, ...], verdict: Judgement
 ) -> Running:
     death = None
     if "killed" in faults:
@@ -166,7 +165,7 @@ def _start(
 
 
 def _check_refusals(
-    world: World, result: dict[str, Any], before: dict[str, str], verdict: Verdict
+    world: World, result: dict[str, Any], before: dict[str, str], verdict: Judgement
 ) -> None:
     """A row that one lone run reports as refused or not attempted was not written by it."""
     if "assignments" not in result["audit"]:
@@ -180,7 +179,7 @@ def _check_refusals(
             verdict.lies.append(f"{line} but it was written")
 
 
-def _judge(world: World, verdict: Verdict) -> None:
+def _judge(world: World, verdict: Judgement) -> None:
     store = world.braintrust.store
     needy = {row["id"] for row in store.rows() if row["tags"]}
     verdict.lost = sorted(
@@ -206,7 +205,7 @@ def _judge(world: World, verdict: Verdict) -> None:
             verdict.uneven = f"{totals}"
 
 
-def _check_lines(world: World, verdict: Verdict) -> None:
+def _check_lines(world: World, verdict: Judgement) -> None:
     """What the assignments lines state against the rows' histories and against the other objects of the run."""
     store = world.braintrust.store
     ids = {_run_of(key): json.loads(text) for key, text in world.objects("to_assign_ids/").items()}
@@ -252,10 +251,7 @@ def main() -> None:
         "AWS_SECRET_ACCESS_KEY": "soak",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    aws = LocalAws()
-    with LocalBraintrust() as braintrust:
-        aws.start()
+    with LocalBraintrust() as braintrust, RefusingAws() as aws:
         aws_client("s3", aws.url).create_bucket(Bucket=BUCKET)
         aws_client("secretsmanager", aws.url).create_secret(
             Name=SECRET, SecretString=braintrust.api_key

@@ -4,16 +4,15 @@ Logic has three values, as in SQL: a missing path is NULL (None), NULL compared 
 filter lets a row through only when it is true.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
+from local.braintrust.logic import COMPARE, LOGIC, UNARY, Getter, constant, includes
 from local.braintrust.merge import FIELDS, Row, parse_time
-from local.braintrust.parser import Ast, BtqlError, parse_expression, parse_query
-
-Getter = Callable[[Row], object]
+from local.braintrust.parser import Ast, parse_expression, parse_query
+from local.braintrust.tokens import BtqlError
 
 _QUERY_KEYS = {"select", "from", "filter", "sort", "limit", "cursor"}
 _TWO_SIDED = ("and", "or", "eq", "ne", "lt", "le", "gt", "ge", "like", "ilike", "in", "add", "sub")
@@ -132,7 +131,7 @@ class _Compiler:
         node = self._node(source)
         match node["op"]:
             case "literal":
-                return partial(_constant, node["value"])
+                return partial(constant, node["value"])
             case "ident":
                 return _path(self._names(node))
             case "function":
@@ -146,26 +145,24 @@ class _Compiler:
     def _operation(self, node: Ast) -> Getter:
         match node["op"]:
             case "not" | "isnull" | "isnotnull":
-                return partial(_UNARY[node["op"]], self.expression(node["expr"]))
+                return partial(UNARY[node["op"]], self.expression(node["expr"]))
             case "and" | "or":
                 return partial(
-                    _LOGIC[node["op"]],
-                    self.expression(node["left"]),
-                    self.expression(node["right"]),
+                    LOGIC[node["op"]], self.expression(node["left"]), self.expression(node["right"])
                 )
             case "includes":
                 haystack, needle = (
                     self.expression(node["haystack"]),
                     self.expression(node["needle"]),
                 )
-                return lambda row: _includes(haystack(row), needle(row))
+                return lambda row: includes(haystack(row), needle(row))
         return self._comparison(node)
 
     def _comparison(self, node: Ast) -> Getter:
         left, right, compare = (
             self.expression(node["left"]),
             self.expression(node["right"]),
-            _COMPARE[node["op"]],
+            COMPARE[node["op"]],
         )
         if self._is_created(node["left"]) or self._is_created(node["right"]):
             left, right = _as_moment(left), _as_moment(right)
@@ -188,14 +185,14 @@ class _Compiler:
 
     def _call(self, node: Ast) -> Getter:
         if _function_name(node) in {"now", "current_timestamp"} and node["args"] == []:
-            return partial(_constant, self._now)
+            return partial(constant, self._now)
         raise BtqlError(f"Unknown function: {_function_name(node)}")
 
     def _interval(self, node: Ast) -> Getter:
         value, unit = node["value"], node["unit"]
         if not isinstance(value, int) or unit not in _DAYS:
             raise BtqlError("interval: expected an integer and a unit")
-        return partial(_constant, timedelta(days=value * _DAYS[unit]))
+        return partial(constant, timedelta(days=value * _DAYS[unit]))
 
     def _is_created(self, source: object) -> bool:
         node = self._node(source)
@@ -294,110 +291,3 @@ def _as_moment(getter: Getter) -> Getter:
             raise BtqlError(f"Not a timestamp: {value!r}") from error
 
     return moment
-
-
-def _constant(value: object, _: Row) -> object:
-    return value
-
-
-def _not(inner: Getter, row: Row) -> object:
-    value = inner(row)
-    return None if value is None else value is not True
-
-
-def _is_null(inner: Getter, row: Row) -> object:
-    return inner(row) is None
-
-
-def _is_not_null(inner: Getter, row: Row) -> object:
-    return inner(row) is not None
-
-
-def _and(left: Getter, right: Getter, row: Row) -> object:
-    first = left(row)
-    if first is False:
-        return False
-    second = right(row)
-    if second is False:
-        return False
-    return None if first is None or second is None else first is True and second is True
-
-
-def _or(left: Getter, right: Getter, row: Row) -> object:
-    first = left(row)
-    if first is True:
-        return True
-    second = right(row)
-    if second is True:
-        return True
-    return None if first is None or second is None else False
-
-
-def _same(left: object, right: object) -> bool:
-    """Equality as JSON sees it: true is not 1."""
-    return isinstance(left, bool) == isinstance(right, bool) and left == right
-
-
-def _includes(haystack: object, needle: object) -> object:
-    if haystack is None or needle is None:
-        return None
-    if not isinstance(haystack, list):
-        return False
-    return (
-        needle in haystack
-        if isinstance(needle, str)
-        else any(_same(item, needle) for item in haystack)
-    )
-
-
-def _equal(left: object, right: object) -> object:
-    return None if left is None or right is None else _same(left, right)
-
-
-def _unequal(left: object, right: object) -> object:
-    return None if left is None or right is None else not _same(left, right)
-
-
-def _ordered(test: Callable[[int], bool], left: object, right: object) -> object:
-    """Compare two moments, two texts or two numbers; anything else has no order, and gives NULL."""
-    for kind in (str, datetime, int | float):
-        if isinstance(left, kind) and isinstance(right, kind):
-            return test((left > right) - (left < right))  # type: ignore[operator]
-    return None
-
-
-def _like(flags: re.RegexFlag, left: object, right: object) -> object:
-    if not isinstance(left, str) or not isinstance(right, str):
-        return None
-    pattern = re.escape(right).replace("%", ".*").replace("_", ".")
-    return re.fullmatch(pattern, left, flags | re.DOTALL) is not None
-
-
-def _in(left: object, right: object) -> object:
-    return None if left is None else _includes(right, left)
-
-
-def _arithmetic(sign: int, left: object, right: object) -> object:
-    if isinstance(left, datetime | int | float) and isinstance(right, timedelta | int | float):
-        try:
-            return left + sign * right  # type: ignore[operator]
-        except (TypeError, OverflowError) as error:
-            raise BtqlError("Cannot add or subtract these") from error
-    return None
-
-
-_UNARY = {"not": _not, "isnull": _is_null, "isnotnull": _is_not_null}
-_LOGIC = {"and": _and, "or": _or}
-_COMPARE: dict[str, Callable[[object, object], object]] = {
-    "eq": _equal,
-    "ne": _unequal,
-    "lt": partial(_ordered, lambda order: order < 0),
-    "le": partial(_ordered, lambda order: order <= 0),
-    "gt": partial(_ordered, lambda order: order > 0),
-    "ge": partial(_ordered, lambda order: order >= 0),
-    "like": partial(_like, re.RegexFlag(0)),
-    "ilike": partial(_like, re.IGNORECASE),
-    "in": _in,
-    "add": partial(_arithmetic, 1),
-    "sub": partial(_arithmetic, -1),
-}

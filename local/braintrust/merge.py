@@ -1,8 +1,9 @@
-"""What one insert event makes of a row: replace, deep merge, removal of array values.
+"""What one insert event makes of a row: birth, replace, deep merge, removal of array values.
 
 Pure: rows that go in are never changed, so that every version of a row can be kept as it was.
 """
 
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -127,6 +128,30 @@ def parse_time(text: str) -> datetime:
 
 def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def new_row(created: datetime) -> Row:
+    """A row with nothing in it; the store says where it belongs."""
+    span_id = str(uuid.uuid4())
+    return {
+        **DEFAULTS,
+        "span_id": span_id,
+        "root_span_id": span_id,
+        "created": format_time(created),
+        "_xact_id": "",
+    }
+
+
+def replace_row(row: Row, event: Row) -> Row:
+    """Return `event` in the place of `row`, of which only stays what the server sets."""
+    span_id = event.get("span_id") or row["span_id"]
+    return {
+        **DEFAULTS,
+        **{field: row[field] for field in SET_BY_SERVER},
+        **{field: event[field] for field in event.keys() & WRITABLE - SET_BY_SERVER},
+        "span_id": span_id,
+        "root_span_id": event.get("root_span_id") or span_id,
+    }
 
 
 def merge_event(row: Row, event: Row) -> Row:

@@ -43,7 +43,9 @@ from local.braintrust.app import BraintrustApp
 from local.braintrust.faults import Faults
 from local.braintrust.options import Options
 from local.braintrust.request_log import RequestLog
+from local.braintrust.state import State
 from local.braintrust.store import Store
+from local.listen import listen
 
 HOST = "127.0.0.1"
 API_KEY = "sk-local-0123456789abcdef"
@@ -61,40 +63,42 @@ class LocalBraintrust:
         host: str = HOST,
         port: int = 0,
     ) -> None:
-        self.app = BraintrustApp(api_key, project_id or str(uuid.uuid4()), clock)
-        self._sockets = [_listener(host, port), _listener(HOST, 0)]
-        self.app.objects_address = self._sockets[1].getsockname()
+        """Listens at once. Raises CannotListenError."""
+        self.state = State(api_key, project_id or str(uuid.uuid4()), clock)
+        self.app = BraintrustApp(self.state)
+        self._sockets = [listen(host, port), listen(HOST, 0)]
+        self.state.objects_address = self._sockets[1].getsockname()
         self.url = f"http://{host}:{self._sockets[0].getsockname()[1]}"
-        self.objects_url = "http://{}:{}".format(*self.app.objects_address)
+        self.objects_url = "http://{}:{}".format(*self.state.objects_address)
         self._server = _Server(self.app)
         self._thread = threading.Thread(target=self.serve, name="local-braintrust", daemon=True)
 
     @property
     def api_key(self) -> str:
-        return self.app.api_key
+        return self.state.api_key
 
     @property
     def project_id(self) -> str:
-        return self.app.project_id
+        return self.state.project_id
 
     @property
     def store(self) -> Store:
-        return self.app.store
+        return self.state.store
 
     @property
     def faults(self) -> Faults:
-        return self.app.faults
+        return self.state.faults
 
     @property
     def options(self) -> Options:
-        return self.app.options
+        return self.state.options
 
     @property
     def requests(self) -> RequestLog:
-        return self.app.requests
+        return self.state.requests
 
     def reset(self) -> None:
-        self.app.reset()
+        self.state.reset()
 
     def serve(self) -> None:
         """Serve in this thread until `stop`."""
@@ -173,12 +177,3 @@ def _protocol(transports: Transports) -> type[H11Protocol]:
                 transports.closed(self.client)
 
     return Protocol
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    # Named as TCP, so that asyncio sets TCP_NODELAY: without it small answers take 40 ms
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, port))
-    listener.listen(128)
-    return listener

@@ -4,129 +4,25 @@ import copy
 import itertools
 import threading
 import uuid
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 
+from local.braintrust.clock import Clock
 from local.braintrust.merge import (
     DEFAULTS,
-    SET_BY_SERVER,
-    WRITABLE,
     Row,
     format_time,
     merge_event,
+    new_row,
     parse_time,
+    replace_row,
     reviewers,
 )
+from local.braintrust.versions import Log, Version
 
 XACT_TOP_BITS = (
     0x0DE1 << 48
 )  # Braintrust's transaction ids: these bits, then seconds, then a counter of 16 bits
-
-
-class Version(NamedTuple):
-    """A row as it was written at a moment; `row` is None where it was deleted."""
-
-    at: datetime
-    row: Row | None
-
-    @property
-    def reviewers(self) -> tuple[str, ...]:
-        return reviewers(self.row)
-
-
-class Clock:
-    """The time as the server sees it: the real one, until a test sets or advances it."""
-
-    def __init__(self) -> None:
-        self._frozen: datetime | None = None
-        self._offset = timedelta()
-
-    def __call__(self) -> datetime:
-        return self._frozen or datetime.now(UTC) + self._offset
-
-    def set(self, moment: datetime) -> None:
-        """Stop the clock at a moment."""
-        self._frozen = moment.astimezone(UTC)
-
-    def advance(self, seconds: float) -> None:
-        """Move on, forwards or back; a running clock goes on running."""
-        if self._frozen is None:
-            self._offset += timedelta(seconds=seconds)
-        else:
-            self._frozen += timedelta(seconds=seconds)
-
-    def run(self) -> None:
-        """Go back to real time."""
-        self._frozen, self._offset = None, timedelta()
-
-
-class Log:
-    """The rows of one project, each with all its versions, in the order of their pagination keys."""
-
-    def __init__(self) -> None:
-        self.versions: dict[str, list[Version]] = {}
-        self._order: list[tuple[str, str]] = []
-        self._sorted = True
-
-    def append(self, version: Version, row_id: str, pagination_key: str) -> None:
-        if row_id not in self.versions:
-            entry = (pagination_key, row_id)
-            self._sorted = self._sorted and (not self._order or self._order[-1] <= entry)
-            self._order.append(entry)
-            self.versions[row_id] = []
-        self.versions[row_id].append(version)
-
-    def pagination_key(self, row_id: str) -> str | None:
-        """Return where a row stands in the order: a row that was deleted and is born again stands there again."""
-        rows = (version.row for version in self.versions.get(row_id, []))
-        return next((row["_pagination_key"] for row in rows if row is not None), None)
-
-    def current(self, row_id: str) -> Row | None:
-        known = self.versions.get(row_id)
-        return known[-1].row if known else None
-
-    def as_of(self, row_id: str, moment: datetime) -> Row | None:
-        return next(
-            (version.row for version in reversed(self.versions[row_id]) if version.at <= moment),
-            None,
-        )
-
-    def older(self, row_id: str) -> Row:
-        """Return an outdated version of a row: the one before, or else itself with a lower transaction id."""
-        *_, row = (version.row for version in self.versions[row_id][:-1] or self.versions[row_id])
-        current = self.versions[row_id][-1].row or {}
-        return (
-            row
-            if row and row is not current
-            else {**current, "_xact_id": str(int(current["_xact_id"]) - 1)}
-        )
-
-    def below(self, pagination_key: str | None, as_of: datetime | None = None) -> Iterator[Row]:
-        """Yield the rows before a pagination key, newest first; all of them without a key."""
-        self._sort()
-        start = (
-            len(self._order)
-            if pagination_key is None
-            else bisect_left(self._order, (pagination_key, ""))
-        )
-        for index in range(start - 1, -1, -1):
-            row_id = self._order[index][1]
-            row = self.versions[row_id][-1].row if as_of is None else self.as_of(row_id, as_of)
-            if row is not None:
-                yield row
-
-    def from_(self, pagination_key: str) -> Iterator[str]:
-        """Yield the ids of the rows at a pagination key and above it, in rising order."""
-        self._sort()
-        for index in range(bisect_left(self._order, (pagination_key, "")), len(self._order)):
-            yield self._order[index][1]
-
-    def _sort(self) -> None:
-        if not self._sorted:
-            self._order.sort()
-            self._sorted = True
 
 
 class Store:
@@ -344,30 +240,12 @@ class Store:
             return merge_event(old, event)
         created = parse_time(event["created"]) if event.get("created") else now
         key = self.logs[project_id].pagination_key(row_id) or self._pagination_key(now)
-        base = old or self._stub(row_id, created, project_id, key)
-        span_id = event.get("span_id") or base["span_id"]
-        return {
-            **DEFAULTS,
-            **{field: base[field] for field in SET_BY_SERVER},
-            **{field: event[field] for field in event.keys() & WRITABLE - SET_BY_SERVER},
-            "span_id": span_id,
-            "root_span_id": event.get("root_span_id") or span_id,
-        }
+        return replace_row(old or self._stub(row_id, created, project_id, key), event)
 
     def _stub(self, row_id: str, created: datetime, project_id: str, pagination_key: str) -> Row:
         """Return a new row with nothing in it."""
-        span_id = str(uuid.uuid4())
-        return {
-            **DEFAULTS,
-            "id": row_id,
-            "span_id": span_id,
-            "root_span_id": span_id,
-            "created": format_time(created),
-            "_xact_id": "",
-            "_pagination_key": pagination_key,
-            "project_id": project_id,
-            "org_id": self.org_id,
-        }
+        ids = {"id": row_id, "project_id": project_id, "org_id": self.org_id}
+        return new_row(created) | ids | {"_pagination_key": pagination_key}
 
     def _next_xact(self, now: datetime) -> str:
         base = XACT_TOP_BITS | (int(now.timestamp()) & 0xFFFFFFFF) << 16

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from braintrust_api import Braintrust
 
 from local.aws import LocalAws
+from local.braintrust.clock import Clock
 from local.braintrust.server import LocalBraintrust
-from local.braintrust.store import Clock
 from local.demo.check import Row, needs_reviewer, wrong_rows
 from local.function import Function
 from local.screen import Screen
@@ -23,21 +23,24 @@ SCHEDULE = {"source": "aws.scheduler", "detail-type": "Scheduled Event", "detail
 
 
 class Step(NamedTuple):
-    """An hour: what came in during it, and how the function was called at its end."""
+    """An hour: what came in during it, and how the function was called at its end: by hand, if it has a footnote."""
 
     hour: int
     new: int
     event: dict[str, Any] = SCHEDULE
+    footnote: str = ""
 
-    called: str = "schedule"
+    @property
+    def called(self) -> str:
+        return f"by hand{self.footnote}" if self.footnote else "schedule"
 
 
 STEPS = (
-    Step(0, 0, {"dry_run": True}, "by hand*"),
+    Step(0, 0, {"dry_run": True}, "*"),
     Step(0, 0),
     Step(1, 48),
     Step(2, 0),
-    Step(3, 54, {"max_assignments": 30}, "by hand**"),
+    Step(3, 54, {"max_assignments": 30}, "**"),
     Step(4, 17),
     Step(5, 61),
 )
@@ -151,10 +154,8 @@ def show(screen: Screen, ran: list[Ran], people: Mapping[str, str]) -> None:
         left=3,
     )
     for step in STEPS:
-        if "*" in step.called:
-            screen.say(
-                f"{step.called.removeprefix('by hand'):<3}with the event {json.dumps(step.event)}"
-            )
+        if step.footnote:
+            screen.say(f"{step.footnote:<3}with the event {json.dumps(step.event)}")
     screen.say()
     screen.say(
         "Rows each reviewer was given, run by run (the dry run only says what it would give):"

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
 
 from ops.records import Line, Records, Run
+from ops.report.words import span
 
 MOST_BINS = 62  # columns in a chart; with more days, a column is a week or more
 LEAST_DAYS = 7
@@ -19,7 +20,7 @@ Lines = Callable[[Run], Iterable[Line]]
 
 
 @dataclass(frozen=True)
-class Share:
+class Portion:
     """What one reviewer got in the period; what was taken back later is not in it."""
 
     reviewer: str
@@ -47,7 +48,7 @@ class Figures:
     bin_days: int
     runs: list[Run]
     """Oldest first."""
-    shares: list[Share]
+    shares: list[Portion]
     """Most rows first."""
     per_bin: list[int]
     taken_back: dict[str, int]
@@ -88,7 +89,7 @@ def work_out(project: str, records: Records, lines: Lines, since: date, now: dat
         for reviewer, rows in run.per_reviewer.items() if run.kind == "run" else ():
             place = min(max(0, (run.at.date() - start).days // width), len(bins) - 1)
             given[reviewer][place] += max(0, rows - taken_back[run.run_id][reviewer])
-    shares = [Share(reviewer, sum(per_bin), per_bin) for reviewer, per_bin in given.items()]
+    shares = [Portion(reviewer, sum(per_bin), per_bin) for reviewer, per_bin in given.items()]
     return Figures(
         project=project,
         bins=bins,
@@ -142,20 +143,22 @@ def needs_a_look(figures: Figures, now: datetime) -> list[str]:
 
 
 def _about_the_last(last: Run, now: datetime) -> list[str]:
-    said = []
+    sentences = []
     if now - last.at > LATE:
-        said.append(
+        sentences.append(
             f"The newest run is {span(now - last.at)} old: see whether the schedule and the function are well."
         )
     if last.status in {"failed", "incomplete"}:
-        said.append(f"The newest run says {last.status}: {last.left:,} rows wait for the next one.")
+        sentences.append(
+            f"The newest run says {last.status}: {last.left:,} rows wait for the next one."
+        )
     if last.oldest_waiting > OLD:
-        said.append(f"The oldest waiting row has waited for {span(last.oldest_waiting)}.")
+        sentences.append(f"The oldest waiting row has waited for {span(last.oldest_waiting)}.")
     if last.counts.get("unknown_reviewers"):
-        said.append(
+        sentences.append(
             f"{last.counts['unknown_reviewers']} reviewers on the list are unknown to the organisation."
         )
-    return said
+    return sentences
 
 
 def _nothing_but_dry(figures: Figures) -> list[str]:
@@ -187,11 +190,3 @@ def _cut(records: Records) -> list[str]:
     return (
         [f"{records.cut:,} older records are left out: ask for fewer days."] if records.cut else []
     )
-
-
-def span(length: timedelta) -> str:
-    """`40 min`, `5 h`, `3 days`."""
-    minutes = round(length.total_seconds() / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    return f"{minutes / 60:.0f} h" if minutes < 48 * 60 else f"{minutes / 1440:.0f} days"

@@ -10,8 +10,8 @@ import pytest
 
 from lib.errors import AssignmentError, AuditError
 from local.braintrust.server import LocalBraintrust
-from tests.local_aws import LocalAws
 from tests.processes import Death, start
+from tests.refusing_aws import RefusingAws
 from tests.soak import scenario
 from tests.world import ASSIGNMENTS, TAG, World, invoke
 
@@ -193,7 +193,7 @@ def test_each_run_says_what_became_of_the_plan_before(world: World) -> None:
 
 
 def test_whoever_loses_the_race_starts_again_from_the_ledger_and_keeps_to_the_winners_plan(
-    world: World, aws: LocalAws
+    world: World, aws: RefusingAws
 ) -> None:
     world.add_users(3)
     world.add_rows(5)
@@ -216,7 +216,7 @@ def test_whoever_loses_the_race_starts_again_from_the_ledger_and_keeps_to_the_wi
 
 
 def test_a_run_that_loses_every_race_leaves_its_rows_to_the_next_one(
-    world: World, aws: LocalAws
+    world: World, aws: RefusingAws
 ) -> None:
     world.add_users(2)
     world.add_rows(3)
@@ -240,7 +240,7 @@ def test_a_run_that_loses_every_race_leaves_its_rows_to_the_next_one(
 
 @pytest.mark.parametrize("kind", ["plans/", "ledger/"])
 def test_when_the_plan_or_its_commit_is_refused_nothing_is_assigned(
-    world: World, aws: LocalAws, kind: str
+    world: World, aws: RefusingAws, kind: str
 ) -> None:
     world.add_users(2)
     world.add_rows(3)
@@ -252,7 +252,7 @@ def test_when_the_plan_or_its_commit_is_refused_nothing_is_assigned(
 
 @pytest.mark.parametrize("kind", ["plans/", "ledger/", "runs/"])
 def test_a_write_whose_answer_was_lost_is_known_as_our_own(
-    world: World, aws: LocalAws, kind: str
+    world: World, aws: RefusingAws, kind: str
 ) -> None:
     """The SDK repeats the write and meets what it wrote itself; that is no other run."""
     world.add_users(2)
@@ -314,7 +314,7 @@ def test_runs_of_one_request_id_and_second_never_share_a_run_id(world: World) ->
 
 
 def test_a_run_without_a_plan_does_not_take_the_run_id_of_one_that_is_still_going_on(
-    world: World, aws: LocalAws
+    world: World, aws: RefusingAws
 ) -> None:
     world.add_users(2)
     world.add_rows(3)
@@ -406,7 +406,7 @@ def test_runs_side_by_side_in_one_process_share_nothing(
 
 @pytest.mark.parametrize("decade", range(10))
 def test_a_hundred_random_scenarios_keep_every_promise(
-    shared_braintrust: LocalBraintrust, shared_aws: LocalAws, decade: int
+    shared_braintrust: LocalBraintrust, shared_aws: RefusingAws, decade: int
 ) -> None:
     for seed in range(decade * 10, decade * 10 + 10):
         verdict = scenario(seed, shared_braintrust, shared_aws)

@@ -2,14 +2,14 @@
 
 import re
 
-from tests.local_aws import LocalAws
+from tests.refusing_aws import RefusingAws
 from tests.world import World
 
 
 class Watch:
     """Every request of a run, to AWS in their order, then to Braintrust in theirs."""
 
-    def __init__(self, world: World, aws: LocalAws) -> None:
+    def __init__(self, world: World, aws: RefusingAws) -> None:
         self._world = world
         self._aws: list[str] = []
         aws.watch = self.see
@@ -38,7 +38,7 @@ AT_FIRST = [
 USERS = ["GET /v1/user", "GET /v1/user"]
 
 
-def test_an_idle_run_makes_exactly_these_requests(world: World, aws: LocalAws) -> None:
+def test_an_idle_run_makes_exactly_these_requests(world: World, aws: RefusingAws) -> None:
     world.add_users(2)
     world.add_rows(3)
     watch = Watch(world, aws)
@@ -64,7 +64,9 @@ def test_the_list_counts_as_it_is_at_each_run(world: World) -> None:
     assert world.run()["per_reviewer"].keys() == {second}
 
 
-def test_nothing_is_looked_up_twice_in_a_run_that_starts_again(world: World, aws: LocalAws) -> None:
+def test_nothing_is_looked_up_twice_in_a_run_that_starts_again(
+    world: World, aws: RefusingAws
+) -> None:
     world.add_users(2)
     world.add_rows(1)
     world.run()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lib.errors import AssignmentError, ConfigurationError
-from tests.local_aws import LocalAws
+from tests.refusing_aws import RefusingAws
 from tests.world import ASSIGNMENTS, REVIEW_LISTS, TAG, World
 
 
@@ -161,7 +161,7 @@ def test_an_undo_needs_a_run_id(world: World, value: Any) -> None:
         world.run({"undo": value})
 
 
-def test_a_run_that_may_still_be_going_on_is_not_undone(world: World, aws: LocalAws) -> None:
+def test_a_run_that_may_still_be_going_on_is_not_undone(world: World, aws: RefusingAws) -> None:
     """Its late writes would bring the reviewers back. After Lambda's longest run they cannot come any more."""
     world.add_users(2)
     world.add_rows(3)

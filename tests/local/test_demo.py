@@ -1,31 +1,50 @@
-"""`make run` as a person sees it: a process of its own, its output, its exit code, the files it leaves."""
+"""`make run` as a person sees it: its output, its exit code, the files it leaves; once in a process of its own."""
 
 import json
 import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from local.demo.__main__ import main
 from tests.world import TAG, World
 
 ROOT = Path(__file__).parents[2]
+PASSED_ON = ("PATH", "HOME")
 
 
-def demo(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run it in an empty folder, where it puts its .local/."""
-    clean = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return subprocess.run(
-        [sys.executable, "-m", "local.demo", *arguments],
-        env=clean | {"PYTHONPATH": str(ROOT)} | environ,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
+class Ended(NamedTuple):
+    """What a person has before them when it has ended."""
+
+    exit_code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Ended]:
+    """It runs in an empty folder, where it puts its .local/, with these variables and no others."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, **environ: str) -> Ended:
+        before = dict(os.environ)
+        os.environ.clear()
+        os.environ |= {name: before[name] for name in PASSED_ON if name in before} | environ
+        try:
+            exit_code = main(list(arguments))
+        finally:
+            os.environ.clear()
+            os.environ |= before
+        return Ended(exit_code, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture
@@ -43,12 +62,22 @@ def trial(world: World) -> dict[str, str]:
 
 
 def test_everything_runs_on_one_machine_and_every_check_holds(tmp_path):
-    ran = demo(
-        tmp_path,
-        FILTER="this is no filter",
-        BRAINTRUST_API_KEY="sk-x",
-        DAYS="none",
-        AWS_PROFILE="production",
+    unwanted = {
+        "FILTER": "this is no filter",
+        "BRAINTRUST_API_KEY": "sk-x",
+        "DAYS": "none",
+        "AWS_PROFILE": "production",
+    }
+    ran = subprocess.run(
+        [sys.executable, "-m", "local.demo"],
+        env={name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        | {"PYTHONPATH": str(ROOT)}
+        | unwanted,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
     )
 
     assert (ran.returncode, ran.stderr) == (0, "")
@@ -61,54 +90,56 @@ def test_everything_runs_on_one_machine_and_every_check_holds(tmp_path):
         assert "run finished" in {json.loads(line).get("message") for line in lines}
 
 
-def test_with_a_key_a_project_a_tag_and_reviewers_it_is_a_dry_run_there(tmp_path, world, trial):
-    ran = demo(tmp_path, **trial)
+def test_with_a_key_a_project_a_tag_and_reviewers_it_is_a_dry_run_there(
+    demo, tmp_path, world, trial
+):
+    ran = demo(**trial)
 
-    assert (ran.returncode, ran.stderr) == (0, "")
-    said = [line.split() for line in ran.stdout.splitlines()]
-    assert ["user0@example.com", "2"] in said
-    assert ["user1@example.com", "1"] in said
+    assert (ran.exit_code, ran.err) == (0, "")
+    said = [line.split() for line in ran.out.splitlines()]
+    first, second = sorted(world.users)  # of equals, the lower id gets the extra row
+    for user, rows in ((first, "2"), (second, "1")):
+        assert [f"user{world.users.index(user)}@example.com", rows] in said
     assert not world.assignments()
     assert world.braintrust.requests.count("insert") == 0
     (record,) = (tmp_path / ".local/audit-trial/audit/dry_runs").rglob("*.json")
     assert len(json.loads(record.read_text("utf-8"))["assignments"]) == 3
 
 
-def test_dry_run_false_means_it(tmp_path, world, trial):
-    ran = demo(tmp_path, **trial, DRY_RUN="false")
+def test_dry_run_false_means_it(demo, world, trial):
+    ran = demo(**trial, DRY_RUN="false")
 
-    assert ran.returncode == 0
-    assert "rows ARE assigned" in ran.stdout
-    assert Counter(world.assignments().values()) == {(world.users[0],): 2, (world.users[1],): 1}
+    assert ran.exit_code == 0
+    assert "rows ARE assigned" in ran.out
+    first, second = sorted(world.users)
+    assert Counter(world.assignments().values()) == {(first,): 2, (second,): 1}
 
 
-def test_what_a_trial_assigned_can_be_taken_back(tmp_path, world, trial):
-    ran = demo(tmp_path, **trial, DRY_RUN="false")
-    (run_id,) = [line.split()[1] for line in ran.stdout.splitlines() if line.startswith("Run  ")]
+def test_what_a_trial_assigned_can_be_taken_back(demo, world, trial):
+    ran = demo(**trial, DRY_RUN="false")
+    (run_id,) = [line.split()[1] for line in ran.out.splitlines() if line.startswith("Run  ")]
 
-    assert demo(tmp_path, "--undo", run_id, **trial).returncode == 0
+    assert demo("--undo", run_id, **trial).exit_code == 0
     assert len(world.assignments()) == 3
-    undone = demo(tmp_path, "--undo", run_id, **trial, DRY_RUN="false")
-    assert (undone.returncode, undone.stderr) == (0, "")
+    undone = demo("--undo", run_id, **trial, DRY_RUN="false")
+    assert (undone.exit_code, undone.err) == (0, "")
     assert not any(world.assignments().values())
 
 
-def test_a_second_trial_that_reads_stale_rows_knows_what_the_first_one_planned(
-    tmp_path, world, trial
-):
-    demo(tmp_path, **(trial | {"REVIEWERS": "user0@example.com"}), DRY_RUN="false")
+def test_a_second_trial_that_reads_stale_rows_knows_what_the_first_one_planned(demo, world, trial):
+    demo(**(trial | {"REVIEWERS": "user0@example.com"}), DRY_RUN="false")
     world.braintrust.faults.add("query", stale=3600, times=None)
-    demo(tmp_path, **trial, DRY_RUN="false")
+    demo(**trial, DRY_RUN="false")
 
     assert set(world.assignments().values()) == {(world.users[0],)}
     assert not world.braintrust.store.contested()
 
 
-def test_what_is_missing_is_named(tmp_path):
-    ran = demo(tmp_path, BRAINTRUST_API_KEY="sk-x", TAG=TAG)
+def test_what_is_missing_is_named(demo):
+    ran = demo(BRAINTRUST_API_KEY="sk-x", TAG=TAG)
 
-    assert ran.returncode == 1
-    assert ran.stdout.startswith("error: PROJECT_ID and REVIEWERS must be set too")
+    assert ran.exit_code == 1
+    assert ran.out.startswith("error: PROJECT_ID and REVIEWERS must be set too")
 
 
 @pytest.mark.parametrize(
@@ -122,10 +153,10 @@ def test_what_is_missing_is_named(tmp_path):
         ({"BRAINTRUST_API_URL": "http://example.com", "DAYS": "x"}, "error: 2 wrong settings:"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_sentence(tmp_path, trial, wrong, says):
-    ran = demo(tmp_path, **(trial | wrong))
+def test_what_is_wrong_is_said_in_one_sentence(demo, trial, wrong, says):
+    ran = demo(**(trial | wrong))
 
-    assert ran.returncode == 1
-    assert says in ran.stdout
-    assert "Traceback" not in ran.stdout + ran.stderr
-    assert trial["BRAINTRUST_API_KEY"] not in ran.stdout + ran.stderr
+    assert ran.exit_code == 1
+    assert says in ran.out
+    assert "Traceback" not in ran.out + ran.err
+    assert trial["BRAINTRUST_API_KEY"] not in ran.out + ran.err

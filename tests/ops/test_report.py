@@ -14,14 +14,15 @@ import boto3
 import pytest
 
 from ops import status as status_program
-from ops.records import AuditUnreadableError, Folder, open_audit, projects, read_records, shown
-from ops.report import page as program
+from ops.places import AuditUnreadableError, Folder, open_audit
+from ops.records import projects, read_records, shown
+from ops.report import __main__ as program
 from ops.report.charts import columns, nice, thin
-from ops.report.figures import span
 from ops.report.markup import Html, join, tag
 from ops.report.page import report
+from ops.report.words import span
 from ops.status import status
-from tests.history import HOSTILE, NOW, UNKNOWN
+from tests.weeks import HOSTILE, NOW, UNKNOWN
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -95,9 +96,9 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def folder(history_folder, tmp_path):
+def folder(weeks_folder, tmp_path):
     """A copy of the audit that a test may change."""
-    return Path(shutil.copytree(history_folder, tmp_path / "audit"))
+    return Path(shutil.copytree(weeks_folder, tmp_path / "audit"))
 
 
 @pytest.fixture
@@ -120,15 +121,14 @@ def id_of(reviewer):
     return f"{reviewer[:8]}…"
 
 
-def test_rows_per_reviewer_count_what_was_given_and_not_what_was_taken_back(render, history):
+def test_rows_per_reviewer_count_what_was_given_and_not_what_was_taken_back(render, weeks):
     page = Page(render())
     given = sum(
-        (Counter(history.runs[n]["per_reviewer"]) for n in ("refused", "mended", "capped")),
-        Counter(),
+        (Counter(weeks.runs[n]["per_reviewer"]) for n in ("refused", "mended", "capped")), Counter()
     )
 
-    assert [page.row(id_of(user))[2] for user in history.users] == [
-        str(given[user]) for user in history.users
+    assert [page.row(id_of(user))[2] for user in weeks.users] == [
+        str(given[user]) for user in weeks.users
     ]
     assert given.total() == 8
     assert "Handed out8rows since 2 Nov; 6 more were taken back" in page.text
@@ -149,35 +149,35 @@ def test_what_waits_is_what_the_newest_run_left(render):
     )
 
 
-def test_a_failure_is_shown_with_its_reason(render, history):
+def test_a_failure_is_shown_with_its_reason(render, weeks):
     page = Page(render())
     row = page.row("20 Nov 10:00")
 
     assert row[1:3] == ["refused", "1"]
     assert row[3].startswith("insert failed (400)")
-    assert row[4] == history.id("refused")
+    assert row[4] == weeks.id("refused")
     assert page.row("20 Nov 11:00")[1] == "assigned"
 
 
-def test_dry_runs_and_undos_are_marked(render, history):
+def test_dry_runs_and_undos_are_marked(render, weeks):
     page = Page(render())
 
     assert page.classes["dry"] == 1
     assert page.row("22 Nov 10:00")[-1] == "Dry run: would give 3 rows"
-    assert page.row("21 Nov 10:30")[-1] == f"Undo: took back 3 rows of {history.id('mistake')}"
+    assert page.row("21 Nov 10:30")[-1] == f"Undo: took back 3 rows of {weeks.id('mistake')}"
     assert page.row("21 Nov 10:00")[-1] == "Undone later: 3 rows taken back"
-    assert page.row("02 Nov 10:00")[-1] == f"Undo: took back 3 rows of {history.id('october')}"
+    assert page.row("02 Nov 10:00")[-1] == f"Undo: took back 3 rows of {weeks.id('october')}"
 
 
 def test_warnings_stand_beside_their_run(render):
     assert f"unknown reviewer left out: email {UNKNOWN}" in Page(render()).row("23 Nov 07:00")[-1]
 
 
-def test_names_take_the_place_of_ids(render, history):
-    page = Page(render(names={history.users[0]: "Ana <b>"}))
+def test_names_take_the_place_of_ids(render, weeks):
+    page = Page(render(names={weeks.users[0]: "Ana <b>"}))
 
-    assert page.row("Ana <b>")[2] == Page(render()).row(id_of(history.users[0]))[2]
-    assert id_of(history.users[0]) not in page.text
+    assert page.row("Ana <b>")[2] == Page(render()).row(id_of(weeks.users[0]))[2]
+    assert id_of(weeks.users[0]) not in page.text
 
 
 def test_every_chart_says_in_words_what_it_shows(render):
@@ -269,19 +269,19 @@ def test_a_record_that_cannot_be_read_is_named_and_the_rest_is_shown(render, fol
     assert page.row("20 Nov 11:00")[1] == "assigned"
 
 
-def test_a_run_that_was_cut_off_is_told_from_its_plan(render, folder, history):
+def test_a_run_that_was_cut_off_is_told_from_its_plan(render, folder, weeks):
     (run,) = (folder / "runs").rglob("*-mended.json")
     run.unlink()
 
-    assert f"Run {history.id('mended')} made a plan and left no record" in Page(render()).text
+    assert f"Run {weeks.id('mended')} made a plan and left no record" in Page(render()).text
 
 
-def test_what_the_next_run_saw_of_a_plan_without_a_record_is_told(render, folder, history):
+def test_what_the_next_run_saw_of_a_plan_without_a_record_is_told(render, folder, weeks):
     (run,) = (folder / "runs").rglob("*-capped.json")
     run.unlink()
-    previous = history.runs["idle"]["previous_plan"]
+    previous = weeks.runs["idle"]["previous_plan"]
 
-    assert previous["run_id"] == history.id("capped")
+    assert previous["run_id"] == weeks.id("capped")
     assert f"Of its plan, the next run saw {previous['landed']} rows landed." in Page(render()).text
 
 
@@ -319,12 +319,12 @@ def test_a_dry_run_of_many_rows_is_read_without_its_rows(folder):
     assert [run.status for run in records.runs if run.kind == "dry run"] == ["dry_run"]
 
 
-def test_of_too_many_records_the_newest_are_read_and_the_page_says_so(folder, history):
+def test_of_too_many_records_the_newest_are_read_and_the_page_says_so(folder, weeks):
     (project,) = projects(Folder(folder))
     records = read_records(Folder(folder), project, NOW - timedelta(days=90), most=2)
 
-    assert [run.run_id for run in records.runs] == [history.id("capped"), history.id("idle")]
-    assert records.cut == len(history.runs) - 2
+    assert [run.run_id for run in records.runs] == [weeks.id("capped"), weeks.id("idle")]
+    assert records.cut == len(weeks.runs) - 2
 
 
 def test_hundreds_of_reviewers_are_summed_up(render, folder):
@@ -349,18 +349,18 @@ def test_several_projects_have_a_section_each(render, folder):
 
 
 @pytest.mark.usefixtures("here")
-def test_a_bucket_reads_the_same_as_a_folder(history, folder):
-    bucket = open_audit(history.address)
+def test_a_bucket_reads_the_same_as_a_folder(weeks, folder):
+    bucket = open_audit(weeks.address)
     from_bucket = report(bucket, NOW, 30).replace(bucket.address, "")
 
     assert from_bucket == report(Folder(folder), NOW, 30).replace(str(folder), "")
-    assert bucket.address == history.address
+    assert bucket.address == weeks.address
 
 
 @pytest.mark.usefixtures("here")
-def test_an_audit_is_found_below_the_address(history, folder):
+def test_an_audit_is_found_below_the_address(weeks, folder):
     assert open_audit(str(folder.parent)).address == str(folder)
-    assert open_audit(history.address.rstrip("/")).address == history.address
+    assert open_audit(weeks.address.rstrip("/")).address == weeks.address
 
 
 @pytest.mark.usefixtures("here")
@@ -373,28 +373,28 @@ def test_an_address_without_an_audit_is_an_error_that_names_it(address):
 
 
 @pytest.mark.usefixtures("here")
-def test_a_stack_is_asked_where_its_audit_is(history, history_folder, aws_url):
+def test_a_stack_is_asked_where_its_audit_is(weeks, weeks_folder, aws_url):
     template = {
         "Resources": {
             "Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "stack-bucket"}}
         },
         "Outputs": {
             "AuditBucketName": {"Value": "audit-bucket"},
-            "AuditPrefix": {"Value": history.world.prefix},
+            "AuditPrefix": {"Value": weeks.world.prefix},
         },
     }
     cloudformation = boto3.client("cloudformation", endpoint_url=aws_url)
     cloudformation.create_stack(StackName="assigner", TemplateBody=json.dumps(template))
 
-    assert open_audit(None, "assigner").address == history.address
-    assert open_audit(str(history_folder), "assigner").address == str(history_folder)
+    assert open_audit(None, "assigner").address == weeks.address
+    assert open_audit(str(weeks_folder), "assigner").address == str(weeks_folder)
     with pytest.raises(AuditUnreadableError, match="no-such-stack"):
         open_audit(None, "no-such-stack")
 
 
-def test_the_program_writes_one_file_and_says_where(folder, tmp_path, capsys, history):
+def test_the_program_writes_one_file_and_says_where(folder, tmp_path, capsys, weeks):
     names = tmp_path / "names.json"
-    names.write_text(json.dumps({history.users[0]: "Ana"}))
+    names.write_text(json.dumps({weeks.users[0]: "Ana"}))
     out = tmp_path / "new/report.html"
 
     assert (
@@ -414,19 +414,19 @@ def test_wrong_names_are_refused(folder, tmp_path, capsys, names):
     assert capsys.readouterr().err.startswith(f"error: {file} is not a JSON object")
 
 
-def test_status_shows_the_last_runs_a_line_each(folder, history):
+def test_status_shows_the_last_runs_a_line_each(folder, weeks):
     text = status(Folder(folder), 4, NOW).splitlines()
     lines = [line for line in text if not line.startswith("    warning: ")]
 
-    assert text[3] == f"    warning: {history.runs['capped']['warnings'][0]}"
+    assert text[3] == f"    warning: {weeks.runs['capped']['warnings'][0]}"
 
     assert [line.split()[2] for line in lines[1:5]] == [
         *("nothing_to_assign", "incomplete", "dry_run", "undone")
     ]
     assert lines[2].split()[3:8] == ["9", "3", "2", "0", "1"]
-    assert lines[4].endswith(f"takes back 3 rows of {history.id('mistake')}")
+    assert lines[4].endswith(f"takes back 3 rows of {weeks.id('mistake')}")
     assert [
-        line.partition(history.id(name))[1]
+        line.partition(weeks.id(name))[1]
         for line, name in zip(lines[1:], ("idle", "capped"), strict=False)
     ]
     assert lines[-1] == str(folder)
@@ -456,10 +456,10 @@ def test_status_says_what_the_newest_run_warned_about_in_plain_characters(folder
     assert text.isprintable() or text.replace("\n", "").isprintable()
 
 
-def test_status_looks_back_as_far_as_it_has_to(folder, history):
+def test_status_looks_back_as_far_as_it_has_to(folder, weeks):
     text = status(Folder(folder), 100, NOW)
 
-    assert all(history.id(name) in text for name in history.runs)
+    assert all(weeks.id(name) in text for name in weeks.runs)
 
 
 def test_status_of_a_stack_that_never_ran_is_no_error(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import socket
 import sys
 import threading
@@ -12,13 +13,12 @@ from botocore.exceptions import NoCredentialsError, NoRegionError
 from urllib3.util import connection
 
 from ops import stack as script
-from ops.stacks import NoStackError
 from tests.template.cloudformation import ROOT
 from tests.world import BUCKET
 
 
 @pytest.fixture
-def deployed(world, monkeypatch):
+def deployment(world, monkeypatch):
     """A world that is a stack; `invoked` is what its function was called with."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", world.aws_url)
     world.add_users(2)
@@ -29,33 +29,80 @@ def deployed(world, monkeypatch):
         lambda _: {"FunctionName": "f", "AuditBucketName": BUCKET, "AuditPrefix": world.prefix},
     )
 
-    class Function:
+    class PlayedLambda:
         def invoke(self, **call):
             world.invoked.append(call)
             return world.answer
 
     real = boto3.client
     monkeypatch.setattr(
-        boto3, "client", lambda name, **how: Function() if name == "lambda" else real(name, **how)
+        boto3,
+        "client",
+        lambda name, **how: PlayedLambda() if name == "lambda" else real(name, **how),
     )
     return world
 
 
 def call(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["stack.py", *arguments])
+    monkeypatch.setattr(sys, "argv", ["ops.stack", *arguments])
     return script.main()
 
 
-def test_invoke_sends_the_event_and_prints_the_result(deployed, monkeypatch, capsys):
-    deployed.answer = {"Payload": io.BytesIO(b'{"status": "dry_run"}')}
+def test_invoke_sends_the_event_and_prints_the_result(deployment, monkeypatch, capsys):
+    deployment.answer = {"Payload": io.BytesIO(b'{"status": "dry_run"}')}
     assert call(monkeypatch, "invoke", "the-stack", str(ROOT / "events" / "dry-run.json")) == 0
-    assert deployed.invoked == [{"FunctionName": "f", "Payload": b'{"dry_run": true}'}]
+    assert deployment.invoked == [{"FunctionName": "f", "Payload": b'{"dry_run": true}'}]
     assert json.loads(capsys.readouterr().out) == {"status": "dry_run"}
 
 
-def test_a_run_that_raised_fails_with_its_message(deployed, monkeypatch, capsys):
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_an_event_may_be_written_by_any_editor(deployment, monkeypatch, tmp_path, encoding):
+    file = tmp_path / "mein Ereignis.json"
+    file.write_text('{\r\n  "tag": "на проверку"\r\n}\r\n', encoding)
+    deployment.answer = {"Payload": io.BytesIO(b"{}")}
+    assert call(monkeypatch, "invoke", "the-stack", str(file)) == 0
+    assert json.loads(deployment.invoked[0]["Payload"]) == {"tag": "на проверку"}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b'{"tag": "x",\n "days": 2,}', "is no JSON: .*: line 2 column [0-9]+"),
+        (b"", r"is no JSON: Expecting value: line 1 column 1 \(char 0\)"),
+        (b'{"tag": "\xe4"}', "is no JSON: .*0xe4 in position 9"),
+        (b"[" * 100_000, "is no JSON: "),
+        (b"9" * 5000, "is no JSON: "),
+    ],
+    ids=["not there", "comma", "empty", "Latin-1", "deep", "long"],
+)
+def test_what_is_no_event_is_said_with_its_file_and_place(
+    deployment, monkeypatch, tmp_path, content, says
+):
+    file = tmp_path / "event.json"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SystemExit, match=f"^error: the event {re.escape(str(file))} {says}"):
+        call(monkeypatch, "invoke", "the-stack", str(file))
+    assert deployment.invoked == []
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("utf-8", "проверка ☃"), ("ascii", r"\u2603")])
+def test_a_terminal_without_the_letters_still_gets_json(deployment, monkeypatch, encoding, shown):
+    result = {"tag": "проверка ☃"}
+    deployment.answer = {"Payload": io.BytesIO(json.dumps(result).encode())}
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert call(monkeypatch, "invoke", "the-stack", str(ROOT / "events" / "empty.json")) == 0
+    terminal.seek(0)
+    said = terminal.read()
+    assert shown in said
+    assert json.loads(said) == result
+
+
+def test_a_run_that_raised_fails_with_its_message(deployment, monkeypatch, capsys):
     error = {"errorType": "QueryError", "errorMessage": "BTQL query failed (401): check the key"}
-    deployed.answer = {
+    deployment.answer = {
         "FunctionError": "Unhandled",
         "Payload": io.BytesIO(json.dumps(error).encode()),
     }
@@ -64,7 +111,7 @@ def test_a_run_that_raised_fails_with_its_message(deployed, monkeypatch, capsys)
 
 
 def test_an_invocation_is_never_repeated_by_the_sdk():
-    assert script.PATIENT.retries == {"total_max_attempts": 1}
+    assert script.PATIENT.retries["total_max_attempts"] == 1  # botocore adds to it
     assert script.PATIENT.read_timeout > 900
 
 
@@ -99,22 +146,22 @@ def test_an_invocations_idle_connection_is_probed_before_a_nat_gateway_forgets_i
 
 
 @pytest.mark.parametrize(("options", "dry"), [([], False), (["--dry-run"], True)])
-def test_undo_takes_back_one_run(deployed, monkeypatch, options, dry):
-    deployed.answer = {"Payload": io.BytesIO(b"{}")}
+def test_undo_takes_back_one_run(deployment, monkeypatch, options, dry):
+    deployment.answer = {"Payload": io.BytesIO(b"{}")}
     call(monkeypatch, "undo", "the-stack", "20261123T080000Z-r1", *options)
-    assert json.loads(deployed.invoked[0]["Payload"]) == {
+    assert json.loads(deployment.invoked[0]["Payload"]) == {
         "undo": "20261123T080000Z-r1",
         "dry_run": dry,
     }
 
 
-def test_undo_wants_to_know_which(deployed, monkeypatch):
+def test_undo_wants_to_know_which(deployment, monkeypatch):
     with pytest.raises(SystemExit, match="which run"):
         call(monkeypatch, "undo", "the-stack")
-    assert deployed.invoked == []
+    assert deployment.invoked == []
 
 
-@pytest.mark.usefixtures("deployed")
+@pytest.mark.usefixtures("deployment")
 def test_outputs_are_printed_one_a_line(monkeypatch, capsys):
     assert call(monkeypatch, "outputs", "the-stack") == 0
     assert f"AuditBucketName: {BUCKET}\n" in capsys.readouterr().out
@@ -125,9 +172,9 @@ def test_outputs_are_printed_one_a_line(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("error", "says"),
     [
-        (NoRegionError(), "No region: export AWS_DEFAULT_REGION="),
+        (NoRegionError(), "No region: export AWS_REGION="),
         (NoCredentialsError(), "No AWS credentials: set AWS_PROFILE"),
-        (NoStackError("no stack the-stack in region x"), "^no stack the-stack"),
+        (script.NoStackError("no stack the-stack in region x"), "^no stack the-stack"),
     ],
 )
 def test_what_is_missing_is_said_with_what_to_do(monkeypatch, error, says):

@@ -11,6 +11,16 @@ import pytest
 from tests.template.cloudformation import ROOT
 
 DEFAULT = "[default.deploy.parameters]\n"
+CONFIG = f"""# Defaults of the sam command.
+version = 0.1
+
+[default.global.parameters]
+stack_name = "braintrust-review-assigner"
+
+{DEFAULT}capabilities = "CAPABILITY_IAM"
+confirm_changeset = true
+"""
+"""What a clone has. The file itself is people's, too: they may have put settings of their own in it."""
 ANSWERS = 'parameter_overrides = "ProjectId=\\"1\\" Tag=\\"needs review\\""\n'
 SEARCH = f'\n[review-assigner-search.deploy.parameters]\nregion = "eu-central-1"\n{ANSWERS}'
 """As `sam deploy --guided` writes them, with which earlier versions asked."""
@@ -32,18 +42,11 @@ AWS = [
 """The targets that speak to AWS."""
 
 
-@pytest.fixture(autouse=True)
-def no_outer_make(monkeypatch):
-    """`make test` hands its own variables and flags down; here, a person calls make."""
-    for variable in ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "ARGS"):
-        monkeypatch.delenv(variable, raising=False)
-
-
 @pytest.fixture
 def make(tmp_path, monkeypatch):
     """What `make <target>` would run in a folder with this samconfig.toml: (environment, words) of each command."""
     shutil.copy(ROOT / "Makefile", tmp_path)
-    shutil.copy(ROOT / "samconfig.toml", tmp_path)
+    (tmp_path / "samconfig.toml").write_text(CONFIG, "utf-8")
     (tmp_path / "stacks").mkdir()
     for variable in ("AWS_REGION", "AWS_DEFAULT_REGION", "CI"):
         monkeypatch.delenv(variable, raising=False)
@@ -85,13 +88,6 @@ def sam(commands):
     return words[2:]
 
 
-def config(folder, *changes):
-    text = (ROOT / "samconfig.toml").read_text("utf-8")
-    for old, new in changes:
-        text = text.replace(old, new) if old else text + new
-    (folder / "samconfig.toml").write_text(text, "utf-8")
-
-
 def answered(folder, stack, region="eu-west-1"):
     """The file that the stack's answers are in."""
     (folder / "stacks" / f"{stack}.yaml").write_text(f"region: {region}\nparameters:\n  Tag: t\n")
@@ -101,20 +97,11 @@ def test_the_answers_are_settled_first_then_the_artifact_is_made_then_sam_deploy
     answers, build, deploy = (words for _, words in make("deploy", "STACK=s", terminal=True))
     assert answers == [
         ".venv/bin/python",
-        *["-m", "ops.answers", "s", "--for-sam", ".aws-sam/answers.yaml"],
+        *["-m", "ops.settle", "s", "--for-sam", ".aws-sam/answers.yaml"],
     ]
     assert build[:2] == [".venv-tools/bin/sam", "build"]
     assert deploy[:2] == [".venv-tools/bin/sam", "deploy"]
     assert deploy[2:] == ["--config-env", "default", "--stack-name", "s", *FILE]
-
-
-def test_sams_own_settings_ask_before_a_deployment_at_a_terminal():
-    settings = tomllib.loads((ROOT / "samconfig.toml").read_text("utf-8"))
-    assert settings["default"]["deploy"]["parameters"] == {
-        "capabilities": "CAPABILITY_IAM",
-        "confirm_changeset": True,
-        "resolve_s3": True,
-    }
 
 
 @pytest.mark.parametrize(
@@ -138,14 +125,14 @@ def test_what_is_given_in_args_has_the_last_word(make):
 
 
 def test_another_stack_is_never_deployed_with_the_first_ones_answers(make):
-    config(make.folder, (DEFAULT, DEFAULT + ANSWERS))
+    (make.folder / "samconfig.toml").write_text(CONFIG.replace(DEFAULT, DEFAULT + ANSWERS))
     first, second = (make("deploy", f"STACK={stack}") for stack in ("one", "two"))
     assert [words[3] for _, words in (first[0], second[0])] == ["one", "two"]
     assert sam(first)[4:6] == sam(second)[4:6] == FILE
 
 
 def test_a_stack_with_settings_of_its_own_from_an_earlier_version_keeps_them(make):
-    config(make.folder, ("", SEARCH))
+    (make.folder / "samconfig.toml").write_text(CONFIG + SEARCH)
     said = sam(make("deploy", "STACK=review-assigner-search", terminal=True))
     assert said == [*SECOND, "--region", "eu-central-1", *FILE]
     assert sam(make("deploy", terminal=True)) == [*FIRST, *FILE]
@@ -188,7 +175,7 @@ def test_every_target_works_in_the_same_region(make, monkeypatch, target, termin
     if kept in {"samconfig", "both"}:
         section = SEARCH.replace("review-assigner-search", "s")
         (make.folder / "samconfig.toml").write_bytes(
-            ((ROOT / "samconfig.toml").read_text("utf-8") + section).replace("\n", "\r\n").encode()
+            (CONFIG + section).replace("\n", "\r\n").encode()
         )
     assert regions(make(target, "STACK=s", "RUN_ID=r")) == {region}
 
@@ -218,6 +205,11 @@ def test_only_false_makes_an_undo_real_where_dry_run_is_given(said):
 
     assert command(f"DRY_RUN={said}")[-5:] == ["ops.stack", "undo", "s", "r", "--dry-run"]
     assert command()[-1] == command("DRY_RUN=false")[-1] == command("DRY_RUN=")[-1] == "r"
+
+
+def test_an_events_file_may_have_any_name(make):
+    ((_, words),) = make("invoke", "STACK=s", "EVENT=my events/nächster Tag's.json")
+    assert words[-1] == "my events/nächster Tag's.json"
 
 
 def test_a_log_is_looked_for_only_where_there_is_such_a_stack(make):

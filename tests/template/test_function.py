@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lib import settings
-from lib.errors import ConfigurationError
+from lib.errors import LOOKS_LIKE_KEY, ConfigurationError
 from tests.template.cloudformation import GIVEN, ROOT, Stack, source
 
 OURS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_LOG_LEVEL", "AWS_ENDPOINT_URL"}
@@ -34,7 +34,9 @@ def test_declares_every_variable_that_the_settings_read_and_no_other(stack):
 
 def test_declares_every_variable_that_the_code_reads_itself():
     """`sam local --env-vars` drops what is not declared, without a word."""
-    code = "".join(path.read_text() for path in [ROOT / "handler.py", *(ROOT / "lib").glob("*.py")])
+    code = "".join(
+        path.read_text("utf-8") for path in [ROOT / "handler.py", *(ROOT / "lib").glob("[!.]*.py")]
+    )
     names = set(re.findall(r"[\"']((?:AWS|POWERTOOLS)_[A-Z_]+)[\"']", code))
     assert names <= variables(Stack()).keys()
 
@@ -115,6 +117,7 @@ def test_exactly_one_source_of_the_key(parameters):
         ("ImpersonateUser", ["", "lead@example.com"], ["a b"]),
         ("MemorySize", ["256", "260", "999", "1000", "9999", "10000", "10199", "10239", "10240"], ["", "128", "255", "10241", "10300", "11000", "99999", "512.5"]),
         ("ReservedConcurrency", ["0", "1", "10"], ["", "-1", "11", "0.5"]),
+        ("OpenStatuses", ["", "PENDING", "TODO, In Review,COMPLETE_LATER"], ["APPROVED", "PENDING, COMPLETED ,x"]),
     ],
 )  # fmt: skip
 def test_patterns(parameter, accepted, refused):
@@ -223,6 +226,10 @@ def test_every_variable_is_a_parameters_or_a_resources():
         ("braintrust/key", False),
         ("team/sk-braintrust", False),
         ("task-key", False),
+        ("BRAINTRUST_API_KEY=sk-abc", True),
+        ("team/sk-" + "abcDEF0123" * 4, True),
+        ("arn:aws:secretsmanager:eu-central-1:123456789012:secret:sk-braintrust", False),
+        ("arn:aws:secretsmanager:eu-central-1:123456789012:secret:sk-" + "abcDEF0123" * 4, True),
         ("arn:aws:secretsmanager:eu-central-1:123456789012:secret:braintrust/key-AbCdEf", False),
     ],
 )
@@ -231,8 +238,10 @@ def test_the_key_itself_is_let_through_nowhere(value, is_a_key):
     variable = "BRAINTRUST_API_KEY_SECRET_ID"
     assert cloudformation_takes(parameter_of(variable), value) is not is_a_key
     assert the_code_takes(variable, value) is not is_a_key
-    assert not (is_a_key and cloudformation_takes("BraintrustApiKeyParameter", value))
-    assert not (is_a_key and cloudformation_takes("ImpersonateUser", value))
+    for other in ("BRAINTRUST_API_KEY_PARAMETER", "REVIEWERS_PARAMETER", "IMPERSONATE_USER"):
+        for written in (value, f"/{value}"):
+            taken = cloudformation_takes(parameter_of(other), written)
+            assert not taken or not LOOKS_LIKE_KEY.search(written), (other, written)
 
 
 def test_a_late_retry_never_meets_the_next_hour(stack, function):
@@ -332,8 +341,8 @@ def test_every_function_built_by_make_has_its_target():
 
 
 @pytest.mark.parametrize(
-    "path", sorted((ROOT / "events").glob("*.json")), ids=lambda path: path.stem
+    "path", sorted((ROOT / "events").glob("[!.]*.json")), ids=lambda path: path.stem
 )
 def test_every_event_is_one_that_the_function_takes(path: Path, stack):
-    chosen = settings.load_settings(variables(stack), json.loads(path.read_text()))
+    chosen = settings.load_settings(variables(stack), json.loads(path.read_text("utf-8")))
     assert chosen.dry_run == (path.stem in {"dry-run", "overrides", "undo"})

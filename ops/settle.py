@@ -1,6 +1,6 @@
 """What a stack is deployed with: asked for once, kept in stacks/<stack>.yaml, and handed to the SAM CLI.
 
-python -m ops.answers <stack> --for-sam FILE; `make deploy` calls it. Answers of a stack that has no such file are taken
+python -m ops.settle <stack> --for-sam FILE; `make deploy` calls it. Answers of a stack that has no such file are taken
 from samconfig.toml, where earlier versions kept them, else from the deployed stack, else from whoever sits there.
 """
 
@@ -18,7 +18,7 @@ import boto3
 import yaml  # type: ignore[import-untyped] # its types are a package of their own
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ops.stacks import reason
+from ops.stack import reason
 
 Parameters = Mapping[str, Mapping[str, Any]]
 """What the template says of each of its parameters, by name."""
@@ -287,7 +287,7 @@ def settle(stack: str, *, unattended: bool) -> tuple[Answers, Parameters]:
 
 def main() -> int:
     """Settle the answers and write them down for the SAM CLI; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m ops.answers", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m ops.settle", description=__doc__)
     parser.add_argument("stack")
     parser.add_argument(
         "--for-sam", type=Path, required=True, help="the file for sam deploy to read"

@@ -13,8 +13,8 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ops import answers as script
-from ops.answers import Answers, for_sam, sam_unquotes
+from ops import settle as script
+from ops.settle import Answers, for_sam, sam_unquotes
 from tests.template.cloudformation import ROOT
 
 PROJECT = "5c2f1f0e-6f0a-4d27-9f3c-3a1f7c2b8d90"
@@ -31,8 +31,8 @@ FIRST = script.DEFAULT_STACK
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, aws_url):
-    """A clone, and an AWS without stacks."""
+def checkout(tmp_path, monkeypatch, aws_url):
+    """A checkout, and an AWS without stacks."""
     for name in ("template.yaml", "samconfig.toml"):
         shutil.copy(ROOT / name, tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -71,8 +71,8 @@ def refused(settle, *more, **how):
     return str(ended.value)
 
 
-def test_what_is_in_the_file_is_deployed_and_defaults_for_the_rest(folder, settle):
-    (folder / "stacks" / f"{FIRST}.yaml").write_text(FILE)
+def test_what_is_in_the_file_is_deployed_and_defaults_for_the_rest(checkout, settle):
+    (checkout / "stacks" / f"{FIRST}.yaml").write_text(FILE)
     deployed = settle()
     assert {name: deployed[name] for name in GIVEN} == GIVEN
     assert (deployed["DryRun"], deployed["Days"]) == ("true", "3")
@@ -84,9 +84,9 @@ def test_what_is_in_the_file_is_deployed_and_defaults_for_the_rest(folder, settl
     assert deployed.keys() == script.declared().keys()
 
 
-def test_a_line_that_is_taken_out_goes_back_to_the_default(folder, settle):
+def test_a_line_that_is_taken_out_goes_back_to_the_default(checkout, settle):
     """SAM by itself leaves a deployed stack's parameter as it is when nobody names it."""
-    path = folder / "stacks" / f"{FIRST}.yaml"
+    path = checkout / "stacks" / f"{FIRST}.yaml"
     path.write_text(FILE)
     assert settle()["Days"] == "3"
     path.write_text(FILE.replace("  Days: 3\n", ""))
@@ -118,8 +118,8 @@ def test_a_value_gets_through_sam_as_it_is(value):
 def test_a_value_gets_into_the_file_and_out_again_as_it_is(value):
     declared = {"Filter": {"Default": ""}, "Tag": {}}
     parameters = {"Filter": value, "Tag": "true"}
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "s.yaml"
+    with TemporaryDirectory() as kept:
+        path = Path(kept) / "s.yaml"
         path.write_text(script.written("s", Answers("eu-west-1", parameters), declared), "utf-8")
         assert script.read(path) == Answers("eu-west-1", parameters)
 
@@ -132,12 +132,12 @@ def test_values_are_text_as_it_stands_there(tmp_path):
     assert script.read(path).parameters == {"DryRun": "false", "Days": "010", "Tag": "2026-11-23"}
 
 
-def test_a_new_stack_is_asked_for_what_it_needs_and_begins_dry(folder, settle, capsys):
+def test_a_new_stack_is_asked_for_what_it_needs_and_begins_dry(checkout, settle, capsys):
     typed = [PROJECT, "needs review", "braintrust/key", "", "", "", "oncall@example.com", ""]
     deployed = settle(typed=typed)
     assert {name: deployed[name] for name in GIVEN} == GIVEN
     assert (deployed["DryRun"], deployed["AlarmEmail"]) == ("true", "oncall@example.com")
-    path = folder / "stacks" / f"{FIRST}.yaml"
+    path = checkout / "stacks" / f"{FIRST}.yaml"
     kept = path.read_text()
     assert "region: eu-central-1\n" in kept
     assert "\n  Tag: needs review\n" in kept
@@ -148,7 +148,7 @@ def test_a_new_stack_is_asked_for_what_it_needs_and_begins_dry(folder, settle, c
 
 
 def test_an_answer_that_cloudformation_would_refuse_is_asked_for_again_and_kept_nowhere(
-    folder, settle
+    checkout, settle
 ):
     key = "sk-abcdefghijklmnopqrstuvwxyz"
     typed = [
@@ -173,16 +173,16 @@ def test_an_answer_that_cloudformation_would_refuse_is_asked_for_again_and_kept_
     assert deployed["BraintrustApiKeyParameter"] == "/braintrust/key"
     assert (deployed["BraintrustApiKeySecretId"], deployed["DryRun"]) == ("", "false")
     assert deployed["MaxAssignments"] == "2"
-    assert not [path for path in folder.rglob("*.yaml") if key in path.read_text()]
+    assert not [path for path in checkout.rglob("*.yaml") if key in path.read_text()]
 
 
-def test_answers_that_an_earlier_version_kept_in_samconfig_are_taken_over(folder, settle):
+def test_answers_that_an_earlier_version_kept_in_samconfig_are_taken_over(checkout, settle):
     """As SAM wrote them there, Windows' line ends included."""
     line = (
         f'region = "eu-central-1"\nparameter_overrides = "ProjectId=\\"{PROJECT}\\" Tag=\\"it\'s \\\\\\"new\\\\\\"\\" '
         'BraintrustApiKeySecretId=\\"braintrust/key\\" AlarmEmail=\\"\\" Gone=\\"1\\" DryRun=\\"true\\""\n'
     )
-    config = (folder / "samconfig.toml").read_text()
+    config = (checkout / "samconfig.toml").read_text()
     for stack, text in (
         (
             FIRST,
@@ -190,13 +190,13 @@ def test_answers_that_an_earlier_version_kept_in_samconfig_are_taken_over(folder
         ),
         ("search", f"{config}\n[search.deploy.parameters]\n{line}"),
     ):
-        (folder / "samconfig.toml").write_bytes(text.replace("\n", "\r\n").encode())
+        (checkout / "samconfig.toml").write_bytes(text.replace("\n", "\r\n").encode())
         deployed = settle(stack)
         assert (deployed["Tag"], deployed["DryRun"]) == ('it\'s "new"', "true")
-        assert 'Tag: it\'s "new"\n' in (folder / "stacks" / f"{stack}.yaml").read_text()
+        assert 'Tag: it\'s "new"\n' in (checkout / "stacks" / f"{stack}.yaml").read_text()
 
 
-def test_a_clone_without_the_answers_takes_those_of_the_deployed_stack(folder, settle):
+def test_a_clone_without_the_answers_takes_those_of_the_deployed_stack(checkout, settle):
     """And not the template's defaults, which would empty AlarmEmail and make a dry stack real."""
     given = GIVEN | {"DryRun": "true", "AlarmEmail": "oncall@example.com", "Filter": "a = 'it\\'s'"}
     small = {
@@ -214,29 +214,29 @@ def test_a_clone_without_the_answers_takes_those_of_the_deployed_stack(folder, s
     finally:
         cloudformation.delete_stack(StackName="there")
     assert {name: deployed[name] for name in given} == given
-    assert script.read(folder / "stacks" / "there.yaml").parameters == given
+    assert script.read(checkout / "stacks" / "there.yaml").parameters == given
 
 
-def test_without_a_terminal_nothing_is_asked(folder, settle):
+def test_without_a_terminal_nothing_is_asked(checkout, settle):
     assert refused(settle) == (
         f"error: there is no stacks/{FIRST}.yaml: at a terminal, `make deploy` asks for what it holds"
     )
-    assert [*(folder / "stacks").iterdir()] == []
+    assert [*(checkout / "stacks").iterdir()] == []
 
 
-@pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("checkout")
 def test_no_stack_is_called_default(settle):
     assert "no stack can be called default here" in refused(settle, "default")
 
 
 @pytest.mark.parametrize("name", ["1st", "my_stack", "a" * 65, "../x", ""])
-@pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("checkout")
 def test_a_name_that_cloudformation_or_lambda_would_refuse_is_refused_at_once(settle, name):
     assert "is no name of a stack" in refused(settle, name)
 
 
-def test_the_same_answers_are_never_deployed_to_a_second_region(folder, settle, monkeypatch):
-    (folder / "stacks" / f"{FIRST}.yaml").write_text(FILE)
+def test_the_same_answers_are_never_deployed_to_a_second_region(checkout, settle, monkeypatch):
+    (checkout / "stacks" / f"{FIRST}.yaml").write_text(FILE)
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     assert "the region is eu-central-1, and this terminal says us-east-1" in refused(settle)
 
@@ -254,14 +254,14 @@ def test_the_same_answers_are_never_deployed_to_a_second_region(folder, settle, 
         ("  Filter: 'a", "is not YAML"),
     ],
 )
-def test_what_is_wrong_in_the_file_is_said_before_anything_is_built(folder, settle, line, says):
+def test_what_is_wrong_in_the_file_is_said_before_anything_is_built(checkout, settle, line, says):
     text = FILE.replace("  DryRun: true\n  Days: 3\n", "")
-    (folder / "stacks" / f"{FIRST}.yaml").write_text(f"{text}{line}\n")
+    (checkout / "stacks" / f"{FIRST}.yaml").write_text(f"{text}{line}\n")
     assert says in refused(settle)
 
 
-def test_a_key_in_the_wrong_place_is_refused_and_not_repeated(folder, settle):
-    (folder / "stacks" / f"{FIRST}.yaml").write_text(FILE.replace("braintrust/key", "sk-secret"))
+def test_a_key_in_the_wrong_place_is_refused_and_not_repeated(checkout, settle):
+    (checkout / "stacks" / f"{FIRST}.yaml").write_text(FILE.replace("braintrust/key", "sk-secret"))
     said = refused(settle)
     assert (
         "BraintrustApiKeySecretId must be the name or the ARN of a secret, not the key itself"

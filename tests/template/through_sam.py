@@ -1,6 +1,6 @@
 """What the SAM CLI itself makes of a stack's answers and of the line for `sam local`; `make template` runs it.
 
-.venv-tools/bin/python scripts/through_sam.py: with SAM's own Python, because its libraries are in no other environment.
+.venv-tools/bin/python -m tests.template.through_sam: SAM's libraries are in no other environment.
 """
 
 import random
@@ -12,11 +12,9 @@ from samcli.cli.types import CfnParameterOverridesType
 from samcli.lib.providers.sam_function_provider import SamFunctionProvider
 from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from ops.settle import Answers, for_sam
 
-from ops.answers import Answers, for_sam  # noqa: E402 - found through the line above
-
+TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 SIGNS = (
     "\\\\\\\"\"''  ,=#:&*!|>%@`{}[]~-\n\tabZ09äß\N{HIRAGANA LETTER A}\N{GRINNING FACE}\u2028\x85"
 )
@@ -39,7 +37,7 @@ def answers_that_change() -> list[str]:
 def containers_processor(architecture: str) -> str:
     """The processor that `sam local invoke --parameter-overrides Architecture=...` starts a container of."""
     stacks, _ = SamLocalStackProvider.get_stacks(
-        str(ROOT / "template.yaml"), parameter_overrides={"Architecture": architecture}
+        str(TEMPLATE), parameter_overrides={"Architecture": architecture}
     )
     function = SamFunctionProvider(stacks).get("ReviewAssignerFunction")
     return function.architecture if function else "none"
@@ -53,7 +51,7 @@ def main() -> int:
         for asked in ("arm64", "x86_64")
         if (found := containers_processor(asked)) != asked
     ]
-    print("\n".join(wrong) or "SAM reads the answers as they are")
+    print("\n".join(wrong) or "SAM reads the answers as they are")  # noqa: T201 - for whoever runs make
     return bool(wrong)
 
 

@@ -1,24 +1,17 @@
-"""moto's S3, SSM and Secrets Manager on one port: it notes what it is asked, and refuses what a test wants refused."""
+"""The local AWS for tests: they watch what it is asked, and let it refuse what they want refused."""
 
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
+from local.aws import LocalAws
 
 
-class LocalAws:
-    """A WSGI server around moto. `watch` is called with the method and path of every request."""
+class RefusingAws(LocalAws):
+    """`watch` is called with the method and path of every request."""
 
     def __init__(self) -> None:
-        self._moto = DomainDispatcherApplication(create_backend_app)
-        self._server = make_server("127.0.0.1", 0, self, threaded=True)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, name="local-aws", daemon=True
-        )
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__()
         self.reset()
 
     def reset(self) -> None:
@@ -32,24 +25,16 @@ class LocalAws:
         """Answer 403 to such requests, `times` or from now on; with `applied`, 500 after carrying them out."""
         self._refused.append(_Refusal(method, part_of_path, times, applied))
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def __call__(
+    def answer(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         self.watch(method, path)
         refusal = next((each for each in self._refused if each.strikes(method, path)), None)
         if refusal is None:
-            return self._moto(environ, start_response)
+            return super().answer(environ, start_response)
         if refusal.applied:
-            list(self._moto(environ, lambda *_: None))
+            list(super().answer(environ, lambda *_: None))
         else:
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         status = "500 Internal Server Error" if refusal.applied else "403 Forbidden"

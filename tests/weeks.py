@@ -20,7 +20,7 @@ REVIEWED = {
 
 
 @dataclass
-class History:
+class Weeks:
     """What happened, and where its audit lies."""
 
     world: World
@@ -43,10 +43,10 @@ class History:
         return folder
 
 
-def play(world: World) -> History:
+def play(world: World) -> Weeks:
     """Make it happen."""
     users = world.add_users(3)
-    history = History(world, users, {})
+    weeks = Weeks(world, users, {})
 
     def run(name: str, day: str, event: object = None) -> None:
         moment = datetime.fromisoformat(f"{day}:00+00:00")
@@ -54,7 +54,7 @@ def play(world: World) -> History:
         with suppress(AssignmentError):
             world.run(event, now=lambda: moment, request_id=name)
         kind = "dry_runs" if name == "dry" else "runs"
-        history.runs[name] = next(
+        weeks.runs[name] = next(
             record for record in world.records(kind) if name in record["run_id"]
         )
 
@@ -67,7 +67,7 @@ def play(world: World) -> History:
     rows("october", 4, "2026-10-15T09:00")
     run("october", "2026-10-15T10:00")
     world.braintrust.store.insert([REVIEWED])
-    run("undo-october", "2026-11-02T10:00", {"undo": history.id("october")})
+    run("undo-october", "2026-11-02T10:00", {"undo": weeks.id("october")})
     rows("a", 6, "2026-11-20T09:00")
     world.braintrust.faults.add("insert", row_id="a1", status=400, times=None)
     run("refused", "2026-11-20T10:00")
@@ -75,9 +75,9 @@ def play(world: World) -> History:
     run("mended", "2026-11-20T11:00")
     rows("wrong", 3, "2026-11-21T09:00", HOSTILE)
     run("mistake", "2026-11-21T10:00", {"tag": HOSTILE})
-    run("undo-mistake", "2026-11-21T10:30", {"undo": history.id("mistake")})
+    run("undo-mistake", "2026-11-21T10:30", {"undo": weeks.id("mistake")})
     rows("n", 3, "2026-11-22T09:00")
     run("dry", "2026-11-22T10:00", {"dry_run": True})
     run("capped", "2026-11-23T07:00", {"max_assignments": 2, "reviewers": [*users, UNKNOWN]})
     run("idle", "2026-11-23T07:30", {"tag": "nobody has this"})
-    return history
+    return weeks
