@@ -186,7 +186,7 @@ def test_hands_out_two_thousand_rows_evenly_and_touches_nothing_else(
 
     assert second["status"] == "nothing_to_assign"
     assert refused["errorType"] == "ConfigurationError"
-    assert "event field limit is 5000: an integer from 1 to 1000" in refused["errorMessage"]
+    assert "event field limit is 5000: must be an integer from 1 to 1000" in refused["errorMessage"]
 
     log = emulator.log.read_text("utf-8")
     assert '"run finished"' in log
