@@ -11,6 +11,10 @@ TOOLS := .venv-tools/bin
 # One process a core; `make test WORKERS=0` runs in one process, for a debugger.
 WORKERS ?= auto
 export SAM_CLI_TELEMETRY := 0
+# What a shell says about other Pythons is not about those of this repository.
+unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONWARNINGS
+# A letter that the terminal cannot show is no reason to end.
+export PYTHONIOENCODING ?= :backslashreplace
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -90,7 +94,7 @@ build: .venv-tools/.stamp ## make the artifact in .aws-sam/build; ARCH=x86_64 fo
 # Each stack has its own sections in samconfig.toml (a "config environment"), so that none is ever deployed with the
 # parameters of another. The default stack has SAM's default ones. Guided as long as a stack has no answers there.
 ENVIRONMENT = $(if $(filter $(DEFAULT_STACK),$(STACK)),default,$(STACK))
-ANSWERED = $(shell awk '/^ *\[/ {here = $$1 == "[$(ENVIRONMENT).deploy.parameters]"} \
+ANSWERED = $(shell awk '{sub(/\r$$/, "")} /^ *\[/ {here = $$1 == "[$(ENVIRONMENT).deploy.parameters]"} \
     here && /^ *parameter_overrides *=/ {print "yes"}' samconfig.toml)
 deploy: build ## create or update the stack; asks for the parameters the first time
 	$(TOOLS)/sam deploy --config-env $(ENVIRONMENT) --stack-name $(STACK) \
@@ -104,7 +108,7 @@ status: .venv/.stamp ## the last runs of a stack, from its audit; of another aud
 
 # First of all, whether there is such a stack: the SAM CLI does not say so, and is long to install. The region is, as for
 # the SAM CLI, the one that a guided deployment left beside its answers.
-REGION = $(shell awk '/^ *\[/ {here = $$1 == "[$(ENVIRONMENT).deploy.parameters]"} \
+REGION = $(shell awk '{sub(/\r$$/, "")} /^ *\[/ {here = $$1 == "[$(ENVIRONMENT).deploy.parameters]"} \
     here && /^ *region *=/ {gsub(/.*= *"|".*/, ""); print}' samconfig.toml)
 stack-is-there: .venv/.stamp
 	@$(if $(REGION),AWS_DEFAULT_REGION=$(REGION) )$(PY) -m ops.stack outputs --quiet $(STACK)
@@ -113,7 +117,7 @@ logs: stack-is-there .venv-tools/.stamp ## follow the log
 	$(TOOLS)/sam logs --config-env $(ENVIRONMENT) --stack-name $(STACK) --name $(FUNCTION) --tail $(ARGS)
 
 invoke: .venv/.stamp ## one run now; other settings for it: make invoke EVENT=events/overrides.json
-	$(PY) -m ops.stack invoke $(STACK) $(or $(EVENT),events/empty.json)
+	$(PY) -m ops.stack invoke $(STACK) "$(or $(EVENT),events/empty.json)"
 
 dry-run: .venv/.stamp ## what a run would do now, without writing to Braintrust
 	$(PY) -m ops.stack invoke $(STACK) events/dry-run.json
@@ -129,22 +133,25 @@ report: .venv/.stamp ## one HTML page from a stack's audit, or another: make rep
 # `sam build` calls this one (Metadata.BuildMethod: makefile). What it packs, and why, is in the script.
 .PHONY: build-$(FUNCTION)
 build-$(FUNCTION):
-	scripts/build_artifact.sh "$(ARTIFACTS_DIR)"
+	sh scripts/build_artifact.sh "$(ARTIFACTS_DIR)"
 
-# The environments follow their lock files. Three, because the tools pin conflicting libraries.
-.venv/.stamp: requirements-dev.txt scripts/make_venv.sh
-	@scripts/make_venv.sh .venv requirements-dev.txt
+# The environments follow their lock files. Three, because the tools pin conflicting libraries. One whose Python is gone,
+# such as after an upgrade of the system's, is made anew.
+.venv/bin/python .venv-tools/bin/python .venv-checkov/bin/python:
+
+.venv/.stamp: .venv/bin/python requirements-dev.txt scripts/make_venv.sh
+	@sh scripts/make_venv.sh .venv requirements-dev.txt
 	@touch $@
 
-.venv-tools/.stamp: requirements-tools.txt scripts/make_venv.sh
-	@scripts/make_venv.sh .venv-tools requirements-tools.txt
+.venv-tools/.stamp: .venv-tools/bin/python requirements-tools.txt scripts/make_venv.sh
+	@sh scripts/make_venv.sh .venv-tools requirements-tools.txt
 	@touch $@
 
-.venv-checkov/.stamp: requirements-checkov.txt scripts/make_venv.sh
-	@scripts/make_venv.sh .venv-checkov requirements-checkov.txt
+.venv-checkov/.stamp: .venv-checkov/bin/python requirements-checkov.txt scripts/make_venv.sh
+	@sh scripts/make_venv.sh .venv-checkov requirements-checkov.txt
 	@touch $@
 
 # Lambda's own emulator, for the tests of the artifact. It comes in the wheel of the SAM CLI; all of the SAM CLI's
 # dependencies are not needed for it.
-.venv/bin/aws-lambda-rie: requirements-tools.txt scripts/get_emulator.sh | .venv/.stamp
-	@scripts/get_emulator.sh $@
+.venv/bin/aws-lambda-rie: .venv/bin/python requirements-tools.txt scripts/get_emulator.sh | .venv/.stamp
+	@sh scripts/get_emulator.sh $@

@@ -4,7 +4,10 @@ step            room            knows
 the story       run             the order of the steps, and nothing else
 load            load            everything a run depends on; refuses what is wrong at once
                 settings        the variables and the event          (pure)
+                rules           what a setting may be                (pure)
                 roster          the reviewers list and its people    (pure)
+                terms           weight, room, absences of a person   (pure)
+                names           ids and addresses as people paste    (pure)
                 aws             clients, the parameter, the secret
 a kind of run   handout         hands rows out
                 undo            takes back what one run assigned

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 
+from lib.bucket import AuditBucket
 from lib.errors import AuditError
 from lib.jsontext import json_array, json_object, quoted
 from lib.past import Past
 from lib.plan import Assignment, Outcome, Outcomes, Plan, json_assignments
 from lib.result import Result
 from lib.rows import iso
-from lib.bucket import AuditBucket
 
 ONE_EACH = frozenset({"plans", "runs", "dry_runs"})  # kinds of which a run id names one object
 MOST_SUFFIXES = 20  # more invocations of one id within a second are no accident

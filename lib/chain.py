@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
+from lib.bucket import AuditBucket
 from lib.errors import AuditError
 from lib.past import CARRY, Past, planned_before
 from lib.plan import Carried, Plan
-from lib.bucket import AuditBucket
 
 DAMAGED = (KeyError, TypeError, ValueError, AttributeError)
 """What reading an object that was edited by hand, or cut short, can end in."""

@@ -7,13 +7,13 @@ from datetime import datetime
 from lib.audit import Audit
 from lib.aws import Aws
 from lib.braintrust import Braintrust
+from lib.bucket import AuditBucket
 from lib.chain import Chain
 from lib.deadline import Deadline
 from lib.errors import ConfigurationError
 from lib.roster import Entry, parse_reviewers
 from lib.rows import Window
 from lib.settings import Settings, load_settings
-from lib.bucket import AuditBucket
 
 AUDIT_SHARE = 0.2  # of the time, kept back for the audit
 AUDIT_RESERVE = 30.0  # seconds that are enough for it

@@ -17,6 +17,8 @@ import boto3
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
+from local.listen import listen
+
 HOST = "127.0.0.1"
 BUCKET = "review-assigner-audit"
 SECRET = "review-assigner/braintrust-api-key"  # noqa: S105 - its name
@@ -29,8 +31,11 @@ CREDENTIALS = {
 
 
 def forget_real_aws() -> None:
-    """Take every trace of a real AWS account, and of a proxy for this machine, out of the environment."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
+    """Take every trace of a real AWS account, and of a proxy for this machine, out of the environment.
+
+    What steers Powertools too: a log level for other work would leave a run without its lines.
+    """
+    for name in [name for name in os.environ if name.startswith(("AWS_", "POWERTOOLS_"))]:
         del os.environ[name]
     os.environ |= CREDENTIALS | {
         "AWS_CONFIG_FILE": os.devnull,
@@ -42,12 +47,13 @@ def forget_real_aws() -> None:
 
 
 class LocalAws:
-    """The server in a thread of this process. Call `forget_real_aws` first. SystemExit if the port is taken."""
+    """The server in a thread of this process. Call `forget_real_aws` first. Raises CannotListenError."""
 
     def __init__(self, host: str = HOST, port: int = 0) -> None:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else a line a request
         self._moto = DomainDispatcherApplication(create_backend_app)
-        self._server = make_server(host, port, self.answer, threaded=True)
+        with listen(host, port) as listener:  # the server keeps a duplicate
+            self._server = make_server(host, port, self.answer, threaded=True, fd=listener.fileno())
         self.requests: list[str] = []
         """What was asked, in order: `PUT /bucket/key`, `SSM.GetParameter`."""
         self._thread = threading.Thread(
@@ -55,7 +61,7 @@ class LocalAws:
         )
         self._clients: dict[str, Any] = {}
         self._prepared = False
-        self.port = self._server.server_port
+        self.port = self._server.port
         self.url = f"http://{HOST}:{self.port}"
 
     def __enter__(self) -> Self:

@@ -26,19 +26,18 @@ def main(arguments: list[str] | None = None) -> int:
     except FileNotFoundError:
         parser.error(f"{options.env_file} is not there: start `make local` in another terminal")
     try:
-        event = (
-            options.event
-            if options.event.lstrip()[:1] in "{["
-            else Path(options.event).read_text("utf-8")
-        )
+        inline = options.event.lstrip()[:1] in {"{", "["}
+        event = json.loads(options.event if inline else Path(options.event).read_bytes())
     except OSError as error:
         parser.error(
             f"the event {options.event} is neither JSON nor a file that can be read: {error.strerror}"
         )
+    except (ValueError, RecursionError) as error:
+        parser.error(f"the event {options.event} is no JSON: {error}")
     variables = {name: value.replace(CONTAINERS, HOST) for name, value in written.items()}
     forget_real_aws()
     try:
-        result = Function(variables, None).invoke(json.loads(event))
+        result = Function(variables, None).invoke(event)
     except AssignerError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

@@ -14,6 +14,7 @@ from braintrust_api import Braintrust
 
 from local.aws import BUCKET, HOST, LocalAws, forget_real_aws
 from local.braintrust.server import LocalBraintrust
+from local.listen import CannotListenError
 from local.screen import Screen
 from local.traffic import TAG, TEAM, Traffic, send
 
@@ -54,17 +55,17 @@ def main(arguments: list[str] | None = None) -> int:
         signal.SIGTERM,
     ):  # also where a shell started it in the background
         signal.signal(ending, signal.default_int_handler)
+    option = "--braintrust-port"
     try:
-        braintrust = LocalBraintrust(
+        server = LocalBraintrust(
             host=options.host, port=options.braintrust_port, project_id=PROJECT
         )
-    except OSError as error:
-        screen.say(
-            f"error: {options.host}:{options.braintrust_port}: {error.strerror}; see --braintrust-port",
-            "red",
-        )
+        option = "--aws-port"
+        cloud = LocalAws(options.host, options.aws_port)
+    except CannotListenError as error:
+        screen.say(f"error: {error}; see {option}", "red")
         return 1
-    with suppress(KeyboardInterrupt), braintrust, LocalAws(options.host, options.aws_port) as aws:
+    with suppress(KeyboardInterrupt), server as braintrust, cloud as aws:
         port = int(braintrust.url.rpartition(":")[2])
         users = [braintrust.store.add_user(person.email) for person in TEAM]
         aws.prepare(braintrust.api_key, ", ".join(person.email for person in TEAM))

@@ -10,7 +10,7 @@ from ops.places import AuditUnreadableError, open_audit
 
 SQL = Path(__file__).parents[1] / "docs/sql/duckdb"
 VIEWS = "create_views"
-QUESTIONS = sorted(path.stem for path in SQL.glob("*.sql") if path.stem != VIEWS)
+QUESTIONS = sorted(path.stem for path in SQL.glob("[!.]*.sql") if path.stem != VIEWS)
 NEEDS_ROW = "which_run_assigned_this_row"
 
 parser = argparse.ArgumentParser(

@@ -49,7 +49,7 @@ def main() -> int:
                 print("\n".join(lines))
             return 0
         if chosen.command == "invoke":
-            return invoke_function(chosen.stack, json.loads(chosen.event.read_text()))
+            return invoke_function(chosen.stack, read_event(chosen.event))
         if not chosen.run_id:
             sys.exit("which run? make undo RUN_ID=... (make status lists them)")
         return invoke_function(chosen.stack, {"undo": chosen.run_id, "dry_run": chosen.dry_run})
@@ -57,6 +57,16 @@ def main() -> int:
         sys.exit(str(error))
     except (BotoCoreError, ClientError) as error:
         sys.exit(f"AWS: {reason(error)}")
+
+
+def read_event(path: Path) -> Any:  # noqa: ANN401 - any JSON
+    """The JSON in a file, in any of Unicode's encodings, with a byte order mark or without. Exits if there is none."""
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        sys.exit(f"error: the event {path} cannot be read: {error.strerror}")
+    except (ValueError, RecursionError) as error:
+        sys.exit(f"error: the event {path} is no JSON: {error}")
 
 
 def invoke_function(stack: str, event: Any) -> int:  # noqa: ANN401 - any JSON
@@ -71,8 +81,18 @@ def invoke_function(stack: str, event: Any) -> int:  # noqa: ANN401 - any JSON
             file=sys.stderr,
         )
         return 1
-    print(json.dumps(result, indent=2, ensure_ascii=False))
+    print(written(result))
     return 0
+
+
+def written(result: Any) -> str:  # noqa: ANN401 - any JSON
+    """JSON with the letters that this terminal can show as they are, else with none but ASCII's."""
+    text = json.dumps(result, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(result, indent=2)
+    return text
 
 
 def outputs(stack: str) -> dict[str, str]:

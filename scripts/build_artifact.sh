@@ -10,19 +10,20 @@
 #   every module again, at about three quarters of its import time. It is checked against the source when it is
 #   loaded, so that what somebody edits in the Lambda console still counts.
 set -eu
+unset CDPATH # with it, `cd` prints where it goes
 target=${1:?the folder to pack into, which sam build gives}
 here=$(cd "$(dirname "$0")/.." && pwd)
 services="s3 ssm secretsmanager"
 
 for python in "$here/.venv/bin/python" "$here/.venv-tools/bin/python" python3; do
-    if "$python" -m pip --version >/dev/null 2>&1; then break; fi
+    if "$python" -c 'import pip' >/dev/null 2>&1; then break; fi
 done
 mkdir -p "$target"
 if [ -n "$(ls -A "$target")" ]; then
     echo "error: $target is not empty" >&2
     exit 1
 fi
-"$python" -m pip install --quiet --disable-pip-version-check --no-input --progress-bar off --root-user-action=ignore \
+"$python" "$here/scripts/plain_pip.py" install --quiet --disable-pip-version-check --no-input --progress-bar off --root-user-action=ignore \
     --target "$target" --requirement "$here/requirements.txt" --require-hashes --no-deps --no-compile \
     --only-binary=:all: --platform any --implementation py --abi none --python-version 3.13
 
@@ -36,11 +37,13 @@ done
 rm -rf "$target/bin" "$target/boto3/data" "$target/boto3/examples"
 
 cp "$here/handler.py" "$target/"
-(cd "$here" && find lib -name '*.py') | while read -r file; do
+# Not the hidden ones: editors leave locks and copies of theirs beside a file that is open.
+(cd "$here" && find lib -name '.*' -prune -o -name '*.py' -print) | while read -r file; do
     mkdir -p "$target/$(dirname "$file")"
     cp "$here/$file" "$target/$file"
 done
 find "$target" -name __pycache__ -type d -prune -exec rm -rf {} +
+chmod -R u+w,a+rX "$target" # Lambda reads it as somebody else; this clone may be for its owner alone
 source=$(du -sk "$target" | cut -f1)
 
 bytecode="without bytecode: no Python 3.13 was found"

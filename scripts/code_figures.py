@@ -130,7 +130,9 @@ def python_files(tree: Path, rooms: tuple[str, ...]) -> list[Path]:
     return [
         file
         for room in rooms
-        for file in ([tree / room] if room.endswith(".py") else sorted((tree / room).rglob("*.py")))
+        for file in (
+            [tree / room] if room.endswith(".py") else sorted((tree / room).rglob("[!.]*.py"))
+        )
         if file.exists()
     ]
 

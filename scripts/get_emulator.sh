@@ -14,7 +14,7 @@ trap 'rm -rf "$work"' EXIT
 # The lock file's entry of this one package: its name with version, and the hashes that follow.
 awk '/^aws-sam-cli==/ {found = 1} found && /^ *#/ {exit} found' requirements-tools.txt >"$work/requirements.txt"
 echo "fetching the Lambda emulator ..."
-.venv/bin/python -m pip download --quiet --disable-pip-version-check --no-input --progress-bar off \
+.venv/bin/python scripts/plain_pip.py download --quiet --disable-pip-version-check --no-input --progress-bar off \
     --require-hashes --no-deps --only-binary=:all: --dest "$work" -r "$work/requirements.txt"
 .venv/bin/python -c 'import sys, zipfile
 with zipfile.ZipFile(sys.argv[1]) as wheel, open(sys.argv[3], "wb") as target:

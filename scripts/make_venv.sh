@@ -32,13 +32,14 @@ if ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
     fi
 fi
 
-# One that is there and runs is kept, whichever Python made it.
-if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+# One that is there and runs is kept, whichever Python made it; not one whose Python is gone or too old.
+if ! "$venv/bin/python" -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
     rm -rf "$venv"
     "$python" -m venv "$venv"
 fi
 echo "installing $lock into $venv ($("$venv/bin/python" --version)): about a minute the first time ..."
 # Wheels only: nothing is built, so no compiler is needed and no package's code runs during the installation.
 # --no-deps: the lock is complete, and pip's own resolver stumbles over locked packages with extras.
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --progress-bar off \
+"$venv/bin/python" "$(dirname "$0")/plain_pip.py" install \
+    --quiet --disable-pip-version-check --no-input --progress-bar off \
     --require-hashes --no-deps --only-binary=:all: -r "$lock"

@@ -1,4 +1,36 @@
-"""Servers that the whole test session shares, and a fresh world for each test."""
+"""Servers that the whole test session shares, and a fresh world for each test.
+
+Where a behaviour is tested:
+
+function/    the function, over the wire and whole; contract sections by their numbers
+    test_settings, test_event       2 and 4: the variables, the fields of an event
+    test_roster                     3: the list of reviewers, who they are, whom nobody knows
+    test_errors                     5: what a run says that could not do its work
+    test_audit                      6: every object of the audit, and when it is written
+    test_run                        whole runs: result, rows, secrets
+    test_rows                       which rows are selected, the pages they come in
+    test_distribution, test_fairness   who gets which row; even over weeks
+    test_assign, test_retries, test_time   inserts and their batches; what is tried again; the end in time
+    test_requests, test_pure_core   how often is asked for what; what decides loads neither HTTP nor AWS
+    test_promises, test_undo        one reviewer a row whatever happens; taking a run back
+    test_security                   where the key may go
+local/       the Braintrust and the AWS of this machine
+    test_local_query, test_local_insert, test_local_organisation, test_local_faults   the Braintrust, by kinds of requests
+    test_demo, test_serve           `make run` and `make local`, as processes
+ops/         what operators run
+    test_stack                      `make invoke`, `make undo`, `make outputs`
+    test_report, test_audit_queries `make report` and `make status`; the SQL of the documents
+template/    template.yaml: test_function, test_permissions, test_watching (alarms), test_keeping (buckets, logs)
+artifact/    test_artifact: what is packed, built in an untidy place, run under Lambda's emulator
+repository/  what is around the code
+    test_deploy, test_environments  the Makefile's targets; virtual environments, pip, files that git leaves out
+    test_house, test_code_figures   what imports what, what is named once; the figures of the code
+    test_docs, test_locks, test_map, test_advisories, test_benchmarks
+
+Beside them: world.py and weeks.py (what a run touches, weeks of runs), processes.py (runs that are killed), soak.py
+(`make soak`), machine.py (what is kept from the tests). A test holds on other people's machines: it reads no file that
+people are asked to change, takes no port, compares no time at its very edge.
+"""
 
 import os
 import shutil
@@ -8,11 +40,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from local.braintrust.server import LocalBraintrust
-from tests.refusing_aws import RefusingAws
-from tests.weeks import Weeks, play
-from tests.world import BUCKET, SECRET, World, aws_client
+from lib.settings import VARIABLES
+from tests import machine
 
+machine.forget(*VARIABLES)
 os.environ |= {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
@@ -20,6 +51,12 @@ os.environ |= {
     "AWS_EC2_METADATA_DISABLED": "true",
     "POWERTOOLS_SERVICE_NAME": "review-assigner-tests",
 }
+
+from local.braintrust.server import LocalBraintrust
+from tests.refusing_aws import RefusingAws
+from tests.weeks import Weeks, play
+from tests.world import BUCKET, SECRET, World, aws_client
+
 settings.register_profile(
     "product", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -66,11 +66,11 @@ class World:
         self.client("ssm").put_parameter(Name=REVIEWERS, Value=text, Type="String", Overwrite=True)
 
     def add_users(self, count: int) -> list[str]:
-        """So many more people, by id: whoever comes first here is first where credits tie."""
-        ids = sorted(str(uuid.uuid4()) for _ in range(count))
-        for number, user_id in enumerate(ids):
+        """Their ids in order, so that where all are owed alike the first one is the first in turn."""
+        self.users += [
             self.braintrust.store.add_user(f"user{number}@example.com", user_id=user_id)
-        self.users += ids
+            for number, user_id in enumerate(sorted(str(uuid.uuid4()) for _ in range(count)))
+        ]
         self.set_reviewers(self.users)
         return self.users
 

@@ -4,9 +4,11 @@ import argparse
 import contextlib
 import gc
 import json
+import sys
 from datetime import timedelta
 
 from local.braintrust.server import API_KEY, HOST, LocalBraintrust
+from local.listen import CannotListenError
 
 parser = argparse.ArgumentParser(
     prog="python -m local.braintrust", description="A Braintrust on this machine."
@@ -28,9 +30,15 @@ parser.add_argument(
 def main(arguments: list[str] | None = None) -> None:
     """Serve until interrupted; one line of JSON says where, and who the users are."""
     options = parser.parse_args(arguments)
-    braintrust = LocalBraintrust(
-        host=options.host, port=options.port, api_key=options.api_key, project_id=options.project_id
-    )
+    try:
+        braintrust = LocalBraintrust(
+            host=options.host,
+            port=options.port,
+            api_key=options.api_key,
+            project_id=options.project_id,
+        )
+    except CannotListenError as error:
+        sys.exit(f"error: {error}; see --port")
     users = {email: braintrust.store.add_user(email) for email in options.user}
     braintrust.store.add_rows(options.rows, tag=options.tag, span=timedelta(days=options.days))
     gc.freeze()  # the rows are here to stay: without this, looking through them doubles the cost of an insert

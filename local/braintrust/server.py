@@ -45,6 +45,7 @@ from local.braintrust.options import Options
 from local.braintrust.request_log import RequestLog
 from local.braintrust.state import State
 from local.braintrust.store import Store
+from local.listen import listen
 
 HOST = "127.0.0.1"
 API_KEY = "sk-local-0123456789abcdef"
@@ -62,9 +63,10 @@ class LocalBraintrust:
         host: str = HOST,
         port: int = 0,
     ) -> None:
+        """Listens at once. Raises CannotListenError."""
         self.state = State(api_key, project_id or str(uuid.uuid4()), clock)
         self.app = BraintrustApp(self.state)
-        self._sockets = [_listener(host, port), _listener(HOST, 0)]
+        self._sockets = [listen(host, port), listen(HOST, 0)]
         self.state.objects_address = self._sockets[1].getsockname()
         self.url = f"http://{host}:{self._sockets[0].getsockname()[1]}"
         self.objects_url = "http://{}:{}".format(*self.state.objects_address)
@@ -175,12 +177,3 @@ def _protocol(transports: Transports) -> type[H11Protocol]:
                 transports.closed(self.client)
 
     return Protocol
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    # Named as TCP, so that asyncio sets TCP_NODELAY: without it small answers take 40 ms
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, port))
-    listener.listen(128)
-    return listener

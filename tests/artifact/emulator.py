@@ -55,7 +55,7 @@ class Emulator:
         }
 
     def __enter__(self) -> Self:
-        with self.log.open("w") as log:
+        with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 self._command,
                 cwd=self._artifact,
@@ -70,7 +70,7 @@ class Emulator:
                 if probe.connect_ex(("127.0.0.1", self._port)) == 0:
                     return self
             time.sleep(0.05)
-        raise TimeoutError(self.log.read_text())
+        raise TimeoutError(self.log.read_text("utf-8"))
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()  # it takes its runtime along
@@ -79,7 +79,7 @@ class Emulator:
     def invoke(self, event: object) -> Any:
         """What the function returns, or the error object that Lambda makes of what it raises."""
         answer = requests.post(self._url, data=json.dumps(event), timeout=120)
-        assert answer.content, f"the runtime died:\n{self.log.read_text()}"
+        assert answer.content, f"the runtime died:\n{self.log.read_text('utf-8')}"
         return json.loads(answer.content)
 
 

@@ -4,6 +4,7 @@ import json
 import random
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import uuid
@@ -25,7 +26,7 @@ APPROVED = {"__bt_default_review_list": {"status": "APPROVED"}}
 
 
 def locked():
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
     return {line.split(" ")[0] for line in lines if "==" in line}
 
 
@@ -49,7 +50,11 @@ def test_holds_the_code_and_the_locked_requirements_and_nothing_else(artifact):
         *("idna", "jmespath", "requests", "s3transfer", "urllib3"),
     }
     code = {path.relative_to(artifact / "lib") for path in (artifact / "lib").rglob("*.py")}
-    assert code == {path.relative_to(ROOT / "lib") for path in (ROOT / "lib").rglob("*.py")}
+    assert code == {path.relative_to(ROOT / "lib") for path in (ROOT / "lib").rglob("[!.]*.py")}
+
+
+def test_can_be_read_by_whoever_lambda_runs_it_as(artifact):
+    assert [path for path in artifact.rglob("*") if not path.stat().st_mode & stat.S_IROTH] == []
 
 
 def test_runs_on_any_processor_and_knows_no_service_that_is_not_used(artifact):
@@ -132,7 +137,7 @@ def test_hands_out_two_thousand_rows_evenly_and_touches_nothing_else(
     assert len(due) == 2103
 
     with Emulator(artifact, world.environ, tmp_path) as emulator:
-        schedule = json.loads((ROOT / "events" / "schedule.json").read_text())
+        schedule = json.loads((ROOT / "events" / "schedule.json").read_text("utf-8"))
         result = emulator.invoke(schedule)
         second = emulator.invoke({})
         refused = emulator.invoke({"limit": 5000})
@@ -183,7 +188,7 @@ def test_hands_out_two_thousand_rows_evenly_and_touches_nothing_else(
     assert refused["errorType"] == "ConfigurationError"
     assert "event field limit is 5000: an integer from 1 to 1000" in refused["errorMessage"]
 
-    log = emulator.log.read_text()
+    log = emulator.log.read_text("utf-8")
     assert '"run finished"' in log
     assert '"RowsAssigned":[2103' in log.replace(" ", "")
     told = [log, json.dumps([result, second, refused]), *world.objects().values()]
@@ -201,7 +206,9 @@ def test_the_deployed_functions_environment_emits_what_the_alarms_watch(
         emulator.invoke({})
         emulator.invoke({})  # which also says what became of the first one's plan
     lines = [
-        json.loads(line) for line in emulator.log.read_text().splitlines() if line.startswith("{")
+        json.loads(line)
+        for line in emulator.log.read_text("utf-8").splitlines()
+        if line.startswith("{")
     ]
     emitted = {
         (
@@ -237,7 +244,7 @@ def test_a_wrong_key_is_said_without_the_key(artifact, busy_world, tmp_path):
         "BTQL query failed (401): check that the API key is correct and has not expired"
         in error["errorMessage"]
     )
-    assert KEY not in emulator.log.read_text() + json.dumps(error)
+    assert KEY not in emulator.log.read_text("utf-8") + json.dumps(error)
 
 
 def test_the_emulator_sees_only_what_was_packed(artifact, tmp_path):
@@ -247,7 +254,7 @@ def test_the_emulator_sees_only_what_was_packed(artifact, tmp_path):
         [
             *emulator.python,
             "-c",
-            "import boto3, requests, urllib3, sys; print(boto3.__file__, requests.__file__, urllib3.__file__)\nimport pytest",
+            "import boto3, requests, urllib3, sys; print(boto3.__file__, requests.__file__, urllib3.__file__, sep='\\n')\nimport pytest",
         ],
         env=emulator.environ,
         cwd=artifact,
@@ -255,6 +262,6 @@ def test_the_emulator_sees_only_what_was_packed(artifact, tmp_path):
         text=True,
         check=False,
     )
-    assert [path.startswith(str(artifact)) for path in found.stdout.split()] == [True] * 3
+    assert [path.startswith(str(artifact)) for path in found.stdout.splitlines()] == [True] * 3
     assert "No module named 'pytest'" in found.stderr
     assert sys.prefix not in found.stdout

@@ -7,7 +7,20 @@ import pytest
 
 from tests.template.cloudformation import ROOT
 
-PURE = ("jsontext", "rows", "roster", "distribution", "turns", "past", "plan", "result", "settings")
+PURE = (
+    "jsontext",
+    "names",
+    "terms",
+    "rows",
+    "roster",
+    "rules",
+    "distribution",
+    "turns",
+    "past",
+    "plan",
+    "result",
+    "settings",
+)
 LOADED = """
 import importlib, sys
 importlib.import_module(sys.argv[1])

@@ -109,7 +109,7 @@ def test_a_netrc_does_not_replace_the_key(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n", "ascii")
     monkeypatch.setenv("NETRC", str(netrc))
     world.add_users(1)
     world.add_rows(2)

@@ -131,7 +131,7 @@ def test_a_connection_drops_before_or_after_the_write(client, braintrust, applie
 def test_no_answer_comes_until_the_client_gives_up(client, braintrust, applied, rows):
     braintrust.faults.add("insert", hang=True, applied=applied)
     with pytest.raises(requests.ReadTimeout):
-        client.insert({"id": "a"}, timeout=0.1)
+        client.insert({"id": "a"}, timeout=(10, 0.1))
     assert list(braintrust.store.assignments()) == rows
 
 
@@ -146,18 +146,20 @@ def test_latency_delays_and_goes_together_with_another_fault(client, braintrust)
     braintrust.faults.add("query", status=500)
     started = time.monotonic()
     assert client.query(client.ast()).status_code == 500
-    assert 0.1 <= time.monotonic() - started < 1
+    assert 0.09 < time.monotonic() - started < 5
 
 
 def test_a_write_that_outlives_its_client_is_applied_but_not_after_a_reset(client, braintrust):
     braintrust.faults.add("insert", latency=0.1, times=2)
     for row_id, reset in (("a", False), ("b", True)):
         with pytest.raises(requests.ReadTimeout):
-            client.insert({"id": row_id}, timeout=0.05)
-        time.sleep(0.01)
+            client.insert({"id": row_id}, timeout=(10, 0.05))
         if reset:
             braintrust.reset()
-        time.sleep(0.15)
+            time.sleep(0.3)
+        patience = time.monotonic() + 10
+        while not (reset or braintrust.store.assignments() or time.monotonic() > patience):
+            time.sleep(0.01)
         assert list(braintrust.store.assignments()) == ([] if reset else ["a"])
 
 
@@ -172,8 +174,10 @@ def test_an_answer_dribbles_in_byte_by_byte(client, braintrust):
     pieces, started = [], time.monotonic()
     with client.insert({"id": "a"}, stream=True) as answer:
         pieces.extend(answer.raw.stream(1))
-    assert json.loads(b"".join(pieces)) == {"row_ids": ["a"]}
-    assert time.monotonic() - started > 0.005 * 17
+    text = b"".join(pieces)
+    assert json.loads(text) == {"row_ids": ["a"]}
+    pauses = len(text) - 1
+    assert time.monotonic() - started > 0.8 * 0.005 * pauses  # clocks and timers are coarse
 
 
 def test_a_stale_read_tells_or_does_not(client, braintrust):

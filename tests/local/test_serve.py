@@ -83,7 +83,7 @@ def test_a_run_that_is_refused_says_why_and_ends_with_1(served):
     refused = served.invoke('{"days": "two"}')
 
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert "event field days is 'two': an integer >= 1" in refused.stderr.splitlines()[-1]
+    assert "event field days is 'two': must be an integer >= 1" in refused.stderr.splitlines()[-1]
 
 
 def test_the_env_file_sends_containers_to_the_host_and_sets_only_what_the_template_declares(served):
@@ -107,14 +107,60 @@ def test_the_curl_commands_it_prints_work(served):
     assert "ListBucketResult" in bucket
 
 
-def test_a_port_that_is_taken_is_said(served):
+@pytest.mark.parametrize("option", ["--braintrust-port", "--aws-port"])
+def test_a_port_that_is_taken_is_said(served, option):
     port = re.search(r"127\.0\.0\.1:(\d+)", served.said)[1]
-    second = served.run(*SERVE, "--braintrust-port", port)
+    free = ("--braintrust-port", "0", "--aws-port", "0")
+    second = served.run(*SERVE, *free, option, port)
 
     assert (second.returncode, second.stderr) == (1, "")
-    assert (
-        second.stdout == f"error: 127.0.0.1:{port}: Address already in use; see --braintrust-port\n"
+    assert second.stdout == f"error: 127.0.0.1:{port}: Address already in use; see {option}\n"
+
+
+def test_nor_does_a_braintrust_alone_take_a_port_twice(served):
+    port = re.search(r"127\.0\.0\.1:(\d+)", served.said)[1]
+    second = served.run(sys.executable, "-m", "local.braintrust", "--port", port)
+
+    assert (second.returncode, second.stdout) == (1, "")
+    assert second.stderr == f"error: 127.0.0.1:{port}: Address already in use; see --port\n"
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [
+        (("--braintrust-port", "65536"), "127.0.0.1:65536: bind(): port must be 0-65535; see"),
+        (("--host", "nowhere.invalid"), "nowhere.invalid:8787: "),
+    ],
+)
+def test_what_is_no_address_is_said(tmp_path, where, says):
+    done = subprocess.run(
+        [*SERVE, *where], env=ENVIRON, cwd=tmp_path, capture_output=True, text=True, check=False
     )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith(f"error: {says}")
+
+
+@pytest.mark.parametrize(
+    ("event", "says"),
+    [
+        ('{"days": 2,}', "is no JSON: "),
+        ("nowhere.json", "is neither JSON nor a file that can be read: No such file or directory"),
+        ("comma.json", "comma.json is no JSON: "),
+    ],
+)
+def test_what_is_no_event_is_said(served, event, says):
+    (served.folder / "comma.json").write_bytes(b'{"days": 2,}')
+    refused = served.invoke(event)
+
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "Traceback" not in refused.stderr
+    assert says in refused.stderr
+
+
+def test_an_event_may_begin_with_a_byte_order_mark(served):
+    (served.folder / "event.json").write_text('{"dry_run": true}', "utf-8-sig")
+
+    assert json.loads(served.invoke("event.json").stdout)["dry_run"] is True
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])

@@ -18,7 +18,7 @@ from tests.weeks import HOSTILE
 ROOT = Path(__file__).parents[2]
 SQL = ROOT / "docs/sql"
 QUESTIONS = sorted(
-    path.stem for path in (SQL / "duckdb").glob("*.sql") if path.stem != "create_views"
+    path.stem for path in (SQL / "duckdb").glob("[!.]*.sql") if path.stem != "create_views"
 )
 DIALECTS = ("duckdb", "athena")
 
@@ -74,7 +74,7 @@ def as_duckdb(database, text, now):
 
 def test_both_dialects_have_the_same_questions():
     tables = {"create_assignments", "create_runs"}
-    assert {path.stem for path in (SQL / "athena").glob("*.sql")} - tables == set(QUESTIONS)
+    assert {path.stem for path in (SQL / "athena").glob("[!.]*.sql")} - tables == set(QUESTIONS)
 
 
 def test_who_got_what_last_month_with_what_was_taken_back_since(answer, weeks):
@@ -305,7 +305,7 @@ def test_the_commands_of_the_document_can_be_run(weeks_folder, tmp_path):
             cwd=tmp_path,
             env={"PYTHONPATH": str(ROOT)},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
         )
         assert (ran.returncode, ran.stderr) == (0, "")
@@ -314,7 +314,7 @@ def test_the_commands_of_the_document_can_be_run(weeks_folder, tmp_path):
 
 def test_the_document_names_every_file_of_sql():
     text = (ROOT / "docs/audit.md").read_text("utf-8")
-    for path in SQL.rglob("*.sql"):
+    for path in SQL.rglob("[!.]*.sql"):
         assert path.stem in text
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 
 import boto3
@@ -49,6 +50,51 @@ def test_invoke_sends_the_event_and_prints_the_result(deployment, monkeypatch, c
     assert call(monkeypatch, "invoke", "the-stack", str(ROOT / "events" / "dry-run.json")) == 0
     assert deployment.invoked == [{"FunctionName": "f", "Payload": b'{"dry_run": true}'}]
     assert json.loads(capsys.readouterr().out) == {"status": "dry_run"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_an_event_may_be_written_by_any_editor(deployment, monkeypatch, tmp_path, encoding):
+    file = tmp_path / "mein Ereignis.json"
+    file.write_text('{\r\n  "tag": "на проверку"\r\n}\r\n', encoding)
+    deployment.answer = {"Payload": io.BytesIO(b"{}")}
+    assert call(monkeypatch, "invoke", "the-stack", str(file)) == 0
+    assert json.loads(deployment.invoked[0]["Payload"]) == {"tag": "на проверку"}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b'{"tag": "x",\n "days": 2,}', "is no JSON: .*: line 2 column [0-9]+"),
+        (b"", r"is no JSON: Expecting value: line 1 column 1 \(char 0\)"),
+        (b'{"tag": "\xe4"}', "is no JSON: .*0xe4 in position 9"),
+        (b"[" * 100_000, "is no JSON: "),
+        (b"9" * 5000, "is no JSON: "),
+    ],
+    ids=["not there", "comma", "empty", "Latin-1", "deep", "long"],
+)
+def test_what_is_no_event_is_said_with_its_file_and_place(
+    deployment, monkeypatch, tmp_path, content, says
+):
+    file = tmp_path / "event.json"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SystemExit, match=f"^error: the event {re.escape(str(file))} {says}"):
+        call(monkeypatch, "invoke", "the-stack", str(file))
+    assert deployment.invoked == []
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("utf-8", "проверка ☃"), ("ascii", r"\u2603")])
+def test_a_terminal_without_the_letters_still_gets_json(deployment, monkeypatch, encoding, shown):
+    result = {"tag": "проверка ☃"}
+    deployment.answer = {"Payload": io.BytesIO(json.dumps(result).encode())}
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert call(monkeypatch, "invoke", "the-stack", str(ROOT / "events" / "empty.json")) == 0
+    terminal.seek(0)
+    said = terminal.read()
+    assert shown in said
+    assert json.loads(said) == result
 
 
 def test_a_run_that_raised_fails_with_its_message(deployment, monkeypatch, capsys):

@@ -10,6 +10,16 @@ import pytest
 from tests.template.cloudformation import ROOT
 
 DEFAULT = "[default.deploy.parameters]\n"
+CONFIG = f"""# Defaults of the sam command.
+version = 0.1
+
+[default.global.parameters]
+stack_name = "braintrust-review-assigner"
+
+{DEFAULT}capabilities = "CAPABILITY_IAM"
+confirm_changeset = true
+"""
+"""What a clone has before anybody answers. The file itself is people's: they commit their answers in it."""
 ANSWERS = 'parameter_overrides = "ProjectId=\\"1\\" Tag=\\"needs review\\""\n'
 SEARCH = f'\n[review-assigner-search.deploy.parameters]\nregion = "eu-central-1"\n{ANSWERS}'
 """As SAM writes them when its questions are answered."""
@@ -18,21 +28,24 @@ SECOND = ["--config-env", "review-assigner-search", "--stack-name", "review-assi
 ASK = ["--guided", "--confirm-changeset"]
 
 
-@pytest.fixture(autouse=True)
-def no_outer_make(monkeypatch):
-    """`make test` hands its own variables and flags down; here, a person calls make."""
-    for variable in ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "ARGS"):
-        monkeypatch.delenv(variable, raising=False)
+@pytest.fixture(params=["\n", "\r\n"], ids=["lines of Unix", "lines of Windows"])
+def written(request, tmp_path):
+    """Make's file, beside a samconfig.toml of the test's own as one editor or another leaves it."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+
+    def write(config):
+        tomllib.loads(config)
+        (tmp_path / "samconfig.toml").write_bytes(config.replace("\n", request.param).encode())
+
+    return write
 
 
 @pytest.fixture
-def sam(tmp_path):
+def sam(written, tmp_path):
     """What `make <target>` gives to the SAM CLI in a folder with this samconfig.toml."""
-    shutil.copy(ROOT / "Makefile", tmp_path)
 
     def arguments(config, *command):
-        tomllib.loads(config)
-        (tmp_path / "samconfig.toml").write_text(config, "utf-8")
+        written(config)
         only_say = [
             "make",
             "--no-print-directory",
@@ -50,48 +63,43 @@ def sam(tmp_path):
     return arguments
 
 
-@pytest.fixture
-def config():
-    return (ROOT / "samconfig.toml").read_text("utf-8")
-
-
 def answered(config):
     """The file after the first stack's questions."""
     return config.replace(DEFAULT, DEFAULT + ANSWERS)
 
 
-def test_the_first_deployment_asks(sam, config):
-    assert sam(config, "deploy") == [*FIRST, *ASK]
+def test_the_first_deployment_asks(sam):
+    assert sam(CONFIG, "deploy") == [*FIRST, *ASK]
 
 
-def test_later_ones_use_the_answers(sam, config):
-    assert sam(answered(config), "deploy") == FIRST
-    assert sam(answered(config), "deploy", "ARGS=--guided") == [*FIRST, "--guided"]
+def test_later_ones_use_the_answers(sam):
+    assert sam(answered(CONFIG), "deploy") == FIRST
+    assert sam(answered(CONFIG), "deploy", "ARGS=--guided") == [*FIRST, "--guided"]
 
 
-def test_another_stack_is_never_deployed_with_the_first_ones_answers(sam, config):
-    assert sam(answered(config), "deploy", "STACK=review-assigner-search") == [*SECOND, *ASK]
-    assert sam(answered(config) + SEARCH, "deploy", "STACK=review-assigner-search") == SECOND
-    assert sam(answered(config) + SEARCH, "deploy", "STACK=review-assigner") == [
+def test_another_stack_is_never_deployed_with_the_first_ones_answers(sam):
+    assert sam(answered(CONFIG), "deploy", "STACK=review-assigner-search") == [*SECOND, *ASK]
+    assert sam(answered(CONFIG) + SEARCH, "deploy", "STACK=review-assigner-search") == SECOND
+    assert sam(answered(CONFIG) + SEARCH, "deploy", "STACK=review-assigner") == [
         *("--config-env", "review-assigner", "--stack-name", "review-assigner"),
         *ASK,
     ]
 
 
-def test_nor_the_first_one_with_anothers(sam, config):
-    assert sam(config + SEARCH, "deploy") == [*FIRST, *ASK]
-    assert sam(answered(config) + SEARCH, "deploy") == FIRST
+def test_nor_the_first_one_with_anothers(sam):
+    assert sam(CONFIG + SEARCH, "deploy") == [*FIRST, *ASK]
+    assert sam(answered(CONFIG) + SEARCH, "deploy") == FIRST
 
 
-def test_answers_that_are_commented_out_are_none(sam, config):
-    assert sam(config.replace(DEFAULT, f"{DEFAULT}# {ANSWERS}"), "deploy") == [*FIRST, *ASK]
+def test_answers_that_are_commented_out_are_none(sam):
+    assert sam(CONFIG.replace(DEFAULT, f"{DEFAULT}# {ANSWERS}"), "deploy") == [*FIRST, *ASK]
 
 
-def test_the_log_is_looked_for_in_the_stacks_own_region(sam, config):
+def test_the_log_is_looked_for_in_the_stacks_own_region(sam):
     """SAM keeps the region of a guided deployment beside its answers."""
     rest = ["--name", "ReviewAssignerFunction", "--tail"]
-    assert sam(config, "logs") == [*FIRST, *rest]
-    assert sam(config, "logs", "STACK=review-assigner-search") == [*SECOND, *rest]
+    assert sam(CONFIG, "logs") == [*FIRST, *rest]
+    assert sam(CONFIG, "logs", "STACK=review-assigner-search") == [*SECOND, *rest]
 
 
 @pytest.mark.parametrize("said", ["true", "True", "1", "yes", "False"])
@@ -115,9 +123,17 @@ def test_only_false_makes_an_undo_real_where_dry_run_is_given(said):
     assert command()[-1] == command("DRY_RUN=false")[-1] == command("DRY_RUN=")[-1] == "r"
 
 
-def test_a_log_is_looked_for_only_where_there_is_such_a_stack(config, tmp_path):
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    (tmp_path / "samconfig.toml").write_text(answered(config) + SEARCH, "utf-8")
+def test_an_events_file_may_have_any_name():
+    only_say = ["make", "--dry-run", "--old-file=.venv/.stamp", "invoke", "STACK=s"]
+    ran = subprocess.run(
+        [*only_say, "EVENT=my events/nächster Tag's.json"],
+        cwd=ROOT, capture_output=True, encoding="utf-8", check=True,
+    )  # fmt: skip
+    assert shlex.split(ran.stdout)[-1] == "my events/nächster Tag's.json"
+
+
+def test_a_log_is_looked_for_only_where_there_is_such_a_stack(written, tmp_path):
+    written(answered(CONFIG) + SEARCH)
     only_say = [
         "make",
         "--no-print-directory",

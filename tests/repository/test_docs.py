@@ -20,7 +20,11 @@ from tests.world import ASSIGNMENTS, REVIEW_LISTS, TAG, World
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = {
     path.relative_to(ROOT).as_posix(): path.read_text("utf-8")
-    for path in [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+    for path in [
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        *sorted((ROOT / "docs").glob("[!.]*.md")),
+    ]
 }
 README, RUNBOOK = DOCUMENTS["README.md"], DOCUMENTS["docs/operations.md"]
 SETTINGS, DEPLOY = DOCUMENTS["docs/settings.md"], DOCUMENTS["docs/deploy.md"]
@@ -82,7 +86,7 @@ def section(text: str, heading: str) -> str:
 def top_level() -> set[str]:
     """The folders of the repository; in a copy without git, those that nothing hides."""
     listed = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+        ["sh", "-c", "git ls-files"], cwd=ROOT, capture_output=True, encoding="utf-8", check=False
     )
     if listed.returncode:
         return {path.name for path in ROOT.iterdir() if path.is_dir() and path.name[0] not in "._"}

@@ -16,14 +16,17 @@ PURE = {
     "errors",
     "deadline",
     "jsontext",
+    "names",
     "rows",
     "roster",
+    "rules",
     "distribution",
     "turns",
     "past",
     "plan",
     "result",
     "settings",
+    "terms",
 }
 """What decides in lib, without an HTTP library or an AWS SDK."""
 HTTP_CLIENT = {"braintrust"}
@@ -44,7 +47,7 @@ def modules(*rooms: str) -> dict[str, Path]:
         file
         for room in rooms
         for file in (
-            [ROOT / "handler.py"] if room == "handler" else sorted((ROOT / room).rglob("*.py"))
+            [ROOT / "handler.py"] if room == "handler" else sorted((ROOT / room).rglob("[!.]*.py"))
         )
     ]
     return {

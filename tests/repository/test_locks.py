@@ -11,13 +11,13 @@ LOCKS = sorted(ROOT.glob("requirements*.txt"))
 
 def pinned(path):
     return dict(
-        re.findall(r"^([a-z0-9._-]+)(?:\[.*?\])?==([^\s;]+)", path.read_text(), re.MULTILINE)
+        re.findall(r"^([a-z0-9._-]+)(?:\[.*?\])?==([^\s;]+)", path.read_text("utf-8"), re.MULTILINE)
     )
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
 def test_a_lock_file_pins_everything_with_hashes_and_names_no_place(path):
-    for line in path.read_text().splitlines():
+    for line in path.read_text("utf-8").splitlines():
         assert re.match(
             r"[a-z0-9._-]+==\S+ .*\\$| {4}--hash=sha256:[0-9a-f]{64}( \\)?$| {4}#", line
         ), line
@@ -30,7 +30,7 @@ def test_every_list_of_requirements_is_locked():
     ]
     for path in LOCKS:
         wanted = re.findall(
-            r"^([a-z0-9][a-z0-9-]*)", path.with_suffix(".in").read_text(), re.MULTILINE
+            r"^([a-z0-9][a-z0-9-]*)", path.with_suffix(".in").read_text("utf-8"), re.MULTILINE
         )
         assert {*wanted} <= pinned(path).keys()
 
@@ -43,7 +43,7 @@ def test_the_tests_run_the_versions_that_run_in_lambda():
 
 def test_every_action_of_the_workflows_is_pinned_to_a_commit():
     for path in (ROOT / ".github" / "workflows").glob("*.yml"):
-        used = re.findall(r"uses: (\S+)", path.read_text())
+        used = re.findall(r"uses: (\S+)", path.read_text("utf-8"))
         assert used
         assert [
             action for action in used if not re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}", action)

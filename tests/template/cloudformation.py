@@ -52,7 +52,7 @@ _Loader.yaml_implicit_resolvers = {
 
 def source() -> dict[str, Any]:
     """The template as it is written."""
-    template: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Loader)  # noqa: S506 - a safe one
+    template: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text("utf-8"), _Loader)  # noqa: S506 - a safe one
     return template
 
 

@@ -33,7 +33,9 @@ def test_declares_every_variable_that_the_settings_read_and_no_other(stack):
 
 def test_declares_every_variable_that_the_code_reads_itself():
     """`sam local --env-vars` drops what is not declared, without a word."""
-    code = "".join(path.read_text() for path in [ROOT / "handler.py", *(ROOT / "lib").glob("*.py")])
+    code = "".join(
+        path.read_text("utf-8") for path in [ROOT / "handler.py", *(ROOT / "lib").glob("[!.]*.py")]
+    )
     names = set(re.findall(r"[\"']((?:AWS|POWERTOOLS)_[A-Z_]+)[\"']", code))
     assert names <= variables(Stack()).keys()
 
@@ -110,6 +112,7 @@ def test_exactly_one_source_of_the_key(parameters):
         ("AlarmEmail", ["", "oncall@example.com"], ["oncall", "a b@example.com"]),
         ("ApiKeyKmsKeyArn", ["", "arn:aws:kms:eu-central-1:123456789012:key/0f1e2d3c"], ["alias/mine", "*"]),
         ("ImpersonateUser", ["", "lead@example.com"], ["a b"]),
+        ("OpenStatuses", ["", "PENDING", "TODO, In Review,COMPLETE_LATER"], ["APPROVED", "PENDING, COMPLETED ,x"]),
     ],
 )  # fmt: skip
 def test_patterns(parameter, accepted, refused):
@@ -264,8 +267,8 @@ def test_every_function_built_by_make_has_its_target():
 
 
 @pytest.mark.parametrize(
-    "path", sorted((ROOT / "events").glob("*.json")), ids=lambda path: path.stem
+    "path", sorted((ROOT / "events").glob("[!.]*.json")), ids=lambda path: path.stem
 )
 def test_every_event_is_one_that_the_function_takes(path: Path, stack):
-    chosen = settings.load_settings(variables(stack), json.loads(path.read_text()))
+    chosen = settings.load_settings(variables(stack), json.loads(path.read_text("utf-8")))
     assert chosen.dry_run == (path.stem in {"dry-run", "overrides", "undo"})

@@ -234,7 +234,7 @@ def test_no_managed_policy_widens_the_roles(stack):
 
 def test_each_permission_has_its_reason_beside_it():
     """A comment stands above every statement, or above the !If that it is an answer to."""
-    lines = [line.strip() for line in (ROOT / "template.yaml").read_text().splitlines()]
+    lines = [line.strip() for line in (ROOT / "template.yaml").read_text("utf-8").splitlines()]
     for number, line in enumerate(lines):
         if line.startswith("- Sid: "):
             above = number - 1
