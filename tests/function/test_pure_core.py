@@ -20,6 +20,8 @@ PURE = (
     "plan",
     "result",
     "settings",
+    "pauses",
+    "quoting",
 )
 LOADED = """
 import importlib, sys
