@@ -313,7 +313,7 @@ def test_where_the_chain_breaks_off_no_older_plan_without_a_record_happened(rend
 def test_plans_that_name_each_other_come_to_an_end(folder, weeks):
     for run in (folder / "runs").rglob("*.json"):
         run.unlink()
-    (first,) = (folder / "plans").rglob("*-october.json")
+    (first,) = (folder / "plans").rglob(f"{weeks.id('october')}.json")
     text, last = first.read_text(), next((folder / "plans").rglob("*-capped.json"))
     key = last.relative_to(folder).as_posix()
     first.write_text(text.replace('"previous": null', f'"previous": "{key}"'))
