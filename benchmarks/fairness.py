@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from lib.handout import make_plan
 from lib.plan import Plan
-from lib.roster import Absence, Reviewer, Roster
+from lib.roster import Reviewer, Roster
 from lib.rows import Row
+from lib.terms import Absence
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 EVER = (Absence(date.min, date.max),)
@@ -129,7 +130,9 @@ def month(
 
 def staff(*weights: float) -> tuple[Reviewer, ...]:
     """Reviewers of these weights."""
-    return tuple(Reviewer(f"reviewer-{place:02}", weight) for place, weight in enumerate(weights))
+    return tuple(
+        Reviewer(f"reviewer-{place:02}", weight=weight) for place, weight in enumerate(weights)
+    )
 
 
 class Case(NamedTuple):

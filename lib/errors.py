@@ -2,7 +2,10 @@
 
 import re
 
-LOOKS_SECRET = re.compile(r"\b(sk|bt-st)-\S+|//[^/\s]*@")
+LOOKS_SECRET = re.compile(r"(?<![A-Za-z0-9])(sk|bt-st)-\S+|//[^/\s]*@")
+# At the start, or after what no name has: quotes, a blank, `KEY=`, `KEY:`; or too long and random
+# to be a name.
+LOOKS_LIKE_KEY = re.compile(r"(?<![\w/.@+-])(?<!:secret:)(sk|bt-st)-\S|(sk|bt-st)-[A-Za-z0-9]{40}")
 
 
 def masked(text: str) -> str:

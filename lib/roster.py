@@ -1,46 +1,40 @@
 """The roster: who may be given rows, how many, and when. Parsing is pure; resolving asks a directory."""
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, NamedTuple, Protocol
 
-from lib.errors import LOOKS_SECRET, ConfigurationError, masked
+from lib.errors import LOOKS_LIKE_KEY, ConfigurationError
+from lib.names import Name, compared, is_text, read, shown, trimmed, what
+from lib.terms import PARSERS, Terms
 
-KEYS = ("id", "email", "group")
-LIGHTEST, HEAVIEST = 0.001, 1000  # further apart, shares would be no numbers any more
-FIELDS = {*KEYS, "weight", "max_open", "away"}
-
-
-class Absence(NamedTuple):
-    """Days (UTC) on which a reviewer gets nothing; `until` is the first day back."""
-
-    start: date
-    until: date
+WORDS = {"id": "a user id (UUID)", "email": "an e-mail address", "group": "the name of a group"}
+NOBODY = Name("", "")
+KEY_IN_LIST = "an entry looks like an API key: give user ids, e-mail addresses or groups"
 
 
 @dataclass(frozen=True)
-class Entry:
+class Entry(Terms):
     """One mention in the reviewers parameter."""
 
     kind: str
     """`id`, `email` or `group`."""
     name: str
-    weight: float = 1.0
-    max_open: int | None = None
-    away: tuple[Absence, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What is compared: with another entry, and with what the organisation knows."""
+        return compared(self.kind, self.name)
 
 
 @dataclass(frozen=True)
-class Reviewer:
+class Reviewer(Terms):
     """One person who may be given rows."""
 
     id: str
-    weight: float = 1.0
-    max_open: int | None = None
-    away: tuple[Absence, ...] = ()
+    """As the organisation writes it; in lower case where the key may not list users."""
 
     def away_until(self, day: date) -> date | None:
         """The first day back, if the reviewer is away on `day`."""
@@ -90,108 +84,114 @@ def parse_reviewers(value: object, source: str) -> tuple[Entry, ...]:
 
     `source` names the place in messages. Raises ConfigurationError naming every bad item.
     """
-    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError) as error:
-            raise ConfigurationError(f"{source} is not valid JSON ({error})") from error
     if isinstance(value, str):
-        value = [value]
+        text = trimmed(value)
+        value = _parse_json(text, source) if text.startswith(("[", "{")) else [text]
     if not isinstance(value, list):
-        raise ConfigurationError(
-            f"{source} must be text or a JSON array, not {type(value).__name__}"
-        )
-    entries: dict[tuple[str, str], Entry] = {}
+        raise ConfigurationError(f"{source} must be text or a JSON array, not {what(value)}")
     problems: list[str] = []
+    entries: dict[tuple[str, str], Entry] = {}
     for item in value:
-        if isinstance(item, str):
-            found = [
-                Entry("email" if "@" in name else "id", name)
-                for name in re.split(r"[,\s]+", item)
-                if name
-            ]
-        else:
-            found = [entry] if (entry := _parse_object(item, problems)) else []
-        for entry in found:
-            name = entry.name if entry.kind == "group" else entry.name.casefold()
-            entries.setdefault((entry.kind, name), entry)
-            if entry.kind == "id" and LOOKS_SECRET.match(entry.name):
-                problems.append(
-                    "an entry looks like an API key: give user ids, e-mail addresses or groups"
-                )
+        for entry in _parse_item(item, problems):
+            entries.setdefault((entry.kind, entry.key), entry)
     if problems:
         raise ConfigurationError("; ".join(f"{source}: {problem}" for problem in problems))
     return tuple(entries.values())
 
 
-def _parse_object(item: object, problems: list[str]) -> Entry | None:
-    shown = masked(json.dumps(item, default=str)[:100])
-    if not isinstance(item, dict):
-        problems.append(f"{shown} must be a string or an object")
-        return None
-    before = len(problems)
-    unknown = sorted(item.keys() - FIELDS)
-    if unknown:
-        problems.append(
-            f"unknown field {masked(', '.join(unknown))} in {shown}; known: {', '.join(sorted(FIELDS))}"
+def _parse_json(text: str, source: str) -> Any:  # noqa: ANN401 - any JSON
+    try:
+        return json.loads(
+            text,
+            object_pairs_hook=_each_field_once,
+            parse_int=lambda digits: int(digits[:20]),  # Python reads no number of 5,000 digits
         )
-    named = [key for key in KEYS if key in item]
-    if len(named) != 1 or not isinstance(item[named[0]], str) or not item[named[0]].strip():
-        problems.append(f"{shown} needs exactly one of id, email, group, as text")
-    weight, max_open = item.get("weight", 1), item.get("max_open")
-    if (
-        isinstance(weight, bool)
-        or not isinstance(weight, int | float)
-        or not LIGHTEST <= weight <= HEAVIEST
-    ):
-        problems.append(f"weight in {shown} must be a number > 0, from {LIGHTEST} to {HEAVIEST}")
-    if max_open is not None and (type(max_open) is not int or max_open < 0):
-        problems.append(f"max_open in {shown} must be an integer >= 0")
-    away = _parse_away(item.get("away", []), shown, problems)
-    if len(problems) > before:
-        return None
-    return Entry(named[0], item[named[0]].strip(), float(weight), max_open, away)
+    except RecursionError:
+        raise ConfigurationError(f"{source} is not valid JSON (nested too deeply)") from None
+    except ValueError as error:
+        raise ConfigurationError(f"{source} is not valid JSON ({error})") from error
 
 
-def _parse_away(value: object, shown: str, problems: list[str]) -> tuple[Absence, ...]:
-    absences = []
-    spans: list[Any] = value if isinstance(value, list) else [None]
-    for span in spans:
-        try:
-            absence = Absence(_day(span["from"]), _day(span["until"]))
-            if span.keys() != {"from", "until"} or absence.until <= absence.start:
-                raise ValueError  # noqa: TRY301 - one message for every way to be wrong
-        except (KeyError, TypeError, ValueError, AttributeError):
-            problems.append(
-                f'away in {shown} must be a list like [{{"from": "2026-12-24", "until": "2027-01-02"}}], '
-                "until after from"
-            )
-            return ()
-        absences.append(absence)
-    return tuple(absences)
+def _each_field_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(fields := dict(pairs)) < len(pairs):
+        raise ValueError("an object has a field twice")
+    return fields
 
 
-def _day(text: Any) -> date:  # noqa: ANN401 - whatever stood in the JSON
-    if not re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-        raise ValueError(text)
-    return date.fromisoformat(text)
+def _parse_item(item: object, problems: list[str]) -> list[Entry]:
+    if isinstance(item, dict):
+        return _parse_object(item, problems)
+    if not isinstance(item, str):
+        problems.append(f"{shown(item)} must be text, or an object with id, email or group")
+        return []
+    names, others = read(item)
+    problems += [
+        KEY_IN_LIST
+        if LOOKS_LIKE_KEY.search(other)
+        else f"{shown(other)} must be {WORDS['id']} or {WORDS['email']}"
+        for other in others
+    ]
+    return [Entry(*name) for name in names]
+
+
+def _parse_object(item: dict[str, Any], problems: list[str]) -> list[Entry]:
+    found: list[str] = []
+    unknown = sorted(item.keys() - WORDS.keys() - PARSERS.keys())
+    if unknown:
+        known = ", ".join(sorted({*WORDS, *PARSERS}))
+        found.append(
+            f"unknown field {', '.join(map(shown, unknown))} in {shown(item)}; known: {known}"
+        )
+    kind, name = _parse_name(item, found)
+    terms: dict[str, Any] = {}
+    for term in PARSERS:
+        if term in item:
+            parse, words = PARSERS[term]
+            try:
+                terms[term] = parse(item[term])
+            except (ValueError, TypeError):
+                found.append(f"{term} in {shown(item)} must be {words}")
+    problems += found
+    return [] if found else [Entry(kind, name, **terms)]
+
+
+def _parse_name(item: dict[str, Any], problems: list[str]) -> Name:
+    given = [(kind, item[kind]) for kind in WORDS if kind in item]
+    if len(given) != 1 or not isinstance(given[0][1], str) or not trimmed(given[0][1]):
+        problems.append(f"{shown(item)} needs exactly one of {', '.join(WORDS)}, as text")
+        return NOBODY
+    kind, text = given[0]
+    names, others = _read_group(text) if kind == "group" else read(text)
+    if not others and [name.kind for name in names] == [kind]:
+        return names[0]
+    is_key = LOOKS_LIKE_KEY.search(text)
+    problems.append(KEY_IN_LIST if is_key else f"{kind} in {shown(item)} must be {WORDS[kind]}")
+    return NOBODY
+
+
+def _read_group(text: str) -> tuple[list[Name], list[str]]:
+    """As `read`: the name of a group may be any text but a key."""
+    if is_text(text) and not LOOKS_LIKE_KEY.search(text):
+        return [Name("group", trimmed(text))], []
+    return [], [text]
 
 
 @dataclass
 class _Resolution:
     """Entries turned into people, step by step."""
 
-    known: Mapping[str, str] | None
-    """Lower-case id to the id as the organisation writes it; None: the key may not list users."""
+    known: dict[str, str] | None
+    """Ids as they are compared, to ids as the organisation writes them; None: unknown (403)."""
     people: dict[str, Reviewer] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
 
     def add(self, entry: Entry, user_id: str, label: str) -> None:
-        if self.known is not None and user_id.lower() not in self.known:
+        key = compared("id", user_id)
+        if self.known is not None and key not in self.known:
             self.unknown.append(label)
             return
-        user_id = user_id if self.known is None else self.known[user_id.lower()]
-        self.people.setdefault(user_id, Reviewer(user_id, entry.weight, entry.max_open, entry.away))
+        user_id = user_id if self.known is None else self.known[key]
+        self.people.setdefault(key, Reviewer(user_id, **entry.terms()))
 
 
 def resolve(entries: Iterable[Entry], directory: Directory) -> Roster:
@@ -206,8 +206,10 @@ def resolve(entries: Iterable[Entry], directory: Directory) -> Roster:
         warnings.append(
             "the key may not list users (403): reviewer ids are used unchecked, e-mails cannot be resolved"
         )
-    found = _Resolution(None if users is None else {user.id.lower(): user.id for user in users})
-    by_email = {user.email: user.id for user in users or [] if user.email}
+    found = _Resolution(
+        None if users is None else {compared("id", user.id): user.id for user in users}
+    )
+    by_email = {compared("email", user.email): user.id for user in users or [] if user.email}
     groups = directory.groups() if any(entry.kind == "group" for entry in entries) else []
     if groups is None:
         warnings.append(
@@ -217,9 +219,9 @@ def resolve(entries: Iterable[Entry], directory: Directory) -> Roster:
         label = f"{entry.kind} {entry.name}"
         if entry.kind == "id":
             found.add(entry, entry.name, label)
-        elif entry.kind == "email" and entry.name.lower() in by_email:
-            found.add(entry, by_email[entry.name.lower()], label)
-        elif entry.kind == "group" and (members := list(_members(entry.name, groups or []))):
+        elif entry.kind == "email" and entry.key in by_email:
+            found.add(entry, by_email[entry.key], label)
+        elif entry.kind == "group" and (members := list(_members(entry.key, groups or []))):
             for member in members:
                 found.add(entry, member, f"user {member} of {label}")
         else:
@@ -228,10 +230,10 @@ def resolve(entries: Iterable[Entry], directory: Directory) -> Roster:
     return Roster(tuple(found.people.values()), tuple(found.unknown), tuple(warnings))
 
 
-def _members(name: str, groups: list[Group]) -> Iterator[str]:
-    """User ids of every group called `name`, nested groups included, each group visited once."""
+def _members(key: str, groups: list[Group]) -> Iterator[str]:
+    """User ids of every group with this name, nested groups included, each visited once."""
     by_id = {group.id: group for group in groups}
-    waiting = [group for group in groups if group.name == name]
+    waiting = [group for group in groups if compared("group", group.name) == key]
     seen = {group.id for group in waiting}
     while waiting:
         group = waiting.pop(0)

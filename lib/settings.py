@@ -1,207 +1,211 @@
-"""Settings: read once from the environment and the event, refused all at once when any is wrong."""
+"""Settings: each named once, read from environment and event, refused all at once."""
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
 from urllib.parse import urlsplit
 
-from lib.errors import LOOKS_SECRET, ConfigurationError, masked
+from lib.errors import ConfigurationError
+from lib.names import UUID, is_text, shown
 from lib.roster import Entry, parse_reviewers
+from lib.rules import (
+    FINISHED,
+    Rule,
+    anything,
+    are_open,
+    between,
+    is_header,
+    is_name,
+    is_run_id,
+    key_prefix,
+    with_pending,
+)
 
 REQUIRED: Any = object()
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1", "host.docker.internal"})
-UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
-TRUTH = {"true": True, "false": False}
-
-
-def _between(lowest: float, highest: float = float("inf")) -> Callable[[float], bool]:
-    return lambda value: lowest <= value <= highest
+ENVELOPE = frozenset({"detail-type", "source"})
+"""What every event of EventBridge has, and no other."""
+COMING = ("digest", "queue", "take_back")  # no fields yet, but nobody means them to be passed over
 
 
 def _is_api_url(url: str) -> bool:
+    if not url.isprintable() or re.search(r"[\s?#@\\]", url):
+        return False
     try:
         parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna").decode()  # as it is looked up
         port_is_number = parts.port is None or parts.port > 0
     except ValueError:
         return False
-    plain = (
-        bool(parts.hostname)
-        and port_is_number
-        and not (parts.username or parts.query or parts.fragment)
+    is_host = bool(re.fullmatch(r"[\w.-]+|[0-9a-f:.]+", host))
+    local = parts.scheme == "http" and parts.hostname in LOCAL_HOSTS
+    return is_host and port_is_number and (parts.scheme == "https" or local)
+
+
+def _base_url(url: str) -> str:
+    return re.sub(r"/*(/v1)?/*$", "", urlsplit(url).geturl())
+
+
+# The settings
+
+
+def _setting(
+    accepted: str,
+    default: Any = REQUIRED,  # noqa: ANN401 - of any kind
+    check: Callable[[Any], bool] = is_name,
+    make: Callable[[Any], Any] = lambda value: value,
+    *,
+    in_event: bool = False,
+    role: str = "variable",
+) -> Any:  # noqa: ANN401 - it stands for a value of the field's type, as dataclasses.field does
+    """A field with its rule, of a `variable` or of a `command` of the event."""
+    kind = str if default is REQUIRED else type(default)
+    return field(
+        default=MISSING if default is REQUIRED else make(default),
+        metadata={role: Rule(kind, accepted, default, check, make, in_event)},
     )
-    return plain and (
-        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOCAL_HOSTS)
-    )
 
 
-class Rule(NamedTuple):
-    """What one setting may be."""
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One run's settings: the variables in lower case, checked, the event laid over them."""
 
-    kind: type
-    """`str`, `int`, `float` or `bool`: what the text of a variable is read as, and what an event must hold."""
-    accepted: str
-    """The words for it in an error message and in the README."""
-    default: Any = REQUIRED
-    check: Callable[[Any], bool] = lambda _: True
-    in_event: bool = False
-
-
-RULES: dict[str, Rule] = {
-    "PROJECT_ID": Rule(
-        str,
+    project_id: str = _setting(
         "a Braintrust project id (UUID)",
         check=lambda text: bool(UUID.fullmatch(text)),
+        make=str.lower,  # one project has one ledger, however its id is spelt
         in_event=True,
-    ),
-    "TAG": Rule(str, "a tag, any text that is not empty", check=bool, in_event=True),
-    "DAYS": Rule(int, "an integer >= 1", 7, _between(1), in_event=True),
-    "LIMIT": Rule(int, "an integer from 1 to 1000", 1000, _between(1, 1000), in_event=True),
-    "BATCH_SIZE": Rule(int, "an integer >= 1", 1000, _between(1), in_event=True),
-    "MAX_PAGES": Rule(int, "an integer >= 1", 10_000, _between(1), in_event=True),
-    "FILTER": Rule(str, "a BTQL boolean expression, or empty", "", in_event=True),
-    "MAX_ASSIGNMENTS": Rule(int, "an integer >= 0 (0: no cap)", 0, _between(0), in_event=True),
-    "DRY_RUN": Rule(bool, "true or false", default=False, in_event=True),
-    "REQUEST_TIMEOUT": Rule(float, "seconds, a number from 1 to 900", 120.0, _between(1, 900)),
-    "INSERT_CONCURRENCY": Rule(int, "an integer from 1 to 16", 8, _between(1, 16)),
-    "BRAINTRUST_API_URL": Rule(
-        str,
+    )
+    tag: str = _setting(
+        "a tag, any text that is not empty",
+        check=lambda text: bool(text) and is_text(text),
+        in_event=True,
+    )
+    days: int = _setting("an integer >= 1", 7, between(1), in_event=True)
+    limit: int = _setting("an integer from 1 to 1000", 1000, between(1, 1000), in_event=True)
+    batch_size: int = _setting("an integer >= 1", 1000, between(1), in_event=True)
+    max_pages: int = _setting("an integer >= 1", 10_000, between(1), in_event=True)
+    filter: str = _setting("a BTQL boolean expression, or empty", "", is_text, in_event=True)
+    max_assignments: int = _setting("an integer >= 0 (0: no cap)", 0, between(0), in_event=True)
+    open_statuses: frozenset[str] = _setting(
+        f"words with commas between them, none of {', '.join(sorted(FINISHED))}",
+        "PENDING,BACKLOG",
+        are_open,
+        with_pending,
+    )
+    dry_run: bool = _setting("true or false", default=False, check=anything, in_event=True)
+    request_timeout: float = _setting("a number of seconds from 1 to 900", 120.0, between(1, 900))
+    insert_concurrency: int = _setting("an integer from 1 to 16", 8, between(1, 16))
+    braintrust_api_url: str = _setting(
         "an https:// base URL (http:// only for a loopback host or host.docker.internal)",
         "https://api.braintrust.dev",
         _is_api_url,
-    ),
-    "BRAINTRUST_API_KEY_SECRET_ID": Rule(str, "the name or ARN of a Secrets Manager secret", ""),
-    "BRAINTRUST_API_KEY_PARAMETER": Rule(str, "the name of an SSM SecureString parameter", ""),
-    "REVIEWERS_PARAMETER": Rule(str, "the name of the SSM parameter with the reviewers"),
-    "IMPERSONATE_USER": Rule(
-        str, "a user id or e-mail address, or empty", "", lambda text: text.isprintable()
-    ),
-    "AUDIT_BUCKET": Rule(str, "the name of an S3 bucket"),
-    "AUDIT_PREFIX": Rule(str, "an S3 key prefix", "audit/"),
-}
-VARIABLES = tuple(RULES)
-OVERRIDES = {name.lower(): rule for name, rule in RULES.items() if rule.in_event}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """One run's settings: the contract's variables in lower case, checked, with the event laid over them."""
-
-    project_id: str
-    tag: str
-    days: int
-    limit: int
-    batch_size: int
-    max_pages: int
-    filter: str
-    max_assignments: int
-    dry_run: bool
-    request_timeout: float
-    insert_concurrency: int
-    braintrust_api_url: str
-    braintrust_api_key_secret_id: str
-    braintrust_api_key_parameter: str
-    reviewers_parameter: str
-    impersonate_user: str
-    audit_bucket: str
-    audit_prefix: str
+        _base_url,
+    )
+    braintrust_api_key_secret_id: str = _setting("the name or ARN of a Secrets Manager secret", "")
+    braintrust_api_key_parameter: str = _setting("the name of an SSM SecureString parameter", "")
+    reviewers_parameter: str = _setting("the name of the SSM parameter with the reviewers")
+    impersonate_user: str = _setting(
+        "a user id or an ASCII e-mail address (instead of another, the id), or empty", "", is_header
+    )
+    audit_bucket: str = _setting(
+        "the name of an S3 bucket",
+        check=lambda text: bool(re.fullmatch(r"[A-Za-z0-9._-]{3,255}", text)) and is_name(text),
+    )
+    audit_prefix: str = _setting("an S3 key prefix", "audit/", make=key_prefix)
     reviewers: tuple[Entry, ...] | None = None
     """The event's own reviewers; None: those of the SSM parameter."""
-    undo: str = ""
-    """The run id to take back; empty: an ordinary run."""
+    undo: str = _setting("the run_id of the run to take back", "", is_run_id, role="command")
+    """Empty: no undo."""
+
+
+def _rules(role: str) -> dict[str, Rule]:
+    return {each.name: each.metadata[role] for each in fields(Settings) if role in each.metadata}
+
+
+RULES: dict[str, Rule] = {name.upper(): rule for name, rule in _rules("variable").items()}
+VARIABLES = tuple(RULES)
+OVERRIDES = {name: rule for name, rule in _rules("variable").items() if rule.in_event}
+COMMANDS = _rules("command")
+
+
+# Reading them
 
 
 def load_settings(environ: Mapping[str, str], event: object = None) -> Settings:
     """Read the variables in `environ`, lay the event's fields over them, and check everything.
 
-    Raises ConfigurationError that names every wrong variable and event field, its value and what is accepted.
+    Raises ConfigurationError that names every wrong variable and event field, its value and what is
+    accepted.
     """
     problems: list[str] = []
-    values: dict[str, Any] = {}
-    overrides = _overrides(event, problems)
+    values = _from_event(event, problems)
     for name, rule in RULES.items():
-        if name.lower() in overrides:
+        if name.lower() in values:
             continue
         text = environ.get(name, "")
         text = text if name == "TAG" else text.strip()  # a tag may start or end with a blank
         if text:
-            values[name.lower()] = _from_text(name, text, rule, problems)
+            values[name.lower()] = rule.of_text(name, text, problems)
         elif rule.default is REQUIRED:
-            problems.append(f"{name} is not set: {rule.accepted}")
-        else:
-            values[name.lower()] = rule.default
-    values |= overrides
-    _check_key_source(values, problems)
+            problems.append(f"{name} is not set: must be {rule.accepted}")
+    problems += _problem_of_key_source(environ)
     if problems:
         raise ConfigurationError(
             f"{len(problems)} wrong setting{'s' * (len(problems) > 1)}:\n- " + "\n- ".join(problems)
         )
-    values["project_id"] = values[
-        "project_id"
-    ].lower()  # one project has one ledger, however its id is spelt
-    values["braintrust_api_url"] = re.sub(r"(/v1)?/*$", "", values["braintrust_api_url"])
-    prefix = values["audit_prefix"].strip("/")
-    values["audit_prefix"] = f"{prefix}/" if prefix else ""
     return Settings(**values)
 
 
-def _from_text(name: str, text: str, rule: Rule, problems: list[str]) -> Any:  # noqa: ANN401 - any of the kinds
-    value: Any = text
-    try:
-        if rule.kind is bool:
-            value = TRUTH[text.lower()]
-        elif rule.kind is not str:
-            value = rule.kind(text) if NUMBER.fullmatch(text) else None
-    except (KeyError, ValueError):
-        value = None
-    if value is None or not rule.check(value):
-        problems.append(f"{name} is {_shown(text)}: {rule.accepted}")
-    return value
-
-
-def _overrides(event: object, problems: list[str]) -> dict[str, Any]:
-    if event is None or (isinstance(event, dict) and {"detail-type", "source"} <= event.keys()):
+def _from_event(event: object, problems: list[str]) -> dict[str, Any]:
+    if event is None:
         return {}
     if not isinstance(event, dict):
-        problems.append(f"the event is {_shown(event)}: a JSON object, such as {{}}")
+        problems.append(f"the event is {shown(event)}: must be a JSON object, such as {{}}")
         return {}
+    known = sorted({*OVERRIDES, *COMMANDS, "reviewers"})
+    if event.keys() >= ENVELOPE:
+        problems += _problem_of_envelope(event, {*known, *COMING})
+        return {}
+    commands = sorted(event.keys() & COMMANDS.keys())
+    if len(commands) > 1:
+        problems.append(f"event fields {' and '.join(commands)} are commands: send one at a time")
     values: dict[str, Any] = {}
     for key, value in event.items():
+        where = f"event field {key}"
         if key == "reviewers":
             try:
-                values[key] = parse_reviewers(value, "event field reviewers")
+                values[key] = parse_reviewers(value, where)
             except ConfigurationError as error:
                 problems.append(str(error))
-        elif key == "undo":
-            values[key] = value
-            if not (isinstance(value, str) and re.fullmatch(r"\d{8}T\d{6}Z-[\w.:-]+", value)):
-                problems.append(
-                    f"event field undo is {_shown(value)}: the run_id of the run to take back"
-                )
-        elif key not in OVERRIDES:
-            known = ", ".join(sorted([*OVERRIDES, "reviewers", "undo"]))
-            problems.append(f"event field {_shown(key)} is unknown: one of {known}")
+        elif rule := OVERRIDES.get(key) or COMMANDS.get(key):
+            values[key] = rule.of_json(where, value, problems)
         else:
-            values[key] = value
-            rule = OVERRIDES[key]
-            if type(value) is not rule.kind or not rule.check(value):
-                problems.append(f"event field {key} is {_shown(value)}: {rule.accepted}")
+            problems.append(
+                f"event field {shown(key)} is unknown: must be one of {', '.join(known)}"
+            )
     return values
 
 
-def _check_key_source(values: dict[str, Any], problems: list[str]) -> None:
+def _problem_of_key_source(environ: Mapping[str, str]) -> list[str]:
     names = ("BRAINTRUST_API_KEY_SECRET_ID", "BRAINTRUST_API_KEY_PARAMETER")
-    given = [name for name in names if values[name.lower()]]
-    if len(given) != 1:
-        problems.append(f"{' and '.join(names)}: set exactly one of them, {len(given)} are set")
-    problems.extend(
-        f"{name} looks like a key itself: give the name of the secret or parameter that holds it"
-        for name in given
-        if LOOKS_SECRET.match(values[name.lower()])
-    )
+    given = sum(bool(environ.get(name, "").strip()) for name in names)
+    if given == 1:
+        return []
+    return [f"{' and '.join(names)}: set exactly one of them, {given} are set"]
 
 
-def _shown(value: object) -> str:
-    text = masked(repr(value))
-    return text if len(text) <= 100 else f"{text[:100]}..."
+def _problem_of_envelope(event: dict[Any, Any], ours: set[str]) -> list[str]:
+    """An envelope with a field of ours means something else than an ordinary run."""
+    plain = {_letters(name) for name in ours}
+    meant = {key: value for key, value in event.items() if _letters(str(key)) in plain}
+    if not meant:
+        return []
+    names = ", ".join(map(shown, meant))
+    return [f"the event is an envelope of EventBridge with {names} in it: send only {shown(meant)}"]
+
+
+def _letters(name: str) -> str:
+    """`dry_run`, `dryRun` and `DRY-RUN` are one word."""
+    return re.sub(r"[^a-z]", "", name.lower())

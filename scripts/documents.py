@@ -30,6 +30,8 @@ MEANINGS = {
     "FILTER": "One more BTQL expression that rows must meet. "
     "Read [what it hides](#filter-and-what-it-hides) first.",
     "MAX_ASSIGNMENTS": "Rows handed out in one run, at most; the oldest of those seen go first.",
+    "OPEN_STATUSES": "Words that a review's status may have while it is not finished, compared "
+    "letter by letter. `PENDING` always is one.",
     "DRY_RUN": "`true`: plan and report, write nothing to Braintrust.",
     "REQUEST_TIMEOUT": "Seconds for one HTTP request, never more than the run has left.",
     "INSERT_CONCURRENCY": "Insert requests in flight at once. Queries always go one at a time.",

@@ -123,9 +123,9 @@ def test_a_list_that_stands_for_nobody_names_the_parameter_and_the_unknown(ready
 
 
 def test_a_bad_list_of_reviewers_names_the_parameter(ready):
-    ready.set_reviewers('[{"id": "a", "weight": 0}]')
+    ready.set_reviewers('[{"group": "a", "weight": 0}]')
     assert refusal(ready, ConfigurationError) == (
-        f'SSM parameter {REVIEWERS}: weight in {{"id": "a", "weight": 0}} must be a number > 0, from 0.001 to 1000'
+        f'SSM parameter {REVIEWERS}: weight in {{"group": "a", "weight": 0}} must be a number > 0, from 0.001 to 1000'
     )
 
 
@@ -226,9 +226,9 @@ def test_wrong_settings_are_refused_before_anything_is_asked(ready):
     ready.settings |= {"DAYS": "0", "LIMIT": "0"}
     assert refusal(ready, ConfigurationError, {"tag": ""}) == (
         "3 wrong settings:\n"
-        "- event field tag is '': a tag, any text that is not empty\n"
-        "- DAYS is '0': an integer >= 1\n"
-        "- LIMIT is '0': an integer from 1 to 1000"
+        "- event field tag is '': must be a tag, any text that is not empty\n"
+        "- DAYS is '0': must be an integer >= 1\n"
+        "- LIMIT is '0': must be an integer from 1 to 1000"
     )
     assert len(ready.braintrust.requests) == 0
 

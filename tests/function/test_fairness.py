@@ -14,8 +14,9 @@ from benchmarks.fairness import Case, Simulation, cases, month, staff
 from lib.distribution import Seat, deal_shares, share_out
 from lib.handout import make_plan
 from lib.plan import Plan
-from lib.roster import Absence, Reviewer, Roster
+from lib.roster import Reviewer, Roster
 from lib.rows import Row
+from lib.terms import Absence
 from lib.turns import Waits
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -7,7 +7,21 @@ import pytest
 
 from tests.template.cloudformation import ROOT
 
-PURE = ("jsontext", "rows", "roster", "distribution", "turns", "plan", "result", "settings")
+PURE = (
+    "jsontext",
+    "names",
+    "terms",
+    "rows",
+    "roster",
+    "rules",
+    "distribution",
+    "turns",
+    "plan",
+    "result",
+    "settings",
+    "pauses",
+    "quoting",
+)
 LOADED = """
 import importlib, sys
 importlib.import_module(sys.argv[1])

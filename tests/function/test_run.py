@@ -110,15 +110,15 @@ def test_rows_are_given_out_evenly_and_the_result_says_what_was_seen_and_done(se
         already_reviewed=1,
         unassigned=5,
         assigned=5,
-        per_reviewer={ana: 1, bo: 2, cy: 2},
+        per_reviewer={ana: 2, bo: 2, cy: 1},
         audit=addresses(seven, *ALL),
     )
     assert seven.assignments() == {
-        "new0": (bo,),
-        "new1": (cy,),
-        "new2": (ana,),
-        "new3": (bo,),
-        "new4": (cy,),
+        "new0": (ana,),
+        "new1": (bo,),
+        "new2": (cy,),
+        "new3": (ana,),
+        "new4": (bo,),
         "taken": (ana,),
         "taken by someone else": ("dee",),
     }
@@ -330,14 +330,17 @@ def test_someone_away_is_passed_over_and_half_the_weight_gets_half_the_rows(seve
     assert run(seven)["per_reviewer"] == {ana: 20, bo: 10, cy: 0}
 
 
-def test_the_extra_rows_go_to_those_who_received_the_fewest(seven):
+def test_the_extra_rows_go_to_those_who_are_owed_most_whatever_they_took_themselves(seven):
     ana, bo, cy = seven.add_users(3)
-    for number, holder in enumerate([ana, ana, bo]):
-        log(seven, f"held{number}", 50, metadata={ASSIGNMENTS: [holder]})
+    for number in range(3):
+        log(seven, f"held{number}", 50, metadata={ASSIGNMENTS: [cy]})
     log(seven, "new0", 9)
+    assert run(seven)["per_reviewer"] == {ana: 1, bo: 0, cy: 0}
     log(seven, "new1", 8)
+    log(seven, "new2", 7)
     assert run(seven)["per_reviewer"] == {ana: 0, bo: 1, cy: 1}
-    assert seven.assignments()["new0"] == (cy,)
+    (last,) = (plan for plan in seven.records("plans") if len(plan["assignments"]) == 2)
+    assert last["credit"] == {"": {ana: 0.0, bo: 0.0, cy: 0.0}}
 
 
 def test_an_unknown_reviewer_gets_nothing_and_is_warned_about(seven):

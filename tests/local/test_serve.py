@@ -83,7 +83,7 @@ def test_a_run_that_is_refused_says_why_and_ends_with_1(served):
     refused = served.invoke('{"days": "two"}')
 
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert "event field days is 'two': an integer >= 1" in refused.stderr.splitlines()[-1]
+    assert "event field days is 'two': must be an integer >= 1" in refused.stderr.splitlines()[-1]
 
 
 def test_the_env_file_sends_containers_to_the_host_and_sets_only_what_the_template_declares(served):

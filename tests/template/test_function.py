@@ -112,6 +112,7 @@ def test_exactly_one_source_of_the_key(parameters):
         ("AlarmEmail", ["", "oncall@example.com"], ["oncall", "a b@example.com"]),
         ("ApiKeyKmsKeyArn", ["", "arn:aws:kms:eu-central-1:123456789012:key/0f1e2d3c"], ["alias/mine", "*"]),
         ("ImpersonateUser", ["", "lead@example.com"], ["a b"]),
+        ("OpenStatuses", ["", "PENDING", "TODO, In Review,COMPLETE_LATER"], ["APPROVED", "PENDING, COMPLETED ,x"]),
     ],
 )  # fmt: skip
 def test_patterns(parameter, accepted, refused):
