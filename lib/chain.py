@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any
 
 from lib.bucket import AuditBucket
 from lib.errors import AuditError
@@ -68,21 +67,22 @@ class Chain:
         """Whether that run came to its end."""
         return self._bucket.mark(self._bucket.key(run_id, "runs")) is not None
 
-    def later(self, past: Past, target: Plan) -> list[Plan] | None:
-        """The plans of the chain after `target`, newest first; None if it is not in the chain.
+    def planned_since(self, past: Past, target: Plan) -> set[str] | None:
+        """The rows that plans of the chain after `target` planned; None if `target` is not in the chain.
 
         Where the chain breaks off (a plan of version 1, one that is gone, a ledger that was lost), what is older
         happened where its record is there.
         """
-        plans, plan = [], past.plan
+        rows, oldest, plan = set[str](), None, past.plan
         while plan is not None and plan.run_id != target.run_id:
-            plans.append(plan)
+            rows.update(row_id for row_id, _ in plan.assignments)
+            oldest = plan
             plan = self.plan_at(plan.previous) if plan.previous else None
         if plan is None:
-            older = not plans or target.created_at < plans[-1].created_at
+            older = oldest is None or target.created_at < oldest.created_at
             if not (older and self.has_record(target.run_id)):
                 return None
-        return plans
+        return rows
 
     def _confirm(self, past: Past) -> Past:
         """The same, with what the records say of each run that rows are not confirmed of.
@@ -91,7 +91,7 @@ class Chain:
         """
         entries, refused = dict(past.entries), set[str]()
         for run_id, doubtful in _by_run(past.recent(self._started)):
-            landed = set(self._read_json(run_id, "to_assign_ids") or ())
+            landed = self._ids_of(run_id)
             if not landed.issuperset(doubtful):
                 record = self._record_of(run_id)
                 landed |= {row for row, status in record.items() if status == "assigned"}
@@ -101,20 +101,21 @@ class Chain:
                 entries[row_id] = entries[row_id]._replace(confirmed=True)
         return Past(past.plan, past.key, past.etag, entries, frozenset(refused))
 
+    def _ids_of(self, run_id: str) -> set[str]:
+        """The rows that a run says it assigned; nothing if it left no list."""
+        body = self._read(run_id, "to_assign_ids")
+        try:
+            return set(json.loads(body)) if body else set()
+        except DAMAGED as error:
+            raise self._damaged(run_id, "to_assign_ids", error) from error
+
     def _record_of(self, run_id: str) -> dict[str, str]:
         """The status of each row in a run's record; nothing if it left none."""
-        lines = self._read(run_id, "assignments").decode().splitlines()
+        lines = self._read(run_id, "assignments").splitlines()
         try:
             return {line["row_id"]: line["status"] for line in map(json.loads, lines)}
         except DAMAGED as error:
             raise self._damaged(run_id, "assignments", error) from error
-
-    def _read_json(self, run_id: str, kind: str) -> Any:  # noqa: ANN401 - JSON
-        body = self._read(run_id, kind)
-        try:
-            return json.loads(body) if body else None
-        except ValueError as error:
-            raise self._damaged(run_id, kind, error) from error
 
     def _read(self, run_id: str, kind: str) -> bytes:
         found = self._bucket.get(self._bucket.key(run_id, kind))

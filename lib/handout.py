@@ -181,7 +181,10 @@ def unseen_people(fetched: Fetched, past: Past, now: datetime) -> list[str]:
 
 def wait_words(plan: Plan, why: Waits, count: int) -> str:
     """Why rows wait, and where it is known, until when."""
-    until = f"; all will be clear by {plan.rest_until:%H:%M} UTC" if why is Waits.RESTS else ""
+    until = ""
+    if why is Waits.RESTS and plan.rest_until:
+        end = plan.rest_until + timedelta(minutes=1)  # the next whole minute
+        until = f"; all will be clear by {end:%H:%M} UTC"
     return f"{count} rows wait: {why.value}{until}"
 
 

@@ -34,6 +34,7 @@ class Undo:
             project = job.settings.project_id
             raise ConfigurationError(f"undo: project {project} has no plan of a run {run_id}")
         ends = target.created_at + LONGEST_RUN
+        ends += timedelta(microseconds=-ends.microsecond % 1_000_000)  # so that the words hold
         if job.now() < ends and not job.chain.has_record(run_id):
             raise ConfigurationError(
                 f"undo: run {run_id} may still be going on: send this again from {ends:%Y-%m-%d %H:%M:%S} UTC on"
@@ -52,12 +53,11 @@ class Undo:
     def propose(self, fetched: Fetched, past: Past) -> Plan:
         """What is taken off. Raises ConfigurationError where the run's plan lost the race: it assigned nothing."""
         job, target = self._job, self._target
-        later = job.chain.later(past, target)
-        if later is None:
+        taken = job.chain.planned_since(past, target)
+        if taken is None:
             raise ConfigurationError(
-                f"undo: run {target.run_id} assigned nothing: another run committed its plan first"
+                f"undo: run {target.run_id} assigned nothing: its plan was never committed"
             )
-        taken = {row_id for plan in later for row_id, _ in plan.assignments}
         draft = Plan(job.settings.project_id, target.tag, target.window, job.now())
         return make_undo(draft, target, {row.id: row for row in fetched.rows}, past, taken)
 
@@ -93,11 +93,13 @@ def make_undo(
 
     `taken`: rows that a later plan has planned, whose people these are now. Rows of the target that nobody has, and
     of which it is not confirmed that they were written, are freed as well, so that nothing of it is given out
-    any more. What is freed stays in the chain and rests, as the undo, or the run itself, may yet write.
+    any more; what was planned over two hours ago is not given out for it anyway. What is freed stays in the chain
+    and rests, as the undo, or the run itself, may yet write.
     """
     freed, let_go, spared = [], [], Counter[Spared]()
+    recent = {entry.row_id: entry for entry in past.recent(draft.created_at)}
     for planned in target.assignments:
-        row, entry = rows.get(planned.row_id), past.entries.get(planned.row_id)
+        row, entry = rows.get(planned.row_id), recent.get(planned.row_id)
         if planned.row_id in taken:
             spared[Spared.TAKEN] += 1
         elif (
@@ -114,10 +116,9 @@ def make_undo(
         row_id: Carried(row_id, people, draft.created_at, target.run_id, freed=True)
         for row_id, people in (*freed, *let_go)
     }
-    carried = {entry.row_id: entry for entry in past.recent(draft.created_at)} | gone
     return replace(
         draft,
-        carried=list(carried.values()),
+        carried=list((recent | gone).values()),
         previous=past.key,
         credit=past.plan.credit if past.plan else {},
         reading=unsettled(past),
