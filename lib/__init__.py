@@ -13,7 +13,9 @@ a kind of run   handout         hands rows out
                 undo            takes back what one run assigned
 read            chain           the plans before, and what their records confirm
                 bucket          objects in S3, and conditional writes
+                reading         full and short reads, and the proof
                 fetch           the pages that rows come in
+                sieve           what is kept of a row, what is odd   (pure)
                 rows            the query, and what a row says       (pure)
 propose         past            what the last two hours planned      (pure)
                 plan            what is planned and carried          (pure)
@@ -30,7 +32,8 @@ ask             braintrust      the calls to Braintrust, and the one loop that r
                 connection      the last look before bytes go out
                 answer          what came back, read within bounds
                 quoting         others' words in our messages        (pure)
-tell            result          what comes back                      (pure)
+tell            people          what everybody has, open and done    (pure)
+                result          what comes back                      (pure)
                 telemetry       log lines and metrics
 everywhere      deadline, errors
 """

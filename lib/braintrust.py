@@ -51,6 +51,8 @@ class _Call(NamedTuple):
     deadline: Deadline
     body: Callable[[], bytes | None] = lambda: None
     lighten: Callable[[], bool] = lambda: False
+    as_heavy: float = ALWAYS
+    """How often it is tried again where it is too heavy and cannot be made lighter."""
     least: float = LEAST_TIME
     """Seconds that an attempt must have."""
     in_doubt_until: Deadline | None = None
@@ -98,10 +100,12 @@ class Braintrust:
         lighten: Callable[[], bool],
         deadline: Deadline,
         patience: Deadline | None = None,
+        as_heavy: float = ALWAYS,
     ) -> Answer:
         """POST `body()` to /btql; where fewer rows may help, `lighten()` changes the next body and says if it could.
 
-        `patience`: how long an answer may take, waits for a throttled server aside.
+        `as_heavy`: how often it is tried again where it could not. `patience`: how long an answer may take, waits
+        for a throttled server aside.
         """
         call = _Call(
             "query",
@@ -110,6 +114,7 @@ class Braintrust:
             deadline,
             lambda: json.dumps(body()).encode(),
             lighten,
+            as_heavy,
             patience=patience,
         )
         return self._request(call)
@@ -194,9 +199,11 @@ class Braintrust:
             failure = came.failure(failure)
             if came.too_heavy and call.lighten():
                 tries = 0
-            elif came.tries <= rare:
-                raise failure
-            rare += came.tries < ALWAYS
+            else:
+                most = min(came.tries, call.as_heavy) if came.too_heavy else came.tries
+                if most <= rare:
+                    raise failure
+                rare += most < ALWAYS
             tries += 1
             pause = self._pause(call, came, tries)
 

@@ -5,17 +5,19 @@ from dataclasses import dataclass, field
 from lib.braintrust import CURSOR_HEADERS, Answer, Braintrust, RequestFailed
 from lib.deadline import Deadline
 from lib.errors import QueryError
-from lib.rows import Json, RowQuery, RowReader, Row
+from lib.rows import Json, Row, RowQuery
+from lib.sieve import Sieve
+from lib.verdict import ALWAYS, THRICE, TOO_HEAVY
 
 SMALLEST_PAGE = 1
 PAGES_BEFORE_GROWTH = 4
-TOO_LARGE = 413
 
 
 @dataclass
 class Pages:
     """What a query brought, as far as it was followed."""
 
+    sieve: Sieve
     rows: dict[str, Row] = field(default_factory=dict)
     """By id, each in its newest version, in the order in which they came."""
     complete: bool = True
@@ -23,13 +25,25 @@ class Pages:
     """The last page that was read named a next one."""
     cut_off: bool = False
     """The last page was as long as asked for, and yet named no next one: perhaps not the end."""
-    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """How it went, in sentences."""
 
     def take(self, row: Row) -> None:
         """Keep a row, unless a newer version of it was seen."""
         known = self.rows.get(row.id)
         if known is None or row.version > known.version:
             self.rows[row.id] = row
+
+    def add(self, others: "Pages") -> None:
+        """Keep what another query brought as well."""
+        self.sieve.add(others.sieve)
+        for row in others.rows.values():
+            self.take(row)
+
+    @property
+    def warnings(self) -> list[str]:
+        """How it went, and what had to be left alone."""
+        return [*self.notes, *self.sieve.warnings(self.rows.values())]
 
 
 class PageSize:
@@ -56,31 +70,34 @@ class PageSize:
 
 
 class Fetching:
-    """Follows one query from page to page."""
+    """Follows one query from page to page, once."""
 
-    def __init__(self, client: Braintrust, query: RowQuery, reader: RowReader) -> None:
+    def __init__(self, client: Braintrust, query: RowQuery) -> None:
         self._client = client
         self._query = query
-        self._reader = reader
         self._size = PageSize(query.settings.limit)
+        self._found = Pages(Sieve(query.settings.open_statuses))
 
     def pages(self, most: int, deadline: Deadline, patience: Deadline | None = None) -> Pages:
         """The rows of `most` pages at most; the end is a page without a cursor or without rows.
 
         Stops early, and says so, at `most` pages or when the deadline passes. `patience`: how long the first page
-        may take, waits for a throttled server aside. Raises RequestFailed when the API refuses the first page or gives
-        none in time; QueryError when it refuses a later one, answers nonsense, or repeats a cursor.
+        may take, waits for a throttled server aside. Raises RequestFailed when the API refuses a page or gives
+        none in time; QueryError when it answers nonsense, or repeats a cursor.
         """
-        found = Pages()
+        found = self._found
         cursor: str | None = None
         cursors: set[str] = set()
         for number in range(1, most + 1):
             try:
-                cursor = self._next(found, cursor, deadline, patience if number == 1 else None)
+                cursor = self._next(cursor, deadline, patience if number == 1 else None)
             except RequestFailed as failure:
-                if number == 1:
+                if number == 1 or not failure.out_of_time:
                     raise
-                self._stop(found, number, failure)
+                found.complete = False
+                found.notes.append(
+                    f"time ran out after {number - 1} pages of rows ({failure}); {self._unseen} rows were not seen"
+                )
                 break
             if cursor is None:
                 break
@@ -91,46 +108,42 @@ class Fetching:
             cursors.add(cursor)
         else:
             found.complete = False
-            found.warnings.append(
+            found.notes.append(
                 f"MAX_PAGES ({most}) was reached with rows left: {self._unseen} rows were not seen; "
                 "raise MAX_PAGES or LIMIT"
             )
         if self._size.fewest < self._query.settings.limit:
-            found.warnings.append(
-                f"Braintrust could not answer pages of {self._query.settings.limit} rows: "
-                f"lower LIMIT to {self._size.fewest} or so, and it is asked less often"
+            found.notes.append(
+                f"Braintrust could not answer pages of {self._query.settings.limit} rows, it had to be asked for "
+                f"{self._size.fewest} at a time: lower LIMIT, and it is asked less often"
             )
         return found
 
     def _next(
-        self, found: Pages, cursor: str | None, deadline: Deadline, patience: Deadline | None
+        self, cursor: str | None, deadline: Deadline, patience: Deadline | None
     ) -> str | None:
-        """Read one page into `found`; returns the cursor of the next, None at the end."""
+        """Read one page; returns the cursor of the next, None at the end."""
         whole = True
         try:
             answer = self._ask(cursor, deadline, patience)
         except RequestFailed as failure:
-            if failure.status != TOO_LARGE or self._size.rows > SMALLEST_PAGE:
+            if failure.status not in TOO_HEAVY or failure.out_of_time:
                 raise
             whole = False  # a single row is too large: learn its id, and leave it alone
             answer = self._ask(cursor, deadline, patience, metadata=False)
         rows, cursor = _read_page(answer)
-        found.more, found.cut_off = (
-            bool(rows and cursor),
-            len(rows) >= self._size.rows and not cursor,
-        )
-        usable = 0
-        for each in rows:
-            row = self._reader.row(each) if whole else self._reader.too_large(each)
-            if row:
-                usable += row.version >= 0
-                found.take(row)
-        if rows and not usable:
+        found, sieve = self._found, self._found.sieve
+        found.more = bool(rows and cursor)
+        found.cut_off = len(rows) >= self._size.rows and not cursor
+        kept = [sieve.row(each) if whole else sieve.too_large(each) for each in rows]
+        for row in filter(None, kept):
+            found.take(row)
+        # Of a page of one, nothing can be said: it may be that row alone
+        if self._size.rows > 1 and rows and not any(row and row.version >= 0 for row in kept):
             raise QueryError(
                 "BTQL query failed: no row of a page has a usable id, created and _xact_id; nothing was written"
             )
-        if _is_stale(answer.body):
-            self._reader.stale = True
+        sieve.stale = sieve.stale or _is_stale(answer.body)
         self._size.went_well()
         return cursor if found.more else None
 
@@ -146,15 +159,8 @@ class Fetching:
             page = self._query.page(self._size.rows, cursor, metadata=metadata)
             return {"query": page, "fmt": "json"}
 
-        return self._client.query(body, self._size.halve, deadline, patience)
-
-    def _stop(self, found: Pages, number: int, failure: RequestFailed) -> None:
-        if not failure.out_of_time:
-            raise QueryError(self._client.explain("query", failure)) from failure
-        found.complete = False
-        found.warnings.append(
-            f"time ran out after {number - 1} pages of rows ({failure}); {self._unseen} rows were not seen"
-        )
+        as_heavy = THRICE if metadata else ALWAYS
+        return self._client.query(body, self._size.halve, deadline, patience, as_heavy)
 
     @property
     def _unseen(self) -> str:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from lib.assign import ASSIGNING
@@ -13,7 +13,7 @@ from lib.load import Job, reviewers_source
 from lib.past import REST, Past, Standing, settled
 from lib.people import leaving, open_rows_warnings, people_of
 from lib.plan import Assignment, Carried, Outcomes, Plan
-from lib.reading import OrdinaryReading
+from lib.reading import Reading
 from lib.result import Outlook, Story, status_of
 from lib.roster import Roster, resolve
 from lib.rows import Fetched, Row, Window, oldest_first
@@ -47,9 +47,7 @@ class HandOut:
         """The rows of the window, as they are: what is confirmed as assigned is, whatever a read shows."""
         job, now = self._job, self._job.now()
         counting = any(entry.max_open is not None for entry in job.entries)
-        reading = OrdinaryReading(
-            job.client, job.settings, job.window, job.fetching, counting=counting
-        )
+        reading = Reading(job.client, job.settings, job.window, job.fetching, counting=counting)
         if job.settings.dry_run:
             fetched = reading.full()
         else:

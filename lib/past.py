@@ -90,12 +90,10 @@ def planned_before(plan: Plan) -> dict[str, Carried]:
 
 def unsettled(past: Past) -> list[Read]:
     """What is known of each way of reading once rows have been freed: as they leave empty lists, the next is full."""
-    return [read._replace(full_at=None) for read in past.reading.values()]
+    return [read._replace(days=0) for read in past.reading.values()]
 
 
 def settled(past: Past, read: Read | None, now: datetime) -> list[Read]:
     """What is known of each way of reading, with what this run has learnt; what nobody asks for any more is dropped."""
     known = past.reading | ({read.query: read} if read else {})
-    return [
-        each for each in known.values() if now - (each.full_at or each.proved_at or now) <= FORGET
-    ]
+    return [each for each in known.values() if now - each.full_at <= FORGET]

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
+from lib.names import shown
 from lib.roster import Roster
 from lib.rows import Fetched, Row, Window
 
@@ -45,12 +46,13 @@ def open_rows_warnings(fetched: Fetched, roster: Roster, window: Window, days: i
     """Open rows of people who are not on the list, and open rows that are about to leave the window."""
     listed = {who.id for who in roster.reviewers}
     is_open = [row for row in fetched.rows if row.reviewers and not row.reviewed]
-    strangers = Counter(who for row in is_open for who in row.reviewers if who not in listed)
     warnings = leaving(is_open, "that nobody has finished", window, days)
-    if strangers:
-        people = ", ".join(who for who, _ in strangers.most_common(3))
+    strange = [row.reviewers for row in is_open if not listed.issuperset(row.reviewers)]
+    if strange:
+        strangers = Counter(who for people in strange for who in people if who not in listed)
+        most = ", ".join(shown(who) for who, _ in strangers.most_common(3))
         warnings.append(
-            f"{strangers.total()} open rows are with people who are not on the list, such as {people}"
+            f"{len(strange)} open rows are with people who are not on the list, such as {most}"
         )
     return warnings
 

@@ -159,9 +159,9 @@ class Plan:
             reading=[
                 Read(
                     item["query"],
-                    _moment(item["full_at"]),
+                    datetime.fromisoformat(item["full_at"]),
                     item["days"],
-                    _moment(item["proved_at"]),
+                    item["proved_at"] and datetime.fromisoformat(item["proved_at"]),
                 )
                 for item in stored.get("reading", [])
             ],
@@ -181,16 +181,12 @@ def json_assignments(assignments: Iterable[Assignment]) -> Iterator[str]:
 
 def json_read(read: Read) -> dict[str, object]:
     """An entry of `reading`."""
-    moments = {"full_at": read.full_at, "proved_at": read.proved_at}
     return {
         "query": read.query,
+        "full_at": iso(read.full_at),
         "days": read.days,
-        **{name: moment and iso(moment) for name, moment in moments.items()},
+        "proved_at": read.proved_at and iso(read.proved_at),
     }
-
-
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
 
 
 def json_carried(carried: Iterable[Carried]) -> Iterator[str]:

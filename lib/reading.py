@@ -6,7 +6,7 @@ read's first page missed none of the rows that it should show.
 """
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -14,27 +14,30 @@ from lib.braintrust import Braintrust, RequestFailed
 from lib.deadline import Deadline
 from lib.errors import QueryError
 from lib.fetch import Fetching, Pages
-from lib.rows import Fetched, RowQuery, Read, RowReader, Row, Window, may_need_something
+from lib.names import shown
+from lib.rows import Fetched, Read, Row, RowQuery, Window, has_id, may_need_something
 from lib.settings import Settings
 
 JITTER = timedelta(minutes=30)
 """How much earlier than FULL_READ_HOURS a full read is due, as schedules are not exact."""
-REFUSED = 400
+HALF_A_DAY = timedelta(hours=12)
+MOST_DAYS = 10**6
+REFUSED, THROTTLED = 400, 429
 
 
 def fetch_all_logs(
     client: Braintrust, settings: Settings, window: Window, deadline: Deadline
 ) -> Fetched:
-    """Every row of the window that carries the tag, each once, in its newest version, oldest first.
+    """Every row of the window that carries the tag, each once, in its newest version.
 
     Stops early, and says so, at MAX_PAGES or when the deadline passes. Raises QueryError when the API refuses, answers
     nonsense, repeats a cursor, or gave no page at all in time.
     """
-    return OrdinaryReading(client, settings, window, deadline).full()
+    return Reading(client, settings, window, deadline).full()
 
 
-class OrdinaryReading:
-    """How an ordinary run reads; of other runs, only `full` is used."""
+class Reading:
+    """How one run reads. Only an ordinary run may `read`; all others read in `full`."""
 
     def __init__(
         self,
@@ -45,11 +48,11 @@ class OrdinaryReading:
         *,
         counting: bool = False,
     ) -> None:
+        """`counting`: open rows count, too, so that short reads ask for them."""
         self._client = client
         self._settings = settings
         self._deadline = deadline
         self._counting = counting
-        self._reader = RowReader(settings.open_statuses)
         only = may_need_something(settings.open_statuses, assigned_too=counting)
         self._short = RowQuery(settings, window, only)
         self._all = RowQuery(settings, window)
@@ -70,29 +73,25 @@ class OrdinaryReading:
             ensure_ascii=False,
         )
 
-    def read(self, known: Read | None, planned: Collection[str], now: datetime) -> Fetched:
-        """The rows, by a short read where it can be trusted. `planned`: rows that were planned in the last two hours."""
-        if is_due(known, self._settings, now):
-            return self._full_with_proof(known, planned, now)
-        patience = self._deadline.within(self._deadline.left() / 3)
-        try:
-            pages = Fetching(self._client, self._short, self._reader).pages(
-                self._settings.max_pages, self._deadline, patience
-            )
-            if not pages.cut_off:
-                return self._fetched(pages, short=True)
-            why = "a full page named no next one"
-        except RequestFailed as failure:
-            if failure.status != REFUSED and not failure.out_of_time:
-                raise QueryError(self._client.explain("query", failure)) from failure
-            why = self._client.explain("query", failure)
-        fetched = self._full_with_proof(known and known._replace(proved_at=None), planned, now)
-        fetched.warnings.append(f"a short read did not work, so everything was read: {why}")
-        return fetched
-
     def full(self) -> Fetched:
         """Every row of the window."""
-        return self._fetched(self._everything()[0])
+        return _fetched(self._everything()[0])
+
+    def read(self, known: Read | None, planned: Collection[str], now: datetime) -> Fetched:
+        """The rows, by a short read where it can be trusted. `planned`: rows that were planned in the last two hours."""
+        if known is None or is_due(known, self._settings, now):
+            return self._full_with_proof(known, planned, now)
+        try:
+            pages = self._pages_of(self._short, patient=False)
+        except RequestFailed as failure:
+            why = self._words(failure)
+        else:
+            if not pages.cut_off:
+                return _fetched(pages, short=True)
+            why = "a full page named no next one"
+        pages, _ = self._everything()
+        words = f"a short read did not work, so everything was read: {why}"
+        return self._full(pages, known, None, now, [words])
 
     def _everything(self) -> tuple[Pages, bool]:
         """The pages of a full read, and whether they came sorted.
@@ -101,125 +100,153 @@ class OrdinaryReading:
         """
         pages = None
         try:
-            pages = self._pages_of(self._all)
+            pages = self._pages_of(self._all, patient=False)
             if not pages.cut_off:
                 return pages, True
+            why = "a full page named no next one"
         except RequestFailed as failure:
-            if failure.status != REFUSED:
-                raise QueryError(self._client.explain("query", failure)) from failure
+            why = self._words(failure)
         try:
             unsorted = self._pages_of(self._all._replace(sort=False))
         except RequestFailed as failure:
-            if pages and failure.out_of_time:
-                pages.complete = False
-                return pages, False
-            raise QueryError(self._client.explain("query", failure)) from failure
-        if pages and len(unsorted.rows) <= len(pages.rows):
-            return pages, True  # there was no more
-        unsorted.warnings.append(
-            "this server does not page through sorted rows: everything is read in every run, newest first"
+            if pages is None or not failure.out_of_time:
+                raise QueryError(self._client.explain("query", failure)) from failure
+            pages.complete = False
+            return pages, False
+        if pages and unsorted.complete and unsorted.rows.keys() <= pages.rows.keys():
+            return pages, True  # that page was the last one
+        if pages:
+            unsorted.add(pages)
+        unsorted.notes.append(
+            f"this server does not page through sorted rows, so everything was read, newest first: {why}"
         )
         return unsorted, False
-
-    def _pages_of(self, query: RowQuery) -> Pages:
-        fetching = Fetching(self._client, query, self._reader)
-        return fetching.pages(self._settings.max_pages, self._deadline)
 
     def _full_with_proof(
         self, known: Read | None, planned: Collection[str], now: datetime
     ) -> Fetched:
         """A full read, and the first page of the short one: it proves or disproves, or shows what time hid."""
         pages, is_sorted = self._everything()
-        proved_at = known.proved_at if known and is_sorted else None
+        if not is_sorted:
+            return self._full(pages, known, None, now)
+        proved_at = known and known.proved_at
         warnings = []
-        needy = any(row.needs_reviewer and row.id not in planned for row in pages.rows.values())
-        if is_sorted and (needy or not pages.complete):
-            page = self._first_short_page()
-            if page is None:
+        if not pages.complete or any(map(_counts(planned), pages.rows.values())):
+            try:
+                page = self._first_page(self._short)
+            except QueryError:
+                return self._full(pages, known, None, now)
+            except RequestFailed as failure:  # what came to nothing for lack of time says nothing
+                return self._full(pages, known, proved_at if failure.out_of_time else None, now)
+            missing = self._looked_at_again(self._missing(pages, page, planned), pages)
+            if missing:
                 proved_at = None
-            else:
-                missing = self._missing(pages, page, planned)
-                if missing:
-                    proved_at = None
-                    warnings.append(_missed(missing))
-                elif any(
-                    row.needs_reviewer and row.id not in planned for row in page.rows.values()
-                ):
-                    proved_at = now
-                for row in page.rows.values():
-                    pages.take(row)
-        read = Read(self.query, now, self._settings.days, proved_at)
-        if (
-            known
-            and known.full_at
-            and known.days > read.days
-            and not _is_old(known, self._settings, now)
-        ):
-            read = read._replace(
-                full_at=known.full_at, days=known.days
-            )  # it counts for shorter ones
-        return replace(self._fetched(pages, warnings), read=read)
+                warnings.append(_missed(missing))
+            elif any(map(_counts(planned), page.rows.values())):
+                proved_at = now
+            pages.add(page)
+        return self._full(pages, known, proved_at, now, warnings)
 
-    def _first_short_page(self) -> Pages | None:
-        """The first page of the short read, in up to half of what is left; None if it is refused."""
-        deadline = self._client.deadline
-        try:
-            return Fetching(self._client, self._short, self._reader).pages(
-                1, deadline.sooner(deadline.left() / 2)
-            )
-        except RequestFailed:
-            return None
+    def _full(
+        self,
+        pages: Pages,
+        known: Read | None,
+        proved_at: datetime | None,
+        now: datetime,
+        warnings: Iterable[str] = (),
+    ) -> Fetched:
+        """What came of a full read, with what the next runs should know of it."""
+        read = Read(self.query, now, self._settings.days, proved_at)
+        if known and known.days > read.days and not is_old(known, self._settings, known.days, now):
+            read = known._replace(proved_at=proved_at)  # as it is longer, it counts for both
+        return replace(_fetched(pages, warnings), read=read)
+
+    def _pages_of(self, query: RowQuery, *, patient: bool = True) -> Pages:
+        """All pages of a query. Not `patient`: the first one has a third of the time that there is for reading."""
+        patience = None if patient else self._patience()
+        fetching = Fetching(self._client, query)
+        return fetching.pages(self._settings.max_pages, self._deadline, patience)
+
+    def _patience(self) -> Deadline | None:
+        """A third of the time that there is for reading; None: it is over."""
+        left = self._deadline.left()
+        return self._deadline.within(left / 3) if left > 0 else None
+
+    def _first_page(self, query: RowQuery) -> Pages:
+        """One page, in up to half of what is left, the time for inserts included."""
+        deadline = self._client.deadline.sooner(self._client.deadline.left() / 2)
+        return Fetching(self._client, query).pages(1, deadline, self._patience())
 
     def _missing(self, pages: Pages, page: Pages, planned: Collection[str]) -> list[Row]:
-        """Rows that the short read asks for, and that its first page should show and does not."""
-        order = {row_id: place for place, row_id in enumerate(pages.rows)}
-        last = len(order)
+        """Rows that the short read asks for, and that its first page should show and does not.
+
+        Where it names a next page, those up to the last row that both reads have; else all of them.
+        """
+        places = {row_id: place for place, row_id in enumerate(pages.rows)}
+        last = len(places)
         if page.more:
-            last = max((order[row_id] for row_id in page.rows if row_id in order), default=-1)
+            last = max((places[row_id] for row_id in page.rows if row_id in places), default=-1)
         return [
             row
             for row in pages.rows.values()
             if self._is_asked_for(row)
-            and order[row.id] <= last
+            and places[row.id] <= last
             and not (row.id in page.rows or row.id in planned)
         ]
 
+    def _looked_at_again(self, missing: list[Row], pages: Pages) -> list[Row]:
+        """Those that the short read still asks for: people may have taken or finished rows between the two reads."""
+        if not missing:
+            return []
+        these = has_id([row.id for row in missing[: self._settings.limit]])
+        try:
+            now = self._first_page(RowQuery(self._settings, self._all.window, these, sort=False))
+        except (RequestFailed, QueryError):
+            return missing
+        pages.add(now)
+        return [row for row in missing if self._is_asked_for(pages.rows[row.id])]
+
     def _is_asked_for(self, row: Row) -> bool:
-        if self._counting:
-            return row.readable and not row.reviewed
-        return row.needs_reviewer
+        return row.readable and not row.reviewed if self._counting else row.needs_reviewer
 
-    def _fetched(
-        self, pages: Pages, warnings: Iterable[str] = (), *, short: bool = False
-    ) -> Fetched:
-        rows = list(pages.rows.values())
-        words = [*pages.warnings, *self._reader.warnings(rows), *warnings]
-        return Fetched(rows, pages.complete, words, short)
+    def _words(self, failure: RequestFailed) -> str:
+        """Why a way of asking does not work. Raises QueryError unless it was refused, or slow, and another may work."""
+        words = self._client.explain("query", failure)
+        throttled = failure.status == THROTTLED
+        slow = failure.out_of_time and not throttled and self._deadline.left() > 0
+        if failure.status != REFUSED and not slow:
+            raise QueryError(words) from failure
+        return words
 
 
-def is_due(known: Read | None, settings: Settings, now: datetime) -> bool:
-    """Whether everything has to be read."""
-    return not (
-        known
-        and known.proved_at
-        and known.days >= settings.days
-        and not _is_old(known, settings, now)
+def is_due(known: Read, settings: Settings, now: datetime) -> bool:
+    """Whether everything has to be read: no proof, a longer window than was read, or too long ago."""
+    return (
+        known.proved_at is None
+        or known.days < settings.days
+        or is_old(known, settings, settings.days, now)
     )
 
 
-def _is_old(known: Read, settings: Settings, now: datetime) -> bool:
-    """The last full read is too long ago, or rows have been freed since."""
-    if known.full_at is None or not settings.full_read_hours:
-        return True
-    often_enough = timedelta(hours=settings.full_read_hours) - JITTER
-    half_a_window = timedelta(hours=12) * min(settings.days, 10**4)
-    return now - known.full_at >= min(often_enough, half_a_window)
+def is_old(known: Read, settings: Settings, days: int, now: datetime) -> bool:
+    """Whether the last full read is too long ago for a window of so many days."""
+    often = timedelta(hours=settings.full_read_hours) - JITTER
+    age = now - known.full_at
+    return not -JITTER <= age < min(often, HALF_A_DAY * min(days, MOST_DAYS))
+
+
+def _counts(planned: Collection[str]) -> Callable[[Row], bool]:
+    """Rows that prove something: they need a reviewer, and nobody has planned them in the last two hours."""
+    return lambda row: row.needs_reviewer and row.id not in planned
 
 
 def _missed(missing: list[Row]) -> str:
+    what = f"short reads miss rows on this server, such as {shown(missing[0].id)}"
     if all(row.emptied for row in missing):
-        return (
-            f"short reads do not find a reviewer list that is empty on this server, such as that of {missing[0].id}: "
-            "the next run reads everything"
-        )
-    return f"short reads miss rows on this server, such as {missing[0].id}: the next run reads everything"
+        what += ", all with a reviewer list that is empty, not null"
+    return f"{what}: the next run reads everything again"
+
+
+def _fetched(pages: Pages, warnings: Iterable[str] = (), *, short: bool = False) -> Fetched:
+    rows = list(pages.rows.values())
+    return Fetched(rows, pages.complete, [*pages.warnings, *warnings], short)

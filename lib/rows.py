@@ -1,6 +1,5 @@
 """Log rows: the query that finds them, and what a row's metadata says about its review. Pure."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -8,7 +7,6 @@ from functools import reduce
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from lib.rules import FINISHED
 from lib.settings import Settings
 
 ASSIGNMENTS = "~__bt_assignments"
@@ -16,6 +14,7 @@ REVIEW_LISTS = "~__bt_review_lists"
 DEFAULT_LIST = "__bt_default_review_list"
 REVIEW_FIELDS = frozenset({ASSIGNMENTS, REVIEW_LISTS})
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NO_VERSION = -1
 
 Json = dict[str, Any]
 
@@ -44,10 +43,10 @@ class Read(NamedTuple):
 
     query: str
     """What is read: API address, project, tag, filter, open words, and whether open rows are counted."""
-    full_at: datetime | None
-    """When everything was read last; None: rows have been freed since."""
+    full_at: datetime
+    """When everything was read last."""
     days: int
-    """How long that window was."""
+    """How long that window was; 0: rows have been freed since, so that it does not count any more."""
     proved_at: datetime | None
     """When a short read was shown to miss nothing; None: it is not trusted."""
 
@@ -59,7 +58,7 @@ class Row(NamedTuple):
     created: float
     """Seconds since 1970."""
     version: int
-    """`_xact_id`: rises with every write."""
+    """`_xact_id`: rises with every write. NO_VERSION: nothing about the row makes sense."""
     reviewers: tuple[str, ...]
     reviewed: bool
     readable: bool
@@ -152,6 +151,11 @@ def may_need_something(open_statuses: Iterable[str], *, assigned_too: bool) -> J
     return _both("and", _both("or", {"op": "isnull", "expr": people}, nobody), unfinished)
 
 
+def has_id(ids: list[str]) -> Json:
+    """The condition that a row is one of these."""
+    return {"op": "in", "left": _field("id"), "right": _literal(ids)}
+
+
 def _field(*name: str) -> Json:
     return {"op": "ident", "name": [*name]}
 
@@ -162,90 +166,6 @@ def _literal(value: object) -> Json:
 
 def _both(op: str, left: Json, right: Json) -> Json:
     return {"op": op, "left": left, "right": right}
-
-
-class RowReader:
-    """Reads what the rows of one run say, and keeps count of what cannot be used."""
-
-    def __init__(self, open_statuses: Iterable[str]) -> None:
-        self._open = frozenset(open_statuses)
-        self._reviewer_sets: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self.unknown_words: Counter[str] = Counter()
-        """Status words that nobody has documented, with their number of rows."""
-        self.nameless = 0
-        """Rows without an id."""
-        self.large: list[str] = []
-        """Rows that are too large to be read."""
-        self.stale = False
-        """The server said that an answer may be old."""
-
-    def row(self, row: object) -> Row | None:
-        """What is kept of a row; None if it has no id. One that cannot be used otherwise is not `readable`."""
-        row_id = row.get("id") if isinstance(row, dict) else None
-        if not isinstance(row, dict) or not isinstance(row_id, str) or not row_id:
-            self.nameless += 1
-            return None
-        try:
-            created = datetime.fromisoformat(row["created"])
-            created = created if created.tzinfo else created.replace(tzinfo=UTC)
-            moment, version = created.timestamp(), int(row.get("_xact_id") or 0)
-        except (KeyError, TypeError, ValueError, OverflowError):
-            return Row(row_id, 0.0, -1, (), reviewed=False, readable=False)
-        metadata = row.get("metadata")
-        if isinstance(metadata, dict) and REVIEW_FIELDS.isdisjoint(metadata):
-            return Row(row_id, moment, version, (), reviewed=False, readable=True)  # most rows
-        try:
-            reviewers = tuple(get_assignments(row))
-            reviewed = self._is_reviewed(row)
-        except UnreadableError:
-            return Row(row_id, moment, version, (), reviewed=False, readable=False)
-        shared = self._reviewer_sets.setdefault(reviewers, reviewers)
-        emptied = isinstance(metadata, dict) and metadata.get(ASSIGNMENTS) == []
-        return Row(row_id, moment, version, shared, reviewed, readable=True, emptied=emptied)
-
-    def too_large(self, row: object) -> Row | None:
-        """What is kept of a row whose metadata cannot be read: it is left alone."""
-        kept = self.row(row)
-        if kept is None:
-            return None
-        self.large.append(kept.id)
-        return kept._replace(readable=False)
-
-    def warnings(self, rows: Iterable[Row]) -> list[str]:
-        """What had to be left alone, in sentences."""
-        large = dict.fromkeys(self.large)
-        odd = [row.id for row in rows if not row.readable and row.id not in large]
-        found = []
-        if odd:
-            found.append(
-                f"{len(odd)} rows have review fields, a created or an _xact_id of an unexpected type and are left "
-                f"alone, such as {odd[0]!r}"
-            )
-        if large:
-            found.append(
-                f"{len(large)} rows are too large to be read and are left alone, such as {self.large[0]!r}"
-            )
-        if self.nameless:
-            found.append(f"{self.nameless} rows have no id that is text and are left alone")
-        found += [
-            f"{count} rows have the review status {word!r}, which nobody has documented: it is taken for a finished "
-            "review; if it is not, add it to OPEN_STATUSES"
-            for word, count in self.unknown_words.items()
-        ]
-        if self.stale:
-            found.append(
-                "Braintrust said that its answer may be stale (realtime_state exhausted_timeout)"
-            )
-        return found
-
-    def _is_reviewed(self, row: Json) -> bool:
-        """The default review list has a status, and it is not one of those that are open."""
-        status = get_status(row)
-        if status is None or status in self._open:
-            return False
-        if status not in FINISHED:
-            self.unknown_words[status] += 1
-        return True
 
 
 class UnreadableError(ValueError):

@@ -83,7 +83,8 @@ def run_metrics(result: Mapping[str, Any], counts: Mapping[str, int]) -> dict[st
         "Spread": result["spread"],
     }
     if became := result["previous_plan"]:
-        values["PlanLanded"] = became["landed"]
-        values["PlanReassigned"] = became["reassigned"]
         values["PlanLost"] = became["unassigned"]
+        if result["read"] == "full":  # nor whose they are
+            values["PlanLanded"] = became["landed"]
+            values["PlanReassigned"] = became["reassigned"]
     return values

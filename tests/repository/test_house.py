@@ -18,6 +18,7 @@ PURE = {
     "jsontext",
     "names",
     "rows",
+    "sieve",
     "roster",
     "rules",
     "distribution",

@@ -1,0 +1,120 @@
+"""What is kept of each row that comes in, and what cannot be used, counted and named. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from lib.names import is_text, shown
+from lib.rows import (
+    ASSIGNMENTS,
+    NO_VERSION,
+    REVIEW_FIELDS,
+    Row,
+    UnreadableError,
+    get_assignments,
+    get_status,
+)
+from lib.rules import FINISHED
+
+MOST_WORDS = 5  # that warnings name
+
+
+class Sieve:
+    """Reads what the rows of one read say, and remembers what cannot be used."""
+
+    def __init__(self, open_statuses: Iterable[str]) -> None:
+        self._open = frozenset(open_statuses)
+        self._reviewer_sets: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self.words: dict[str, str] = {}
+        """Status words that nobody has documented, by row id."""
+        self._nameless: list[str] = []
+        """What rows have in place of an id that is text."""
+        self.large: dict[str, None] = {}
+        """Rows that are too large to be read."""
+        self.stale = False
+        """The server said that an answer may be old."""
+
+    def row(self, row: object) -> Row | None:
+        """What is kept of a row; None if it has no id. One that cannot be used otherwise is not `readable`."""
+        row_id = row.get("id") if isinstance(row, dict) else None
+        if not isinstance(row, dict) or not isinstance(row_id, str) or not row_id:
+            self._nameless.append(shown(row_id))
+            return None
+        try:
+            created = datetime.fromisoformat(row["created"])
+            created = created if created.tzinfo else created.replace(tzinfo=UTC)
+            moment, version = created.timestamp(), int(row.get("_xact_id") or 0)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            return Row(row_id, 0.0, NO_VERSION, (), reviewed=False, readable=False)
+        if not (row_id.isascii() or is_text(row_id)):
+            return Row(row_id, moment, NO_VERSION, (), reviewed=False, readable=False)
+        metadata = row.get("metadata")
+        if isinstance(metadata, dict) and REVIEW_FIELDS.isdisjoint(metadata):
+            return Row(row_id, moment, version, (), reviewed=False, readable=True)  # most rows
+        try:
+            reviewers = tuple(get_assignments(row))
+            reviewed = self._is_reviewed(row_id, get_status(row))
+        except UnreadableError:
+            return Row(row_id, moment, version, (), reviewed=False, readable=False)
+        shared = self._reviewer_sets.setdefault(reviewers, reviewers)
+        emptied = isinstance(metadata, dict) and metadata.get(ASSIGNMENTS) == []
+        return Row(row_id, moment, version, shared, reviewed, readable=True, emptied=emptied)
+
+    def too_large(self, row: object) -> Row | None:
+        """What is kept of a row whose metadata cannot be read: it is left alone."""
+        kept = self.row(row)
+        if kept is None:
+            return None
+        self.large[kept.id] = None
+        return kept._replace(readable=False)
+
+    def add(self, other: "Sieve") -> None:
+        """What another one remembers of its rows, too."""
+        self.words |= other.words
+        self.large |= other.large
+
+    def _is_reviewed(self, row_id: str, status: str | None) -> bool:
+        """The default review list has a status, and it is not one of those that are open."""
+        if status is None or status in self._open:
+            return False
+        if status not in FINISHED:
+            self.words[row_id] = status
+        return True
+
+    def warnings(self, rows: Iterable[Row]) -> list[str]:
+        """What had to be left alone, in sentences."""
+        rows = list(rows)
+        odd = [row.id for row in rows if not row.readable and row.id not in self.large]
+        found = []
+        if odd:
+            found.append(
+                f"{len(odd)} rows have an id, review fields, a created or an _xact_id of an unexpected kind "
+                f"and are left alone, such as {shown(odd[0])}"
+            )
+        if self.large:
+            found.append(
+                f"{len(self.large)} rows are too large to be read and are left alone, such as "
+                f"{shown(next(iter(self.large)))}"
+            )
+        if self._nameless:
+            found.append(
+                f"{len(self._nameless)} rows have no id that is text and are left alone; the first has "
+                f"{self._nameless[0]}"
+            )
+        found += self._words_of(rows)
+        if self.stale:
+            found.append(
+                "Braintrust said that its answer may be stale (realtime_state exhausted_timeout)"
+            )
+        return found
+
+    def _words_of(self, rows: Iterable[Row]) -> list[str]:
+        words = Counter(self.words[row.id] for row in rows if row.id in self.words)
+        found = [
+            f"{count} rows have the review status {shown(word)}, which nobody has documented: it is taken for a "
+            "finished review; if it is not, add it to OPEN_STATUSES"
+            for word, count in words.most_common(MOST_WORDS)
+        ]
+        if len(words) > MOST_WORDS:
+            found.append(f"{len(words) - MOST_WORDS} more such status words are taken alike")
+        return found
