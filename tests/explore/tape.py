@@ -1,0 +1,357 @@
+"""The real run against answers that are written down: up to its next request, or to its end.
+
+A run is a function of the answers that it got and of when they came. So it needs no thread that waits: it is played anew
+with one answer more, once for each story that a run can live through, however many histories of the world hold it.
+"""
+
+import io
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+from unittest import mock
+
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+import lib.load
+import lib.run
+from lib.braintrust import Answer, RequestFailed
+from lib.deadline import Deadline
+from lib.errors import AssignerError
+from lib.roster import User
+from lib.settings import Settings
+
+BEGIN = datetime(2026, 11, 23, 7, tzinfo=UTC)
+"""Minute 0 of every history."""
+LAMBDA_MINUTES = 15
+PROJECT = "11111111-2222-4333-8444-555555555555"
+ENVIRON = {
+    "PROJECT_ID": PROJECT,
+    "TAG": "T",
+    "BRAINTRUST_API_URL": "http://localhost",
+    "BRAINTRUST_API_KEY_SECRET_ID": "key",
+    "REVIEWERS_PARAMETER": "/reviewers",
+    "AUDIT_BUCKET": "audit",
+    "AUDIT_PREFIX": "audit/",
+    "BATCH_SIZE": "1",
+    "INSERT_CONCURRENCY": "1",
+}
+PEOPLE = {name: f"{number:08}-0000-4000-8000-000000000000" for number, name in enumerate("ABC", 1)}
+
+
+def moment(minute: int) -> datetime:
+    """The time so many minutes after the beginning."""
+    return BEGIN + timedelta(minutes=minute)
+
+
+class Request(NamedTuple):
+    """What a run asks of a store."""
+
+    kind: str
+    """`get`, `head`, `put` (S3), `query`, `insert` (Braintrust)."""
+    key: str = ""
+    body: str = ""
+    mark: str = ""
+    """What the writer leaves on an object, to know it again."""
+    match: str | None = None
+    """Of a put: `*` (there must be none), an ETag (it must be this one), None (no condition)."""
+
+
+class Reply(NamedTuple):
+    """What a run gets back."""
+
+    kind: str
+    """`ok`, `missing`, `beaten` (a condition did not hold), `refused`, `lost` (no answer), `again` (none, and the
+    client sends once more)."""
+    body: Any = None
+
+
+class Script(NamedTuple):
+    """One invocation."""
+
+    name: str
+    event: str
+    """JSON."""
+    start: int
+    reviewers: str
+    request_id: str
+    settings: tuple[tuple[str, str], ...] = ()
+
+
+class Stop(BaseException):
+    """The run wants an answer that is not written down yet."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__()
+        self.request = request
+
+
+class Tape:
+    """The answers so far; the last one's minute is the run's clock."""
+
+    def __init__(self, script: Script, answers: tuple[tuple[Reply, int], ...] = ()) -> None:
+        self.script = script
+        self.minute = script.start
+        self.marks = 0
+        self._answers = answers
+        self._place = 0
+
+    def ask(self, request: Request) -> Reply:
+        if self._place == len(self._answers):
+            raise Stop(request)
+        reply, self.minute = self._answers[self._place]
+        self._place += 1
+        return reply
+
+    def now(self) -> datetime:
+        return moment(self.minute)
+
+    def seconds(self) -> float:
+        return self.minute * 60.0
+
+    def mark(self) -> Any:
+        self.marks += 1
+        return SimpleNamespace(hex=f"{self.script.name}-{self.marks}")
+
+
+class LiveTape(Tape):
+    """Answers by `carry_out`, at once: for runs that nothing interferes with."""
+
+    def __init__(self, script: Script, carry_out: Callable[[Request], Reply]) -> None:
+        super().__init__(script)
+        self.ask = carry_out  # type: ignore[method-assign]
+
+
+class Bucket:
+    """The S3 calls that the product makes, with the errors that boto3 raises."""
+
+    def __init__(self, tape: Tape) -> None:
+        self._tape = tape
+
+    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        body, etag = self._asked(Request("get", Key), "GetObject").body
+        return {"Body": io.BytesIO(body.encode()), "ETag": etag}
+
+    def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        return {"Metadata": {"write": self._asked(Request("head", Key), "HeadObject").body}}
+
+    def put_object(self, *, Bucket: str, Key: str, Body: Any, **others: Any) -> dict[str, Any]:  # noqa: N803
+        body = Body if isinstance(Body, bytes) else Body.read()
+        match = others.get("IfNoneMatch") or others.get("IfMatch")
+        mark = others["Metadata"]["write"]
+        self._asked(Request("put", Key, body.decode(), mark, match), "PutObject")
+        return {}
+
+    def _asked(self, request: Request, call: str) -> Reply:
+        reply = self._tape.ask(request)
+        if reply.kind == "lost":
+            raise EndpointConnectionError(endpoint_url="https://s3")
+        codes = {
+            "missing": "404" if call == "HeadObject" else "NoSuchKey",
+            "beaten": "PreconditionFailed",
+            "refused": "AccessDenied",
+        }
+        if code := codes.get(reply.kind):
+            raise ClientError({"Error": {"Code": code}}, call)
+        return reply
+
+
+class Client:
+    """The product's own client, as far as runs use it. It repeats only what `again` tells it to."""
+
+    def __init__(self, tape: Tape, deadline: Deadline) -> None:
+        self._tape = tape
+        self.deadline = deadline
+        self.counts = Counter[str]()
+        self.warnings: list[str] = []
+
+    def query(self, body: Callable[[], Any], lighten: object, deadline: object) -> Answer:
+        del lighten, deadline
+        reply = self._tape.ask(Request("query", body=json.dumps(body())))
+        if reply.kind != "ok":
+            raise RequestFailed("refused", 403)
+        return Answer({}, json.loads(reply.body))
+
+    def insert(self, payload: bytes, **_: object) -> Any:
+        doubt = False
+        while True:
+            reply = self._tape.ask(Request("insert", body=payload.decode()))
+            doubt = doubt or reply.kind in {"lost", "again"}
+            if reply.kind == "ok":
+                return {"row_ids": [event["id"] for event in json.loads(payload)["events"]]}
+            if reply.kind == "refused":
+                raise RequestFailed("refused", 400, may_have_landed=doubt)
+            if reply.kind == "lost":
+                raise RequestFailed("no answer", may_have_landed=True)
+
+    def users(self) -> list[User]:
+        return [User(user, "") for user in PEOPLE.values()]
+
+    def groups(self) -> list[Any]:
+        return []
+
+    def explain(self, kind: str, failure: RequestFailed) -> str:
+        return f"{kind} failed: {failure}"
+
+    def clean(self, text: str) -> str:
+        return text
+
+    def close(self) -> None:
+        pass
+
+
+class Aws:
+    """What a run reads at its start, and S3."""
+
+    def __init__(self, tape: Tape) -> None:
+        self._tape = tape
+
+    def api_key(self, settings: object) -> str:
+        return "key"
+
+    def reviewers(self, settings: object) -> str:
+        return self._tape.script.reviewers
+
+    def s3(self) -> Bucket:
+        return Bucket(self._tape)
+
+
+class AtOnce:
+    """A pool whose one thread is the caller's."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(function(*args))
+        return future
+
+    def shutdown(self, **_: object) -> None:
+        pass
+
+
+class Now:
+    """The tape of the run that is played at this moment, for what the product takes from its modules."""
+
+    tape: Tape
+
+    @classmethod
+    def monotonic(cls) -> float:
+        return cls.tape.seconds()
+
+    @staticmethod
+    def sleep(seconds: float) -> None:
+        pass
+
+    @staticmethod
+    def random() -> float:
+        return 0.5
+
+
+class Silence:
+    """A logger that says nothing, and a way to emit nothing."""
+
+    def __getattr__(self, _: str) -> Callable[..., None]:
+        return lambda *_, **__: None
+
+    def __call__(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def stilled() -> Iterator[None]:
+    """The product without clocks, chance, threads and words, for as long as this lasts."""
+    silence = Silence()
+    instead = {
+        "time": lambda was: Now if was is sys.modules["time"] else was,
+        "random": lambda was: Now if was is sys.modules["random"] else was,
+        "uuid4": lambda _: lambda: Now.tape.mark(),
+        "logger": lambda _: silence,
+        "emit": lambda _: silence,
+        "ThreadPoolExecutor": lambda _: AtOnce,
+    }
+    patches = [
+        mock.patch.object(module, name, instead[name](getattr(module, name)))
+        for key, module in sorted(sys.modules.items())
+        if key.startswith("lib.")
+        for name in instead
+        if hasattr(module, name)
+    ]
+    load_settings = lib.load.load_settings
+
+    @cache
+    def settings(environ: tuple[tuple[str, str], ...], event: str) -> Settings:
+        return load_settings(dict(environ), json.loads(event))
+
+    patches += [
+        mock.patch.object(
+            lib.load,
+            "load_settings",
+            lambda environ, event: settings(tuple(environ.items()), json.dumps(event)),
+        ),
+        mock.patch.object(lib.load, "Aws", lambda _: Aws(Now.tape)),
+        mock.patch.object(
+            lib.load, "Braintrust", lambda _, __, deadline: Client(Now.tape, deadline)
+        ),
+    ]
+    for patch in patches:
+        patch.start()
+    try:
+        yield
+    finally:
+        for patch in patches:
+            patch.stop()
+
+
+def play(tape: Tape) -> Request | str:
+    """The run's next request; or how it ended."""
+    script, Now.tape = tape.script, tape
+    ends = (script.start + LAMBDA_MINUTES) * 60.0
+    deadline = Deadline(lambda: (ends - tape.seconds()) * 1000, tape.seconds)
+    environ: Mapping[str, str] = ENVIRON | dict(script.settings)
+    try:
+        result = lib.run.run(
+            json.loads(script.event), environ, deadline, script.request_id, tape.now
+        )
+    except Stop as stop:
+        return stop.request
+    except AssignerError as error:
+        return f"{type(error).__name__}: {error}"
+    return str(result["status"])
+
+
+class Story:
+    """What one run has lived through: its answers so far. Equal stories are one object."""
+
+    __slots__ = ("_answers", "_later", "at", "request", "script")
+    known: dict[Script, "Story"] = {}  # noqa: RUF012 - of the class
+    played = 0
+
+    def __init__(self, script: Script, answers: tuple[tuple[Reply, int], ...]) -> None:
+        self.script = script
+        self.at = answers[-1][1] if answers else script.start
+        self._answers = answers
+        self._later: dict[tuple[Reply, int], Story] = {}
+        Story.played += 1
+        self.request = play(Tape(script, answers))
+
+    @classmethod
+    def begun(cls, script: Script) -> "Story":
+        if script not in cls.known:
+            cls.known[script] = cls(script, ())
+        return cls.known[script]
+
+    def told(self, reply: Reply, minute: int) -> "Story":
+        """The story with one answer more."""
+        later = self._later.get((reply, minute))
+        if later is None:
+            later = Story(self.script, (*self._answers, (reply, minute)))
+            self._later[reply, minute] = later
+        return later
