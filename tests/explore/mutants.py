@@ -7,19 +7,20 @@ from datetime import datetime, timedelta
 from typing import Any
 from unittest import mock
 
-import lib.assign
 import lib.bucket
 import lib.chain
-import lib.handout
 import lib.past
-import lib.undo
 from lib.chain import Chain
-from lib.handout import HandOut
 from lib.past import Past, Standing
+
+import lib.assign
+import lib.handout
+import lib.undo
+from lib.handout import HandOut
 from lib.plan import Carried, Outcome, Plan
 from tests.explore import tape
-from tests.explore.scenarios import TWO_ROWS, A_RUN, Y, Z, TWO, THREE, U, V, W, S, LOST
-from tests.explore.world import Budget, Scenario
+from tests.explore.scenarios import LOSER, THREE, TWO, TWO_ROWS, TWO_TAGS, S, U, V, X, Y, Z
+from tests.explore.state import Budget, Scenario
 
 Patch = tuple[Any, str, Any]
 
@@ -88,7 +89,9 @@ def _first_planning(planned_before: Any, plan: Plan) -> dict[str, Carried]:
     }
 
 
-def _keeps_all(make_plan: Any, draft: Plan, fetched: Any, roster: Any, past: Past, most: int = 0) -> Plan:
+def _keeps_all(
+    make_plan: Any, draft: Plan, fetched: Any, roster: Any, past: Past, most: int = 0
+) -> Plan:
     plan = make_plan(draft, fetched, roster, past, most)
     return replace(plan, carried=list(past.recent(draft.created_at)))
 
@@ -142,7 +145,9 @@ def _by_status(**instead: str) -> Patch:
     return _around(Chain, "_record_of", change)
 
 
-def _leavers_lose(make_plan: Any, draft: Plan, fetched: Any, roster: Any, past: Past, most: int = 0) -> Plan:
+def _leavers_lose(
+    make_plan: Any, draft: Plan, fetched: Any, roster: Any, past: Past, most: int = 0
+) -> Plan:
     listed = {reviewer.id for reviewer in roster.reviewers}
     entries = {
         row: entry for row, entry in past.entries.items() if listed.issuperset(entry.reviewers)
@@ -150,7 +155,9 @@ def _leavers_lose(make_plan: Any, draft: Plan, fetched: Any, roster: Any, past: 
     return make_plan(draft, fetched, roster, replace(past, entries=entries), most)
 
 
-def _cap_for_all(make_plan: Any, draft: Plan, fetched: Any, roster: Any, past: Past, most: int = 0) -> Plan:
+def _cap_for_all(
+    make_plan: Any, draft: Plan, fetched: Any, roster: Any, past: Past, most: int = 0
+) -> Plan:
     again = make_plan(draft, fetched, roster, past, most).repeated
     if most and again >= most:
         rows = [row for row in fetched.rows if row.id in past.entries or not row.needs_reviewer]
@@ -229,7 +236,9 @@ def _lost_plans_too(was: Any, chain: Any, past: Past, target: Plan) -> Any:
     return was(chain, past, target) or []
 
 
-def _forgets_reviews(was: Any, draft: Plan, target: Plan, rows: Any, past: Past, taken: Any) -> Plan:
+def _forgets_reviews(
+    was: Any, draft: Plan, target: Plan, rows: Any, past: Past, taken: Any
+) -> Plan:
     rows = {row_id: row._replace(reviewed=False) for row_id, row in rows.items()}
     return was(draft, target, rows, past, taken)
 
@@ -239,38 +248,33 @@ def _forgets_reviews(was: Any, draft: Plan, target: Plan, rows: Any, past: Past,
 MUTANTS = (
     Mutant(
         "the commit has no condition",
-        Scenario("two runs", TWO, Budget()),
+        Scenario("two runs", TWO),
         (_around(lib.bucket.AuditBucket, "put", _unconditional),),
     ),
     Mutant(
         "whoever loses the race goes on",
-        Scenario("two runs", TWO, Budget()),
+        Scenario("two runs", TWO),
         (_around(lib.bucket.AuditBucket, "put", _loser_goes_on),),
     ),
     Mutant(
         "the plan is not committed",
-        Scenario("two runs", TWO, Budget()),
+        Scenario("two runs", TWO),
         (_around(lib.bucket.AuditBucket, "put", _no_ledger),),
     ),
     Mutant(
         "nothing is carried along",
         Scenario("three runs, a row more", THREE, Budget(kills=1), TWO_ROWS, ("ABC",)),
-        (
-            _around(lib.chain, "planned_before", _nothing_carried),
-        ),
+        (_around(lib.chain, "planned_before", _nothing_carried),),
     ),
     Mutant(
         "what another tag's run carried is dropped",
-        Scenario("two tags", (A_RUN, S, Z._replace(after=0)), Budget(kills=1, jumps=1), (("r1", ("T", "S")),)),
+        Scenario("two tags", (X, S, Z._replace(after=0)), Budget(kills=1, jumps=1), TWO_TAGS),
         (_around(HandOut, "propose", _own_tag),),
     ),
     Mutant(
         "what is carried is forgotten after an hour",
         Scenario("two runs, a reviewer leaves", TWO, Budget(leaves=1, jumps=1), marks=(62,)),
-        (
-            (lib.chain, "CARRY", timedelta(hours=1)),
-            (lib.past, "CARRY", timedelta(hours=1)),
-        ),
+        ((lib.chain, "CARRY", timedelta(hours=1)), (lib.past, "CARRY", timedelta(hours=1))),
     ),
     Mutant(
         "only the last plan's run is asked what it confirms",
@@ -322,12 +326,12 @@ MUTANTS = (
     ),
     Mutant(
         "a refusal counts as confirmed",
-        Scenario("one run, a refusal", (A_RUN,), Budget(faults=1)),
+        Scenario("one run, a refusal", (X,), Budget(faults=1)),
         (_by_status(failed="assigned"),),
     ),
     Mutant(
         "what was refused rests as well",
-        Scenario("one run, a refusal", (A_RUN,), Budget(faults=1)),
+        Scenario("one run, a refusal", (X,), Budget(faults=1)),
         (_by_status(failed="unknown"),),
     ),
     Mutant(
@@ -337,12 +341,12 @@ MUTANTS = (
     ),
     Mutant(
         "what may have landed is called failed",
-        Scenario("one run, no answer", (A_RUN,), Budget(faults=1)),
+        Scenario("one run, no answer", (X,), Budget(faults=1)),
         ((lib.assign, "Outcome", _all_is_failed),),
     ),
     Mutant(
         "what may have landed is called assigned",
-        Scenario("one run, no answer", (A_RUN,), Budget(faults=1)),
+        Scenario("one run, no answer", (X,), Budget(faults=1)),
         ((lib.assign, "Outcome", _all_is_assigned),),
     ),
     Mutant(
@@ -354,7 +358,7 @@ MUTANTS = (
         "rows that are sent again use up the cap",
         Scenario(
             "a row refused for good, and a cap",
-            (A_RUN,),
+            (X,),
             Budget(),
             TWO_ROWS,
             settings=(("MAX_ASSIGNMENTS", "1"),),
@@ -364,7 +368,7 @@ MUTANTS = (
     ),
     Mutant(
         "rows are sent without a status",
-        Scenario("one run", (A_RUN,), Budget()),
+        Scenario("one run", (X,)),
         (
             (
                 lib.handout.HandOut,
@@ -377,52 +381,52 @@ MUTANTS = (
     ),
     Mutant(
         "a run that stood still goes on as if no time had passed",
-        Scenario("a frozen run", (A_RUN,), Budget(freezes=1, jumps=1)),
+        Scenario("a frozen run", (X,), Budget(freezes=1, jumps=1)),
         ((tape, "Deadline", EndlessDeadline),),
     ),
     Mutant(
         "an undo drops its rows from what is carried",
-        Scenario("two runs beside an undo", (A_RUN, Y, U), Budget()),
+        Scenario("two runs beside an undo", (X, Y, U)),
         (_undo(_drops),),
     ),
     Mutant(
         "an undo drops the rows that it writes to from what is carried",
-        Scenario("two runs beside an undo", (A_RUN, Y, U), Budget()),
+        Scenario("two runs beside an undo", (X, Y, U)),
         (_undo(_drops_written),),
     ),
     Mutant(
         "freed rows are dealt at once",
-        Scenario("two runs beside an undo", (A_RUN, Y, U), Budget()),
+        Scenario("two runs beside an undo", (X, Y, U)),
         (_instead(Standing.RESTS, Standing.NEW, freed=True),),
     ),
     Mutant(
         "freed rows rest from their planning on, not from the undo",
-        Scenario("two runs beside an undo", (A_RUN, Y, U), Budget(jumps=2), marks=(44, 46)),
+        Scenario("two runs beside an undo", (X, Y, U), Budget(jumps=2), marks=(44, 46)),
         (_undo(_rests_from_planning),),
     ),
     Mutant(
         "freed rows that were confirmed are held",
-        Scenario("a run and its undo", (A_RUN, U), Budget()),
+        Scenario("a run and its undo", (X, U)),
         (_around(Past, "standing", _freed_is_held), FREED_TOO),
     ),
     Mutant(
         "freed rows that were refused are sent again at once",
-        Scenario("two runs beside an undo", (A_RUN, Y, U), Budget(faults=1)),
+        Scenario("two runs beside an undo", (X, Y, U), Budget(faults=1)),
         (_around(Past, "standing", _refused_comes_before_freed), FREED_TOO),
     ),
     Mutant(
         "an undo does not free what was not written yet",
-        Scenario("two runs beside an undo", (A_RUN, Y, U), Budget(kills=1, jumps=2)),
+        Scenario("two runs beside an undo", (X, Y, U), Budget(kills=1, jumps=2)),
         (_undo(_keeps_unwritten),),
     ),
     Mutant(
         "an undo ignores later plans",
-        Scenario("two runs beside two undos", (A_RUN, Y, U, V), Budget(jumps=1)),
+        Scenario("two runs beside two undos", (X, Y, U, V), Budget(jumps=1)),
         (_undo(_as_it_is, ignoring_later=True),),
     ),
     Mutant(
         "a plan that lost the race can be undone",
-        Scenario("two runs, the loser is undone", (A_RUN, Y, LOST), Budget(jumps=1)),
+        Scenario("two runs, the loser is undone", (X, Y, LOSER), Budget(jumps=1)),
         (_around(Chain, "later", _lost_plans_too),),
     ),
 )

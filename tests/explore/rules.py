@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from typing import NamedTuple
 
-from tests.explore.stores import Objects, Rows
+from tests.explore.stores import Event, Objects, Rows
 from tests.explore.tape import BEGIN
 
 REST = 45
@@ -154,11 +154,15 @@ def _wrong_plan(chain: Chain, plan: Plan, objects: Objects) -> list[str]:
         ):
             wrong.append(f"{row_id} is planned again, though its write is confirmed")
         # An undo of a run that is long over may forget what was never written.
-        if last.undone_at is not None and plan.at - last.undone_at < REST and (
-            last.freed_at is not None
-            or (
-                last.undone_at - last.at <= REMEMBERED
-                and row_id not in confirmed(objects, planner.run_id)
+        if (
+            last.undone_at is not None
+            and plan.at - last.undone_at < REST
+            and (
+                last.freed_at is not None
+                or (
+                    last.undone_at - last.at <= REMEMBERED
+                    and row_id not in confirmed(objects, planner.run_id)
+                )
             )
         ):
             wrong.append(f"{row_id} is planned within {REST} minutes of the undo of its run")
@@ -177,24 +181,24 @@ def _wrong_undo(chain: Chain, plan: Plan) -> list[str]:
     ]
 
 
-def wrong_request(chain: Chain, run: int, row_id: str, people: str, given: bool, at: int) -> list[str]:  # noqa: FBT001
+def wrong_request(chain: Chain, run: int, event: Event, at: int) -> list[str]:
     """What is wrong with an event that a run sends at this minute."""
-    plans = [plan for plan in chain.plans if plan.run == run]
-    if not any((plan.given if given else plan.freed).get(row_id) == people for plan in plans):
+    row_id, plans = event.row_id, [plan for plan in chain.plans if plan.run == run]
+    planned = [(plan.given if event.given else plan.freed).get(row_id) for plan in plans]
+    if event.people not in planned:
         return [f"what is sent of {row_id} is in no committed plan of that run"]
     if at - plans[-1].at > LONGEST_RUN:
         return [f"{row_id} is sent more than {LONGEST_RUN} minutes after its plan"]
     return []
 
 
-def wrong_landing(  # noqa: PLR0913, PLR0917
-    chain: Chain, rows: Rows, run: int, row_id: str, people: str, given: bool, repeated: bool  # noqa: FBT001
-) -> list[str]:
+def wrong_landing(chain: Chain, rows: Rows, run: int, event: Event, *, repeated: bool) -> list[str]:
     """What is wrong with an event that is applied to these rows; `repeated`: that run has sent it more than once."""
+    row_id, people = event.row_id, event.people
     now, last = ",".join(rows.reviewers(row_id)), chain.rows.get(row_id)
     if last is None:
         return [f"{row_id} is written, and no plan of the chain names it"]
-    if not given:
+    if not event.given:
         place = max((i for i, plan in enumerate(chain.plans) if plan.run == run), default=-1)
         if people == now and last.place > place:
             return [f"{row_id} is taken from {people}, whom a plan after the undo gave it"]
@@ -209,10 +213,8 @@ def wrong_landing(  # noqa: PLR0913, PLR0917
     return wrong
 
 
-def wrong_record(
-    kind: str, body: str, landed: frozenset[str], sent: frozenset[str]
-) -> list[str]:
-    """What a record claims that was not so; `landed` and `sent`: rows that this run wrote, and may yet write."""
+def wrong_record(kind: str, body: str, landed: set[str], flying: set[str]) -> list[str]:
+    """What a record claims that was not so; `landed` and `flying`: rows that this run wrote, and may yet write."""
     if kind == "to_assign_ids":
         return [
             f"to_assign_ids names {row_id}, which was not written"
@@ -224,7 +226,7 @@ def wrong_record(
         row_id, status = line["row_id"], line["status"]
         if status in {"assigned", "undone"} and row_id not in landed:
             wrong.append(f"the record calls {row_id} {status}, which was not written")
-        if status in {"failed", "not_attempted"} and row_id in landed | sent:
+        if status in {"failed", "not_attempted"} and row_id in landed | flying:
             wrong.append(f"the record calls {row_id} {status}, and it was written or may yet be")
     return wrong
 

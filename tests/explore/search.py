@@ -4,10 +4,12 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.explore.ending import Endings
+from tests.explore.state import Scenario, State
 from tests.explore.stores import Objects, Rows
 from tests.explore.tape import Story, stilled
-from tests.explore.words import told_of
-from tests.explore.world import Move, Scenario, State, World
+from tests.explore.words import named, told_of
+from tests.explore.world import Move, World
 
 
 @dataclass
@@ -33,6 +35,7 @@ def explore(scenario: Scenario, most: int = 10**9) -> Found:
     found, began = Found(scenario.name), time.monotonic()
     with stilled():
         world, plays = _fresh(scenario), Story.played
+        endings = Endings(world)
         counts: dict[int, int] = {}
         root = world.beginning()
         trail: list[list[Any]] = [[hash(root), world.after(root), 0, None]]
@@ -50,17 +53,17 @@ def explore(scenario: Scenario, most: int = 10**9) -> Found:
             if key in counts and not wrong:
                 top[2] += counts[key]
                 continue
-            wrong = wrong or world.end(state)
+            wrong = wrong or endings.judge(state)
             if wrong or len(counts) >= most:
                 found.complete = False
-                found.wrong = wrong
+                found.wrong = [named(one) for one in wrong]
                 if wrong:
                     moves = [frame[3] for frame in trail[1:]] + [move]
                     found.history = told_of(world, moves)
                 break
             trail.append([key, world.after(state), 0, move])
         found.histories = counts.get(hash(root), 0)
-        found.states, found.ends = len(counts), len(world._ended)  # noqa: SLF001
+        found.states, found.ends = len(counts), len(endings.judged)
         found.plays = Story.played - plays
     found.seconds = time.monotonic() - began
     return found
@@ -71,6 +74,7 @@ def shortest(scenario: Scenario, most: int = 10**9) -> Found:
     found, began = Found(scenario.name), time.monotonic()
     with stilled():
         world, plays = _fresh(scenario), Story.played
+        endings = Endings(world)
         root = world.beginning()
         seen = {hash(root)}
         parents: list[tuple[int, Move | None]] = [(0, None)]
@@ -78,15 +82,15 @@ def shortest(scenario: Scenario, most: int = 10**9) -> Found:
         while edge and not found.wrong and len(seen) < most:
             further: list[tuple[int, State]] = []
             for number, state in edge:
-                for move, after, wrong in world.after(state):
+                for move, after, at_once in world.after(state):
                     key = hash(after)
-                    if key in seen and not wrong:
+                    if key in seen and not at_once:
                         continue
-                    wrong = wrong or world.end(after)
+                    wrong = at_once or endings.judge(after)
                     seen.add(key)
                     parents.append((number, move))
                     if wrong:
-                        found.wrong = wrong
+                        found.wrong = [named(one) for one in wrong]
                         found.history = told_of(world, _path(parents))
                         break
                     further.append((len(parents) - 1, after))
@@ -94,7 +98,7 @@ def shortest(scenario: Scenario, most: int = 10**9) -> Found:
                     break
             edge = further
         found.complete = not edge
-        found.states, found.ends = len(seen), len(world._ended)  # noqa: SLF001
+        found.states, found.ends = len(seen), len(endings.judged)
         found.plays = Story.played - plays
     found.seconds = time.monotonic() - began
     return found

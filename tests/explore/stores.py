@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from local.braintrust.btql import compile_query
 from local.braintrust.merge import merge_event, reviewers
@@ -144,13 +144,23 @@ def leaving(row_id: str) -> str:
     return json.dumps(event)
 
 
+class Event(NamedTuple):
+    """What an insert does to one row."""
+
+    row_id: str
+    people: str
+    given: bool
+    """To them; else it is taken from them."""
+    text: str
+
+
 @cache
-def events_of(payload: str) -> tuple[tuple[str, str, bool, str], ...]:
-    """Row, person, whether it is given to them or taken from them, and the event, of an insert's body."""
+def events_of(payload: str) -> tuple[Event, ...]:
+    """The events of an insert's body."""
     found = []
     for event in json.loads(payload)["events"]:
         removed = [who for part in event.get("_array_delete", ()) for who in part["delete"]]
         given = event.get("metadata", {}).get(ASSIGNMENTS, [])
         people = ",".join(given or removed)
-        found.append((event["id"], people, bool(given), json.dumps(event)))
+        found.append(Event(event["id"], people, bool(given), json.dumps(event)))
     return tuple(found)

@@ -62,6 +62,11 @@ class Request(NamedTuple):
     match: str | None = None
     """Of a put: `*` (there must be none), an ETag (it must be this one), None (no condition)."""
 
+    @property
+    def of(self) -> str:
+        """What kind of object it is, by its key: `plans`, `ledger`, ..."""
+        return self.key.split("/")[1] if self.key else ""
+
 
 class Reply(NamedTuple):
     """What a run gets back."""
@@ -115,7 +120,7 @@ class Tape:
     def seconds(self) -> float:
         return self.minute * 60.0
 
-    def mark(self) -> Any:
+    def mark(self) -> SimpleNamespace:
         self.marks += 1
         return SimpleNamespace(hex=f"{self.script.name}-{self.marks}")
 
@@ -134,14 +139,14 @@ class Bucket:
     def __init__(self, tape: Tape) -> None:
         self._tape = tape
 
-    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+    def get_object(self, *, Key: str, **_: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
         body, etag = self._asked(Request("get", Key), "GetObject").body
         return {"Body": io.BytesIO(body.encode()), "ETag": etag}
 
-    def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+    def head_object(self, *, Key: str, **_: str) -> dict[str, Any]:  # noqa: N803 - the same
         return {"Metadata": {"write": self._asked(Request("head", Key), "HeadObject").body}}
 
-    def put_object(self, *, Bucket: str, Key: str, Body: Any, **others: Any) -> dict[str, Any]:  # noqa: N803
+    def put_object(self, *, Key: str, Body: Any, **others: Any) -> dict[str, Any]:  # noqa: N803 - the same
         body = Body if isinstance(Body, bytes) else Body.read()
         match = others.get("IfNoneMatch") or others.get("IfMatch")
         mark = others["Metadata"]["write"]
@@ -212,10 +217,10 @@ class Aws:
     def __init__(self, tape: Tape) -> None:
         self._tape = tape
 
-    def api_key(self, settings: object) -> str:
+    def api_key(self, _: object) -> str:
         return "key"
 
-    def reviewers(self, settings: object) -> str:
+    def reviewers(self, _: object) -> str:
         return self._tape.script.reviewers
 
     def s3(self) -> Bucket:
@@ -246,6 +251,10 @@ class Now:
     def monotonic(cls) -> float:
         return cls.tape.seconds()
 
+    @classmethod
+    def mark(cls) -> SimpleNamespace:
+        return cls.tape.mark()
+
     @staticmethod
     def sleep(seconds: float) -> None:
         pass
@@ -272,7 +281,7 @@ def stilled() -> Iterator[None]:
     instead = {
         "time": lambda was: Now if was is sys.modules["time"] else was,
         "random": lambda was: Now if was is sys.modules["random"] else was,
-        "uuid4": lambda _: lambda: Now.tape.mark(),
+        "uuid4": lambda _: Now.mark,
         "logger": lambda _: silence,
         "emit": lambda _: silence,
         "ThreadPoolExecutor": lambda _: AtOnce,
@@ -290,17 +299,12 @@ def stilled() -> Iterator[None]:
     def settings(environ: tuple[tuple[str, str], ...], event: str) -> Settings:
         return load_settings(dict(environ), json.loads(event))
 
-    patches += [
-        mock.patch.object(
-            lib.load,
-            "load_settings",
-            lambda environ, event: settings(tuple(environ.items()), json.dumps(event)),
-        ),
-        mock.patch.object(lib.load, "Aws", lambda _: Aws(Now.tape)),
-        mock.patch.object(
-            lib.load, "Braintrust", lambda _, __, deadline: Client(Now.tape, deadline)
-        ),
-    ]
+    loading = {
+        "load_settings": lambda environ, event: settings(tuple(environ.items()), json.dumps(event)),
+        "Aws": lambda _: Aws(Now.tape),
+        "Braintrust": lambda _, __, deadline: Client(Now.tape, deadline),
+    }
+    patches += [mock.patch.object(lib.load, name, value) for name, value in loading.items()]
     for patch in patches:
         patch.start()
     try:

@@ -1,11 +1,13 @@
 """A history in words."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
+from tests.explore.state import OVER, Actor, State, run_of
 from tests.explore.stores import events_of
 from tests.explore.tape import PEOPLE, Request, Story
-from tests.explore.world import OVER, Move, State, World, run_of
+from tests.explore.world import Move, World
 
 NAMES = {user: name for name, user in PEOPLE.items()}
 HAPPENED = {
@@ -26,7 +28,7 @@ def told_of(world: World, moves: Iterable[Move]) -> list[str]:
     state, sentences = world.beginning(), []
     for move in moves:
         after = next(state_after for made, state_after, _ in world.after(state) if made == move)
-        sentences.append(named(f"{_clock(state)} {_sentence(world, state, move, after)}"))
+        sentences.append(named(f"{_clock(state.now)} {_sentence(world, state, move, after)}"))
         state = after
     return sentences
 
@@ -38,59 +40,59 @@ def named(text: str) -> str:
     return text
 
 
-def _clock(state: State) -> str:
-    return f"{state.now // 60}:{state.now % 60:02}"
+def _clock(minute: int) -> str:
+    return f"{minute // 60}:{minute % 60:02}"
 
 
 def _sentence(world: World, state: State, move: Move, after: State) -> str:
-    actors = world.scenario.actors
-    match move:
-        case ("start", index):
-            actor = actors[index]
-            what = "" if actor.undoes is None else f" (undo of {actors[actor.undoes].name})"
-            tag = "" if actor.tag == "T" else f" (tag {actor.tag})"
-            return f"{actor.name}{what}{tag} starts"
-        case ("thaw", index):
-            return f"{actors[index].name} goes on"
-        case ("kill", index):
-            return f"{actors[index].name} is killed"
-        case ("land", place):
-            flight = state.flights[place]
-            return f"the late request of {actors[flight.run].name} lands: {_events(flight.payload)}"
-        case ("jump", minute):
-            return f"time passes until {minute // 60}:{minute % 60:02}"
-        case ("finish", row_id):
-            return f"{','.join(state.rows.reviewers(row_id))} finishes the review of {row_id}"
-        case ("leave", row_id):
-            return f"{','.join(state.rows.reviewers(row_id))} takes themself off {row_id}"
-        case ("list",):
-            return f"the reviewers list is now {' '.join(world.scenario.lists[after.listed])}"
-    kind, index, *_ = move
-    story = state.runs[index]
+    kind, *rest = move
+    if kind in {"start", "thaw", "kill"}:
+        return _whole_run(world.scenario.actors, kind, rest[0])
+    if kind in {"land", "jump", "finish", "leave", "list"}:
+        return _around(world, state, kind, rest, after)
+    story = state.runs[rest[0]]
     assert isinstance(story, Story)
     assert isinstance(story.request, Request)
-    words = f"{actors[index].name} {_asks(world, state, story.request)}"
-    words += HAPPENED.get(kind, "")
+    words = f"{story.script.name} {_asks(state, story.request)}{HAPPENED.get(kind, '')}"
     if kind == "stale":
-        until = state.past[move[2]][0]
-        words += f" as they were before {until // 60}:{until % 60:02}"
-    if after.runs[index] is OVER:
-        words += ", and ends"
-    return words
+        words += f" as they were before {_clock(state.past[rest[1]][0])}"
+    return f"{words}, and ends" if after.runs[rest[0]] is OVER else words
 
 
-def _asks(world: World, state: State, request: Request) -> str:
+def _whole_run(actors: Sequence[Actor], kind: str, index: int) -> str:
+    actor = actors[index]
+    what = "" if actor.undoes is None else f" (undo of {actors[actor.undoes].name})"
+    tag = "" if actor.tag == "T" else f" (tag {actor.tag})"
+    happens = {"start": f"{what}{tag} starts", "thaw": " goes on", "kill": " is killed"}
+    return actor.name + happens[kind]
+
+
+def _around(world: World, state: State, kind: str, rest: Sequence[Any], after: State) -> str:
+    """What people, time and the network do."""
+    if kind == "land":
+        flight = state.flights[rest[0]]
+        name = world.scenario.actors[flight.run].name
+        return f"the late request of {name} lands: {_events(flight.payload)}"
+    if kind == "jump":
+        return f"time passes until {_clock(after.now)}"
+    if kind == "list":
+        return f"the reviewers list is now {' '.join(world.scenario.lists[after.listed])}"
+    who = ",".join(state.rows.reviewers(rest[0]))
+    does = {"finish": "finishes the review of", "leave": "takes themself off"}[kind]
+    return f"{who} {does} {rest[0]}"
+
+
+def _asks(state: State, request: Request) -> str:
     if request.kind == "query":
         return "reads the rows"
     if request.kind == "insert":
         return f"sends: {_events(request.body)}"
-    kind = request.key.split("/")[1]
-    if kind == "ledger":
+    if request.of == "ledger":
         read = {"get": "reads the ledger", "head": "asks who wrote the ledger"}
         return read.get(request.kind) or f"commits {_plan(state, request)}"
     if request.kind == "put":
-        return f"writes {kind}"
-    return f"asks for {kind} of {run_of(request.key).partition('-')[2]}"
+        return f"writes {request.of}"
+    return f"asks for {request.of} of {run_of(request.key).partition('-')[2]}"
 
 
 def _plan(state: State, request: Request) -> str:
@@ -102,6 +104,6 @@ def _plan(state: State, request: Request) -> str:
 
 def _events(payload: str) -> str:
     return ", ".join(
-        f"{row_id} {'to' if given else 'off'} {people}"
-        for row_id, people, given, _ in events_of(payload)
+        f"{event.row_id} {'to' if event.given else 'off'} {event.people}"
+        for event in events_of(payload)
     )

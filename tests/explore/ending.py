@@ -1,0 +1,78 @@
+"""What must be true in the end: once all is quiet, clean runs finish the work, and break no rule either."""
+
+from typing import Any
+
+from tests.explore import rules
+from tests.explore.state import OVER, RECORDS, State
+from tests.explore.stores import events_of
+from tests.explore.tape import LiveTape, Reply, Request, Script, play
+from tests.explore.world import OK, REFUSED, World
+
+ROUNDS, HOUR = 3, 60
+SOON, RESTED = 1, 46
+"""Minutes until the first clean run: where all that is open was refused; where it may have to rest."""
+
+
+class Endings:
+    """Judges end states, each once."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._scenario = world.scenario
+        self.judged: dict[Any, list[str]] = {}
+
+    def judge(self, state: State) -> list[str]:
+        """What is wrong if nothing goes wrong from here on; nothing, if runs or requests are still under way."""
+        actors = self._scenario.actors
+        if state.flights or not all(
+            run is OVER or (run is None and actor.undoes is not None)
+            for run, actor in zip(state.runs, actors, strict=True)
+        ):
+            return []
+        told = frozenset(
+            (key, what[0])
+            for key, what in state.objects.of.items()
+            if any(f"/{kind}/" in key for kind in ("ledger", *RECORDS))
+        )
+        key = (told, state.rows, state.chain, state.now, state.budget.leaves, state.listed)
+        if key not in self.judged:
+            self.judged[key] = self._play(state)
+        return self.judged[key]
+
+    def _play(self, state: State) -> list[str]:
+        """Three hourly runs of each tag. Where nobody left and nothing is capped, one has to be enough."""
+        scenario, began = self._scenario, state.now
+        calm = state.budget.leaves == scenario.budget.leaves and not state.listed
+        enough = 1 if calm and not scenario.settings else ROUNDS
+        refused = rules.is_refused(state.chain, state.objects, state.rows)
+        first = began + (SOON if refused else RESTED)
+        wrong: list[str] = []
+        for number in range(ROUNDS):
+            state = state._replace(now=first + number * HOUR)
+            when = f"{state.now - began} minutes later"
+            for tag in scenario.tags:
+                script = self._world.script(state, f"clean{number}{tag}", {"tag": tag})
+                state, found = self._run(state, len(state.runs) + number, script)
+                wrong += [f"in a clean run {when}: {one}" for one in found]
+            if number + 1 >= enough:
+                left = rules.unfinished(state.rows, scenario.hopeless)
+                wrong += [f"after clean runs, {when}: {one}" for one in left]
+        return wrong
+
+    def _run(self, state: State, index: int, script: Script) -> tuple[State, list[str]]:
+        wrong: list[str] = []
+
+        def carry_out(request: Request) -> Reply:
+            nonlocal state
+            if request.kind != "insert":
+                state, reply, found = state.done(index, request)
+                wrong.extend(found)
+                return reply
+            if any(event.row_id in self._scenario.hopeless for event in events_of(request.body)):
+                return REFUSED
+            state, found = state.sending(index, request.body).landed(index, request.body)
+            wrong.extend(found)
+            return OK
+
+        play(LiveTape(script, carry_out))
+        return state, wrong
