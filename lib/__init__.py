@@ -19,7 +19,14 @@ propose         plan            what is planned, carried, in turn    (pure)
 commit          audit           S3: plans, the ledger, records
                 jsontext        JSON by the piece                    (pure)
 write           assign          the inserts, and what became of each row
-                braintrust      HTTP: one attempt, one loop that repeats
+ask             braintrust      the calls to Braintrust, and the one loop that repeats
+                directory       the organisation's users and groups
+                verdict         what one attempt came to
+                pauses          how long to wait before the next one (pure)
+                wire            one attempt, given up in time
+                connection      the last look before bytes go out
+                answer          what came back, read within bounds
+                quoting         others' words in our messages        (pure)
 tell            result          what comes back                      (pure)
                 telemetry       log lines and metrics
 everywhere      deadline, errors

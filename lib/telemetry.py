@@ -1,5 +1,6 @@
 """What a run says of itself: log lines and CloudWatch metrics, in Powertools' forms."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,7 +28,25 @@ METRICS = {
 }
 """Every metric, with its unit. The dimension is Powertools' own: `service`, from POWERTOOLS_SERVICE_NAME."""
 
+LIBRARIES = (
+    *("aws_lambda_powertools", "boto3", "botocore", "charset_normalizer", "dateutil", "idna"),
+    *("jmespath", "requests", "s3transfer", "urllib3"),
+)
+"""What the artifact holds beside our own code, by the name that each logs under."""
+
 logger = Logger(use_rfc3339=True)
+
+
+def quiet_libraries() -> None:
+    """Keep the libraries from logging below INFO: botocore at DEBUG prints secrets, and the role's session token.
+
+    Lambda sets the root logger to the function's LogLevel; what is set here does not depend on it.
+    """
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+quiet_libraries()
 
 
 def emit(values: Mapping[str, float]) -> None:

@@ -4,6 +4,7 @@ Where a behaviour is tested:
 
 function/    the function, over the wire and whole; contract sections by their numbers
     test_settings, test_event       2 and 4: the variables, the fields of an event
+    test_names                      3: ids and addresses as people paste them
     test_roster                     3: the list of reviewers, who they are, whom nobody knows
     test_errors                     5: what a run says that could not do its work
     test_audit                      6: every object of the audit, and when it is written

@@ -11,7 +11,7 @@ from tests.world import REVIEW_LISTS, TAG, World
 
 NOW = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 HOSTILE = "</title></style><script>alert(1)</script><img src=x onerror=alert(2)>\"'& \x1b[31m\u202e"
-UNKNOWN = '"><svg/onload=alert(3)>@example.com'
+UNKNOWN = '"><svg/onload=alert(3)>'  # as a group's name: an address has another form
 REVIEWED = {
     "id": "october0",
     "_is_merge": True,
@@ -78,6 +78,10 @@ def play(world: World) -> Weeks:
     run("undo-mistake", "2026-11-21T10:30", {"undo": weeks.id("mistake")})
     rows("n", 3, "2026-11-22T09:00")
     run("dry", "2026-11-22T10:00", {"dry_run": True})
-    run("capped", "2026-11-23T07:00", {"max_assignments": 2, "reviewers": [*users, UNKNOWN]})
+    run(
+        "capped",
+        "2026-11-23T07:00",
+        {"max_assignments": 2, "reviewers": [*users, {"group": UNKNOWN}]},
+    )
     run("idle", "2026-11-23T07:30", {"tag": "nobody has this"})
     return weeks

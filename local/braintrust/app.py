@@ -85,6 +85,7 @@ class BraintrustApp:
                 if store is self.state.store
                 else Dropped(self.transports)
             )
+            response.headers.update(exchange.effects.headers or {})
             record.status = 0 if isinstance(response, Dropped | Hanging) else response.status_code
             await response(scope, receive, send)
 

@@ -64,6 +64,7 @@ class Fault:
     truncate: bool = False  # half of the promised body, then the connection closes
     dribble: float | None = None  # one byte at a time, with this many seconds between
     redirect: str | None = None  # a 303 to this address
+    headers: dict[str, str] | None = None  # these too, or in place of the answer's own
     hostile: str | None = None  # one of `local.braintrust.hostile.HOSTILE`
     size: int = 50_000_000  # bytes of the hostile answer "huge"
     body: str | None = None  # this text instead of the answer's own

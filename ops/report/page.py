@@ -111,11 +111,7 @@ def tiles(figures: Figures, now: datetime) -> Html:
             "since it was logged",
         ),
         ("Not written", f"{failed:,}", "rows refused or not answered, each try counted"),
-        (
-            "Spread",
-            f"{last.spread:,.3g}" if last else "-",
-            "rows per weight between most and fewest",
-        ),
+        ("Spread", f"{last.spread:,.3g}" if last else "-", "rows between most and least owed"),
         (
             "Newest run",
             f"{span(now - last.at)} ago" if last else "-",
@@ -180,7 +176,7 @@ def charts(figures: Figures) -> Html:
         ),
         chart(
             "Spread",
-            f"Rows per weight between whoever received most and fewest in the window; an absence raises it: {most(spread, 'rows')}.{about}",
+            f"Between whoever is owed most rows and fewest, of those who are there: {most(spread, 'rows')}.{about}",
             lambda label: steps(label, spread, days, period, lambda value: f"{value:,.3g} rows"),
         ),
         class_="pair",

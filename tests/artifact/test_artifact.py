@@ -186,7 +186,7 @@ def test_hands_out_two_thousand_rows_evenly_and_touches_nothing_else(
 
     assert second["status"] == "nothing_to_assign"
     assert refused["errorType"] == "ConfigurationError"
-    assert "event field limit is 5000: an integer from 1 to 1000" in refused["errorMessage"]
+    assert "event field limit is 5000: must be an integer from 1 to 1000" in refused["errorMessage"]
 
     log = emulator.log.read_text("utf-8")
     assert '"run finished"' in log
@@ -233,6 +233,34 @@ def test_the_deployed_functions_environment_emits_what_the_alarms_watch(
         == {"RunSucceeded", "RowsFailed", "OldestWaitingAge"}
         <= {name for _, name, _, _ in emitted}
     )
+
+
+def test_at_lambdas_log_level_debug_neither_key_nor_session_token_is_printed(
+    artifact, busy_world, tmp_path
+):
+    """Lambda's runtime client sets the root logger to it, and botocore would print whatever it sends and gets."""
+    aws_client("ssm", busy_world.aws_url).put_parameter(
+        Name="/recognisable", Value=KEY, Type="SecureString", Overwrite=True
+    )
+    loud = {
+        "AWS_LAMBDA_LOG_FORMAT": "JSON",
+        "AWS_LAMBDA_LOG_LEVEL": "DEBUG",
+        "POWERTOOLS_LOG_LEVEL": "DEBUG",
+        "AWS_SESSION_TOKEN": "RECOGNISE-this-session-token",
+        "AWS_SECRET_ACCESS_KEY": "RECOGNISE-this-secret-key",
+    }
+    parameter = {
+        "BRAINTRUST_API_KEY_SECRET_ID": "",
+        "BRAINTRUST_API_KEY_PARAMETER": "/recognisable",
+    }
+    for kept_in in ({}, parameter):
+        folder = tmp_path / str(len(kept_in))
+        folder.mkdir()
+        with Emulator(artifact, busy_world.environ | loud | kept_in, folder) as emulator:
+            assert emulator.invoke({"dry_run": True})["unassigned"] == 2103
+        log = emulator.log.read_text()
+        assert '"run finished"' in log
+        assert "RECOGNISE" not in log
 
 
 def test_a_wrong_key_is_said_without_the_key(artifact, busy_world, tmp_path):

@@ -19,6 +19,8 @@ PURE = (
     "plan",
     "result",
     "settings",
+    "pauses",
+    "quoting",
 )
 LOADED = """
 import importlib, sys

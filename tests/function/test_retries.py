@@ -1,5 +1,11 @@
 """The one retry policy, over the wire, with sleep injected; and answers that nobody should trust."""
 
+import errno
+import re
+import socket
+import threading
+from contextlib import closing, nullcontext
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,8 +13,11 @@ import pytest
 from lib.braintrust import NotStarted, RequestFailed
 from lib.deadline import Deadline
 from lib.errors import AssignmentError, QueryError
+from lib.pauses import asked_pause
 from lib.rows import Window, build_query
 from lib.run import utc_now
+from lib.wire import THREAD
+from tests.listeners import Listener, self_signed
 from tests.world import Naps
 
 RETRIED = [408, 429, 500, 502, 503, 504]
@@ -89,7 +98,9 @@ def test_an_answer_that_does_not_come_is_given_up_after_the_request_timeout_and_
 def test_a_server_that_cannot_be_reached_is_tried_until_the_time_is_up(world):
     world.settings["BRAINTRUST_API_URL"] = "http://127.0.0.1:9"
     naps = Naps()
-    with pytest.raises(RequestFailed, match="ConnectionError") as failed:
+    with pytest.raises(
+        RequestFailed, match=r"^ConnectionRefusedError: .+ \(at 127.0.0.1:9\)$"
+    ) as failed:
         insert(world, naps, seconds=20)
     assert (failed.value.status, failed.value.out_of_time, failed.value.may_have_landed) == (
         None,
@@ -97,6 +108,9 @@ def test_a_server_that_cannot_be_reached_is_tried_until_the_time_is_up(world):
         False,
     )
     assert len(naps.taken) > 3
+
+
+# Pauses
 
 
 @pytest.mark.parametrize("status", RETRIED)
@@ -114,12 +128,68 @@ def test_retry_after_as_a_date_is_honoured(world):
     assert naps.taken == [pytest.approx(38, abs=2.5)]
 
 
-def test_retry_after_in_the_past_or_at_once_means_no_pause(world):
+def test_retry_after_in_the_past_or_at_once_is_no_less_than_our_own_doubling_pause(world):
     world.braintrust.faults.add("insert", status=503, retry_after=-40, retry_after_date=True)
-    world.braintrust.faults.add("insert", status=503, retry_after=0, after=1)
+    world.braintrust.faults.add("insert", status=503, retry_after=0, after=1, times=5)
     naps = Naps()
     insert(world, naps)
-    assert (naps.taken, statuses(world, "insert")) == ([], [503, 503, 200])
+    assert statuses(world, "insert") == [503] * 6 + [200]
+    assert_backs_off(naps.taken, 1)
+
+
+def test_retry_after_at_once_for_ever_costs_an_allowance_a_few_requests_not_thousands(world):
+    world.braintrust.faults.add("query", status=429, retry_after=0, times=None)
+    naps = Naps()
+    with pytest.raises(RequestFailed):
+        query(world, naps, seconds=900)
+    assert_backs_off(naps.taken, 4)
+    assert world.braintrust.requests.count("query") < 30
+
+
+ENDLESS = [
+    "99999999999999999999",
+    "9" * 400,
+    "Mon, 23 Nov 9999 07:00:00 GMT",
+    "Fri, 31 Dec 9999 23:59:59 -2359",
+]
+MEANINGLESS = [
+    "-5",
+    "-99999999999999999999",
+    "1e9",
+    "nan",
+    "inf",
+    "soon",
+    "17, 18",
+    "0x11",
+    "\xb2",
+    "Mon, 23 Nov 99999 07:00:00 GMT",
+    "Mon, 23 Nov 2026 07:00:00 +9999",
+    "Mon, 23 Nov 2026 07:00:00 +99999999999999999999",
+    "Mon, 23 Nov 2026 07:00:00 -" + "9" * 5000,
+    "Mon, 00 Foo 2026 99:99:99 GMT",
+    "Mon, 01 Jan 0001 00:00:00 +2359",
+    ",",
+    "Mon,",
+]
+
+
+@pytest.mark.parametrize("asked", ENDLESS)
+def test_a_retry_after_longer_than_any_run_ends_the_request_at_once(world, asked):
+    world.braintrust.faults.add("insert", status=503, headers={"retry-after": asked}, times=None)
+    naps = Naps()
+    with pytest.raises(RequestFailed) as failed:
+        insert(world, naps, seconds=890)
+    assert (failed.value.status, failed.value.out_of_time, naps.taken) == (503, True, [])
+    assert asked_pause(asked) == 900
+
+
+@pytest.mark.parametrize("asked", MEANINGLESS)
+def test_a_retry_after_that_makes_no_sense_counts_as_none(world, asked):
+    world.braintrust.faults.add("insert", status=503, headers={"retry-after": asked}, times=3)
+    naps = Naps()
+    insert(world, naps)
+    assert_backs_off(naps.taken, 1)
+    assert len(naps.taken) == 3
 
 
 def test_a_retry_after_beyond_the_time_left_ends_the_request_at_once(world):
@@ -210,6 +280,316 @@ def test_a_throttled_query_does_not_hold_back_other_requests(world, kind):
         [],
         {"row_ids": []},
     )
+
+
+# What may have landed, and what it is too late for
+
+
+PAYLOAD = b'{"events": [{"id": "r"}]}'
+PROVES_NOTHING = [408, 502, 504, 520, 524, 599]
+
+
+def failed_insert(world, naps, seconds=10_000, **how):
+    with pytest.raises(RequestFailed) as failed:
+        world.connect(deadline=naps.deadline(seconds), sleep=naps).insert(PAYLOAD, **how)
+    return failed.value
+
+
+@pytest.mark.parametrize("status", [*RETRIED, *PROVES_NOTHING, *REFUSALS])
+def test_a_write_may_have_landed_where_its_status_proves_nothing(world, status):
+    world.braintrust.faults.add("insert", status=status, times=None)
+    failure = failed_insert(world, Naps(), seconds=5)
+    assert failure.may_have_landed == (status in PROVES_NOTHING)
+
+
+@pytest.mark.parametrize("fault", [{"status": 504}, {"drop": True, "applied": True}])
+def test_a_write_that_may_have_landed_is_sent_again_within_a_minute_of_its_first_attempt_only(
+    world, fault
+):
+    world.braintrust.faults.add("insert", times=None, **fault)
+    naps = Naps()
+    failure = failed_insert(world, naps)
+    assert (failure.may_have_landed, failure.out_of_time) == (True, True)
+    assert 20 < sum(naps.taken) < 60
+    assert world.braintrust.requests.count("insert") == len(naps.taken) + 1
+
+
+def test_the_minute_begins_with_the_first_attempt_even_if_that_one_was_refused(world):
+    world.braintrust.faults.add("insert", status=429, retry_after=59)
+    world.braintrust.faults.add("insert", status=504, after=1, times=None)
+    naps = Naps()
+    failure = failed_insert(world, naps)
+    assert (failure.may_have_landed, failure.out_of_time) == (True, True)
+    assert statuses(world, "insert")[:2] == [429, 504]
+    assert sum(naps.taken) < 60
+
+
+def test_a_write_that_was_only_refused_is_sent_again_for_as_long_as_there_is_time(world):
+    world.braintrust.faults.add("insert", status=503, times=None)
+    naps = Naps()
+    assert not failed_insert(world, naps, seconds=600).may_have_landed
+    assert sum(naps.taken) > 500
+
+
+def test_a_question_is_asked_again_for_as_long_as_there_is_time(world):
+    world.braintrust.faults.add("query", status=504, times=None)
+    naps = Naps()
+    with pytest.raises(RequestFailed):
+        query(world, naps, seconds=600)
+    assert sum(naps.taken) > 500
+
+
+def test_rows_in_doubt_keep_their_minute_when_they_are_sent_in_another_request(world):
+    world.braintrust.faults.add("insert", status=504)
+    world.braintrust.faults.add("insert", status=413, after=1)
+    naps = Naps()
+    client = world.connect(deadline=naps.deadline(10_000), sleep=naps)
+    with pytest.raises(RequestFailed) as failed:
+        client.insert(PAYLOAD)
+    assert (failed.value.status, failed.value.may_have_landed) == (413, True)
+    assert 57 <= failed.value.in_doubt_until.left() <= 60
+    half = client.insert(PAYLOAD, in_doubt_until=failed.value.in_doubt_until)
+    assert half == {"row_ids": ["r"]}
+    naps(60)
+    with pytest.raises(NotStarted) as late:
+        client.insert(PAYLOAD, in_doubt_until=failed.value.in_doubt_until)
+    assert late.value.may_have_landed
+    assert statuses(world, "insert") == [504, 413, 200]
+
+
+def test_an_insert_ends_by_the_wall_clock_too(world):
+    began = utc_now()
+    naps = Naps()
+    deadline = naps.deadline(10_000).until(
+        began + timedelta(minutes=15), lambda: began + timedelta(seconds=sum(naps.taken))
+    )
+    world.braintrust.faults.add("insert", status=503, times=None)
+    assert failed_insert(world, naps, deadline=deadline).out_of_time
+    assert 800 < sum(naps.taken) < 900
+
+
+@pytest.mark.parametrize(("left", "sent"), [(0.9, 1), (1.1, 2)])
+def test_an_insert_is_not_tried_again_with_less_time_left_than_it_needs(world, left, sent):
+    world.braintrust.faults.add("insert", status=503, retry_after=8)
+    naps = Naps()
+    client = world.connect(deadline=naps.deadline(8 + left), sleep=naps)
+    with pytest.raises(RequestFailed) if sent == 1 else nullcontext():
+        client.insert(PAYLOAD)
+    assert world.braintrust.requests.count("insert") == sent
+
+
+def test_a_pause_that_took_longer_than_it_should_have_is_noticed(world):
+    """A busy machine, a frozen container: after a wait everything is looked at again."""
+    world.braintrust.faults.add("insert", status=503, retry_after=8)
+    naps = Naps()
+    client = world.connect(deadline=naps.deadline(10), sleep=lambda pause: naps(pause + 1.5))
+    with pytest.raises(RequestFailed) as failed:
+        client.insert(PAYLOAD)
+    assert (failed.value.status, failed.value.out_of_time) == (503, True)
+    assert world.braintrust.requests.count("insert") == 1
+
+
+def test_the_time_an_insert_needs_is_its_callers_to_say(world):
+    naps = Naps()
+    with pytest.raises(NotStarted):
+        world.connect(deadline=naps.deadline(29)).insert(PAYLOAD, least=30)
+    assert world.connect(deadline=naps.deadline(31)).insert(PAYLOAD, least=30) == {"row_ids": ["r"]}
+
+
+@pytest.mark.parametrize("good_looks", range(1, 8))
+def test_time_that_runs_out_between_a_look_and_the_sending_is_a_lack_of_time(world, good_looks):
+    looks = iter([20_000.0] * good_looks)  # milliseconds; then the time is over
+    deadline = Deadline(lambda: next(looks, -100.0), clock=lambda: 0.0, ends_at=10_000)
+    with pytest.raises(RequestFailed) as failed:
+        world.connect(deadline=deadline).query(dict, lambda: False, deadline)
+    answered = good_looks > 4  # one to start, one for its pause, one for its timeout, two to send
+    assert (failed.value.status, failed.value.out_of_time) == (
+        (400, False) if answered else (None, True)
+    )
+
+
+# Faults that no later try can cure
+
+
+@pytest.fixture
+def proxied(world, monkeypatch):
+    """How a run through a proxy that the environment names fails."""
+
+    def failure(proxy, seconds=600):
+        for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy)
+        monkeypatch.setenv("NO_PROXY", "")
+        world.settings["BRAINTRUST_API_URL"] = "https://braintrust.example"
+        naps = Naps()
+        return failed_insert(world, naps, seconds), naps.taken
+
+    return failure
+
+
+def assert_said_at_once(failure, naps, words):
+    assert re.search(words, str(failure))
+    assert str(failure).endswith(
+        "check BRAINTRUST_API_URL, and the variables for proxies and certificates"
+    )
+    assert (failure.status, failure.out_of_time, failure.may_have_landed, naps) == (
+        None,
+        False,
+        False,
+        [],
+    )
+
+
+@pytest.mark.parametrize("content", [None, "", "no certificate", "-----BEGIN CERTIFICATE-----\nx"])
+def test_a_bundle_of_certificates_that_is_missing_or_broken_is_said_at_once(
+    world, tmp_path, monkeypatch, content
+):
+    bundle = tmp_path / "bundle.pem"
+    if content is not None:
+        bundle.write_text(content)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    with Listener(self_signed(tmp_path)[0]).serving() as listener:
+        world.settings["BRAINTRUST_API_URL"] = listener.url
+        naps = Naps()
+        assert_said_at_once(failed_insert(world, naps), naps.taken, r"^(OSError|SSL\w*): ")
+    assert listener.heard == []
+
+
+def test_tls_spoken_to_a_plain_port_is_said_at_once(world):
+    with Listener().serving() as listener:
+        world.settings["BRAINTRUST_API_URL"] = f"https://127.0.0.1:{listener.port}"
+        naps = Naps()
+        assert_said_at_once(failed_insert(world, naps), naps.taken, "SSL")
+    assert listener.heard == []
+
+
+def test_a_server_that_does_not_speak_http_is_said_at_once_without_its_words(world):
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        world.settings["BRAINTRUST_API_URL"] = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+        def answer():
+            connection, _ = listener.accept()
+            connection.recv(65536)
+            connection.sendall(b'{"input": "what the customer said"}\r\n\r\n')
+            connection.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        naps = Naps()
+        failure = failed_insert(world, naps)
+    assert str(failure).startswith("BadStatusLine (at 127.0.0.1:")
+    assert (failure.may_have_landed, naps.taken) == (True, [])
+
+
+@pytest.mark.parametrize(
+    "url", ["https://a..b", "https://.", "https://exa mple.com", "https://" + "a" * 64, "https://%"]
+)
+def test_an_address_that_is_no_host_name_is_said_at_once(world, url):
+    """Settings refuse most of these; an object store's address comes from outside."""
+    naps, settings = Naps(), replace(world.load(), braintrust_api_url=url)
+    client = world.connect(settings, naps.deadline(600), naps)
+    with pytest.raises(RequestFailed) as failed:
+        client.insert(PAYLOAD)
+    assert_said_at_once(failed.value, naps.taken, "^(InvalidURL|Location|Unicode)")
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["nonsense://x:1", "http://", "http://[", "http://a:b:c", "http://x:99999", "socks5://x:1"],
+)
+def test_a_proxy_that_is_nonsense_is_said_at_once(proxied, proxy):
+    failure, naps = proxied(proxy)
+    assert_said_at_once(failure, naps, r"^\w+")
+
+
+@pytest.mark.parametrize(
+    ("status", "again"), [(400, 0), (403, 0), (407, 0), (502, 1), (503, 1), (504, 1)]
+)
+def test_a_proxy_that_refuses_is_said_at_once_one_that_reaches_nobody_is_tried_again(
+    proxied, status, again
+):
+    with Listener().serving() as proxy:
+        proxy.reply = lambda _: (status, {}, b"")
+        failure, naps = proxied(proxy.url.replace("//", "//somebody:password@"), seconds=20)
+    assert f"Tunnel connection failed: {status}" in str(failure)
+    assert "password" not in str(failure)
+    assert bool(naps) == failure.out_of_time == bool(again)
+    assert {heard.method for heard in proxy.heard} == {"CONNECT"}
+    assert "authorization" not in {name for heard in proxy.heard for name in heard.headers}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"),
+        socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+        OSError(errno.ENETUNREACH, "Network is unreachable"),
+        OSError(errno.EHOSTUNREACH, "No route to host"),
+        TimeoutError(errno.ETIMEDOUT, "Connection timed out"),
+    ],
+)
+def test_what_a_network_does_now_and_then_is_tried_again(world, monkeypatch, error):
+    look_up, tries = socket.getaddrinfo, []
+
+    def failing(*args, **how):
+        if threading.current_thread().name == THREAD and len(tries) < 3:
+            tries.append(args)
+            raise error
+        return look_up(*args, **how)
+
+    monkeypatch.setattr(socket, "getaddrinfo", failing)
+    naps = Naps()
+    assert insert(world, naps) == {"row_ids": ["r"]}
+    assert len(naps.taken) == 3
+
+
+def test_what_nobody_expects_is_said_by_its_kind_alone(world, monkeypatch):
+    def surprise(*_, **__):
+        raise LookupError("what the customer said")
+
+    monkeypatch.setattr(socket, "getaddrinfo", surprise)
+    naps = Naps()
+    failure = failed_insert(world, naps)
+    assert str(failure).startswith("LookupError (at 127.0.0.1:")
+    assert (failure.may_have_landed, naps.taken) == (False, [])
+
+
+# The one 400 that passes
+
+OUT_OF_BOUNDS = "RuntimeError: memory access out of bounds"
+
+
+@pytest.mark.parametrize(("times", "sent"), [(1, 2), (3, 4), (None, 4)])
+def test_a_query_that_ran_out_of_memory_bounds_is_tried_three_times_more(world, times, sent):
+    world.braintrust.faults.add("query", status=400, message=OUT_OF_BOUNDS, times=times)
+    naps = Naps()
+    with pytest.raises(RequestFailed, match=OUT_OF_BOUNDS) if times is None else nullcontext():
+        query(world, naps)
+    assert world.braintrust.requests.count("query") == sent
+    assert len(naps.taken) == sent - 1
+    assert_backs_off(naps.taken, 1)
+
+
+def test_the_three_tries_are_not_renewed_by_other_faults_in_between(world):
+    for _ in range(3):
+        world.braintrust.faults.add("query", status=400, message=OUT_OF_BOUNDS, times=2)
+        world.braintrust.faults.add("query", status=503, after=2)
+    with pytest.raises(RequestFailed, match=OUT_OF_BOUNDS):
+        query(world, Naps())
+    assert statuses(world, "query").count(400) == 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "call", "status", "message"),
+    [
+        ("query", query, 400, "RuntimeError: unreachable"),
+        ("query", query, 422, OUT_OF_BOUNDS),
+        ("insert", insert, 400, OUT_OF_BOUNDS),
+    ],
+)
+def test_no_other_400_is_tried_again(world, kind, call, status, message):
+    world.braintrust.faults.add(kind, status=status, message=message, times=None)
+    with pytest.raises(RequestFailed, match=message):
+        call(world, Naps())
+    assert world.braintrust.requests.count(kind) == 1
 
 
 def test_requests_retries_and_throttles_are_counted(world):

@@ -4,9 +4,11 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from lib.deadline import Deadline
 from lib.errors import AssignmentError, QueryError
 from tests.world import World
 
@@ -106,3 +108,42 @@ def test_an_insert_that_could_not_be_answered_in_time_is_not_started(world: Worl
     world.braintrust.faults.add("insert", latency=1.5, times=None)
     result = world.run(seconds=8)
     assert {line["status"] for line in world.lines(result)} == {"assigned", "not_attempted"}
+
+
+class Clocks:
+    """Lambda's count, a clock of ours and the wall's, each moved by hand."""
+
+    def __init__(self) -> None:
+        self.remaining, self.ours = 600.0, 0.0
+        self.wall = datetime(2026, 11, 23, 7, tzinfo=UTC)
+        self.deadline = Deadline(lambda: self.remaining * 1000, lambda: self.ours).sooner(30)
+
+
+def test_a_deadline_within_some_seconds_ends_then_or_with_the_whole() -> None:
+    clocks = Clocks()
+    clocks.ours = 10
+    near, far = clocks.deadline.within(60), clocks.deadline.within(10_000)
+    assert (near.left(), far.left()) == (60, 560)
+    assert near.sooner(5).left() == 55
+    clocks.ours = 75
+    assert (near.left(), far.left()) == (-5, 495)
+    clocks.remaining = 20
+    assert (near.left(), far.left()) == (-10, -10)
+
+
+def test_a_deadline_until_a_moment_ends_then_by_the_wall_or_with_the_whole() -> None:
+    clocks = Clocks()
+    began = clocks.wall
+    near, far = (
+        clocks.deadline.until(began + timedelta(seconds=seconds), lambda: clocks.wall)
+        for seconds in (60, 10_000)
+    )
+    assert (near.left(), far.left()) == (60, 570)
+    clocks.wall += timedelta(seconds=50)
+    assert (near.left(), far.left()) == (10, 570)
+    clocks.wall = began - timedelta(hours=1)  # set back: our own clock still ends it
+    clocks.ours = 55
+    assert near.left() == 5
+    clocks.wall = began + timedelta(hours=3)
+    assert (near.left(), far.left()) == (60 - 3 * 3600, 10_000 - 3 * 3600)
+    assert near.within(60).left() == near.left()

@@ -247,6 +247,14 @@ def test_the_object_store_can_fail_and_serves_no_api(client, braintrust):
     assert requests.get(f"{braintrust.objects_url}/v1/user", timeout=5).status_code == 404
 
 
+def test_headers_go_along_with_any_answer(client, braintrust):
+    braintrust.faults.add(status=503, retry_after=2, headers={"retry-after": "soon"})
+    braintrust.faults.add(headers={"x-bt-internal-trace-id": "abc"}, after=1)
+    refused, answered = client.insert({}), client.insert({})
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "soon")
+    assert (answered.status_code, answered.headers["x-bt-internal-trace-id"]) == (200, "abc")
+
+
 def test_a_redirect_can_lead_anywhere(client, braintrust):
     braintrust.faults.add("insert", redirect="http://elsewhere.example/")
     answer = client.insert({"id": "a"})

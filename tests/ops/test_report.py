@@ -170,7 +170,7 @@ def test_dry_runs_and_undos_are_marked(render, weeks):
 
 
 def test_warnings_stand_beside_their_run(render):
-    assert f"unknown reviewer left out: email {UNKNOWN}" in Page(render()).row("23 Nov 07:00")[-1]
+    assert f"unknown reviewer left out: group {UNKNOWN}" in Page(render()).row("23 Nov 07:00")[-1]
 
 
 def test_names_take_the_place_of_ids(render, weeks):

@@ -1,0 +1,83 @@
+"""The organisation's users and groups, as the API lists them: page by page, what makes no sense left out and told."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+from lib.errors import QueryError
+from lib.roster import Group, User
+
+LOOKUP_PAGE = 1000
+
+Json = dict[str, Any]
+
+
+class LookUp:
+    """Looks up all of them; `ask` answers a path with decoded JSON."""
+
+    def __init__(self, ask: Callable[[str, str], Any], warnings: list[str]) -> None:
+        self._ask = ask
+        self._warnings = warnings
+
+    def users(self) -> list[User]:
+        """Every user with an id."""
+        return [User(item["id"], _text(item, "email").lower()) for item in self._list("user")]
+
+    def groups(self) -> list[Group]:
+        """Every group with an id, and those of its members that have one."""
+        groups, odd = [], 0
+        for item in self._list("group"):
+            users, odd_users = _ids(item, "member_users")
+            inner, odd_groups = _ids(item, "member_groups")
+            odd += odd_users + odd_groups
+            groups.append(Group(item["id"], _text(item, "name"), users, inner))
+        self._tell(odd, "members of groups")
+        return groups
+
+    def _list(self, kind: str) -> list[Json]:
+        """Raises QueryError for an answer that is no list, or holds nothing that makes sense."""
+        found: dict[str, Json] = {}
+        odd: set[str] = set()
+        path = start = f"/v1/{kind}?limit={LOOKUP_PAGE}"
+        while True:
+            body = self._ask(kind, path)
+            page = body.get("objects") if isinstance(body, dict) else None
+            usable = [
+                item for item in page or () if isinstance(item, dict) and is_id(item.get("id"))
+            ]
+            if not isinstance(page, list) or (page and not usable and not found):
+                raise QueryError(
+                    f"{kind} look-up failed: the answer is not a list of objects with ids"
+                )
+            new = {item["id"]: item for item in usable if item["id"] not in found}
+            odd |= {repr(item)[:1000] for item in page if item not in usable}
+            if not new:  # the end, or a server that knows no starting_after
+                self._tell(len(odd), f"{kind}s")
+                return list(found.values())
+            found |= new
+            path = f"{start}&starting_after={quote(usable[-1]['id'], safe='')}"
+
+    def _tell(self, count: int, what: str) -> None:
+        if count:
+            self._warnings.append(
+                f"{count} {what} without a usable id were left out of the look-up"
+            )
+
+
+def is_id(value: object) -> bool:
+    """Text that can stand in a URL and a message."""
+    return isinstance(value, str) and bool(value) and value.isprintable()
+
+
+def _text(item: Json, field: str) -> str:
+    value = item.get(field)
+    return value if isinstance(value, str) else ""
+
+
+def _ids(item: Json, field: str) -> tuple[tuple[str, ...], int]:
+    """The ids in a field, null or missing being none, and how many values there were none."""
+    members = item.get(field)
+    if not isinstance(members, list):
+        return (), int(members is not None)
+    ids = tuple(filter(is_id, members))
+    return ids, len(members) - len(ids)
