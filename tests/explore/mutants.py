@@ -32,6 +32,8 @@ class Mutant:
     name: str
     scenario: Scenario
     patches: tuple[Patch, ...]
+    quick: bool = True
+    """It is found within a second."""
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -233,7 +235,7 @@ def _as_it_is(plan: Plan, _: Plan, __: Past) -> Plan:
 
 
 def _lost_plans_too(was: Any, chain: Any, past: Past, target: Plan) -> Any:
-    return was(chain, past, target) or []
+    return was(chain, past, target) or set()
 
 
 def _forgets_reviews(
@@ -310,6 +312,7 @@ MUTANTS = (
             marks=(14, 28, 42),
         ),
         ((lib.past, "REST", timedelta(minutes=40)),),
+        quick=False,
     ),
     Mutant(
         "rest counts from the first planning",
@@ -427,6 +430,6 @@ MUTANTS = (
     Mutant(
         "a plan that lost the race can be undone",
         Scenario("two runs, the loser is undone", (X, Y, LOSER), Budget(jumps=1)),
-        (_around(Chain, "later", _lost_plans_too),),
+        (_around(Chain, "planned_since", _lost_plans_too),),
     ),
 )

@@ -1,12 +1,13 @@
 """The world at one moment, and what one event makes of it. Equal states have the same future."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from tests.explore import rules
 from tests.explore.rules import Chain
-from tests.explore.stores import Objects, Rows, events_of
+from tests.explore.stores import Event, Objects, Rows, events_of
 from tests.explore.tape import LAMBDA_MINUTES, Reply, Request, Story
 
 LAG = 15
@@ -184,6 +185,15 @@ class State(NamedTuple):
             for event in events_of(flight.payload)
         }
         return rules.wrong_record(request.of, request.body, landed, flying)
+
+    def too_late(self, run: int, events: Iterable[Event], at: int) -> list[str]:
+        """What that run has sent before, and sends again more than a minute after it."""
+        before = {one.row_id: one.first_at for one in self.sent if one.run == run}
+        return [
+            f"{event.row_id} is sent again {at - before[event.row_id]} minutes after it may have landed"
+            for event in events
+            if at - before.get(event.row_id, at) > 1
+        ]
 
     def sending(self, run: int, payload: str) -> "State":
         """An insert has left its run."""

@@ -30,6 +30,8 @@ from lib.settings import Settings
 BEGIN = datetime(2026, 11, 23, 7, tzinfo=UTC)
 """Minute 0 of every history."""
 LAMBDA_MINUTES = 15
+REPEATS_WITHIN = 60.0
+"""Seconds in which an insert that may have landed is sent again."""
 PROJECT = "11111111-2222-4333-8444-555555555555"
 ENVIRON = {
     "PROJECT_ID": PROJECT,
@@ -77,6 +79,15 @@ class Reply(NamedTuple):
     body: Any = None
 
 
+class Heard(NamedTuple):
+    """A reply, and when it came."""
+
+    reply: Reply
+    minute: int
+    stood: int = 0
+    """Minutes of these in which the run stood still, and with it every clock but the one on the wall."""
+
+
 class Script(NamedTuple):
     """One invocation."""
 
@@ -100,9 +111,10 @@ class Stop(BaseException):
 class Tape:
     """The answers so far; the last one's minute is the run's clock."""
 
-    def __init__(self, script: Script, answers: tuple[tuple[Reply, int], ...] = ()) -> None:
+    def __init__(self, script: Script, answers: tuple[Heard, ...] = ()) -> None:
         self.script = script
         self.minute = script.start
+        self.stood = 0
         self.marks = 0
         self._answers = answers
         self._place = 0
@@ -110,15 +122,18 @@ class Tape:
     def ask(self, request: Request) -> Reply:
         if self._place == len(self._answers):
             raise Stop(request)
-        reply, self.minute = self._answers[self._place]
+        heard = self._answers[self._place]
         self._place += 1
-        return reply
+        self.minute = heard.minute
+        self.stood += heard.stood
+        return heard.reply
 
     def now(self) -> datetime:
         return moment(self.minute)
 
     def seconds(self) -> float:
-        return self.minute * 60.0
+        """By the clock that stands still with the run."""
+        return (self.minute - self.stood) * 60.0
 
     def mark(self) -> SimpleNamespace:
         self.marks += 1
@@ -183,17 +198,23 @@ class Client:
             raise RequestFailed("refused", 403)
         return Answer({}, json.loads(reply.body))
 
-    def insert(self, payload: bytes, **_: object) -> Any:
-        doubt = False
-        while True:
+    def insert(
+        self, payload: bytes, *, in_doubt_until: Deadline | None = None, **_: object
+    ) -> dict[str, list[str]]:
+        failure = RequestFailed("no answer", may_have_landed=in_doubt_until is not None)
+        failure.in_doubt_until = in_doubt_until
+        while failure.in_doubt_until is None or failure.in_doubt_until.left() > 0:
+            until = failure.in_doubt_until or self.deadline.within(REPEATS_WITHIN)
             reply = self._tape.ask(Request("insert", body=payload.decode()))
-            doubt = doubt or reply.kind in {"lost", "again"}
             if reply.kind == "ok":
                 return {"row_ids": [event["id"] for event in json.loads(payload)["events"]]}
-            if reply.kind == "refused":
-                raise RequestFailed("refused", 400, may_have_landed=doubt)
-            if reply.kind == "lost":
-                raise RequestFailed("no answer", may_have_landed=True)
+            landed = failure.may_have_landed or reply.kind in {"lost", "again"}
+            status = 400 if reply.kind == "refused" else None
+            failure = RequestFailed(reply.kind, status, may_have_landed=landed)
+            failure.in_doubt_until = until if landed else None
+            if reply.kind != "again":
+                break
+        raise failure
 
     def users(self) -> list[User]:
         return [User(user, "") for user in PEOPLE.values()]
@@ -338,11 +359,11 @@ class Story:
     known: dict[Script, "Story"] = {}  # noqa: RUF012 - of the class
     played = 0
 
-    def __init__(self, script: Script, answers: tuple[tuple[Reply, int], ...]) -> None:
+    def __init__(self, script: Script, answers: tuple[Heard, ...]) -> None:
         self.script = script
-        self.at = answers[-1][1] if answers else script.start
+        self.at = answers[-1].minute if answers else script.start
         self._answers = answers
-        self._later: dict[tuple[Reply, int], Story] = {}
+        self._later: dict[Heard, Story] = {}
         Story.played += 1
         self.request = play(Tape(script, answers))
 
@@ -352,10 +373,10 @@ class Story:
             cls.known[script] = cls(script, ())
         return cls.known[script]
 
-    def told(self, reply: Reply, minute: int) -> "Story":
+    def told(self, reply: Reply, minute: int, stood: int = 0) -> "Story":
         """The story with one answer more."""
-        later = self._later.get((reply, minute))
+        heard = Heard(reply, minute, stood)
+        later = self._later.get(heard)
         if later is None:
-            later = Story(self.script, (*self._answers, (reply, minute)))
-            self._later[reply, minute] = later
+            later = self._later[heard] = Story(self.script, (*self._answers, heard))
         return later

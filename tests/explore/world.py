@@ -50,8 +50,9 @@ class World:
             if (script := self._script(state, index)) is not None:
                 yield ("start", index), self._settled(state, index, Story.begun(script)), []
         elif isinstance(run, Frozen):
-            if state.now > run.since:
-                yield ("thaw", index), self._told(state, index, run.story, run.reply), []
+            if stood := state.now - run.since:
+                story = run.story.told(run.reply, state.now, stood)
+                yield ("thaw", index), self._settled(state, index, story), []
         elif run is not OVER:
             yield from self._steps(state, index, run)
             if state.budget.kills:
@@ -153,7 +154,7 @@ class World:
             reason
             for event in events
             for reason in rules.wrong_request(state.chain, index, event, story.at)
-        ]
+        ] + state.too_late(index, events, story.at)
         sent = state.sending(index, payload)
         done, landing = sent.landed(index, payload, strict=self.scenario.strict)
         applied = wrong + landing
