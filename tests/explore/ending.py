@@ -46,7 +46,7 @@ class Endings:
         enough = 1 if calm and not scenario.settings else ROUNDS
         refused = rules.is_refused(state.chain, state.objects, state.rows)
         first = began + (SOON if refused else RESTED)
-        wrong: list[str] = []
+        wrong = self._undo_again(state._replace(now=began + RESTED))
         for number in range(ROUNDS):
             state = state._replace(now=first + number * HOUR)
             when = f"{state.now - began} minutes later"
@@ -57,6 +57,22 @@ class Endings:
             if number + 1 >= enough:
                 left = rules.unfinished(state.rows, scenario.hopeless)
                 wrong += [f"after clean runs, {when}: {one}" for one in left]
+        return wrong
+
+    def _undo_again(self, state: State) -> list[str]:
+        """Each undo, sent once more: what its run gave, and no later one, has to come off."""
+        wrong: list[str] = []
+        for run_id in sorted({plan.undoes for plan in state.chain.plans} - {""}):
+            script = self._world.script(state, "again", {"undo": run_id})
+            state, found = self._run(state, len(state.runs) + ROUNDS, script)
+            wrong += [f"when the undo is sent again: {one}" for one in found]
+            wrong += [
+                f"the undo was sent again, and {row_id} still has {state.rows.reviewers(row_id)[0]}"
+                for row_id, entry in state.chain.rows.items()
+                if state.chain.plans[entry.place].run_id == run_id
+                and state.rows.reviewers(row_id)
+                and not state.rows.finished(row_id)
+            ]
         return wrong
 
     def _run(self, state: State, index: int, script: Script) -> tuple[State, list[str]]:

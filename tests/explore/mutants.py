@@ -234,15 +234,14 @@ def _as_it_is(plan: Plan, _: Plan, __: Past) -> Plan:
     return plan
 
 
+def _once(was: Any, draft: Plan, target: Plan, rows: Any, past: Past, taken: Any) -> Plan:
+    """Nothing that was freed before is taken off again."""
+    freed = {row_id for row_id, entry in past.entries.items() if entry.freed}
+    return was(draft, target, rows, past, {*taken, *freed})
+
+
 def _lost_plans_too(was: Any, chain: Any, past: Past, target: Plan) -> Any:
     return was(chain, past, target) or set()
-
-
-def _forgets_reviews(
-    was: Any, draft: Plan, target: Plan, rows: Any, past: Past, taken: Any
-) -> Plan:
-    rows = {row_id: row._replace(reviewed=False) for row_id, row in rows.items()}
-    return was(draft, target, rows, past, taken)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -426,6 +425,11 @@ MUTANTS = (
         "an undo ignores later plans",
         Scenario("two runs beside two undos", (X, Y, U, V), Budget(jumps=1)),
         (_undo(_as_it_is, ignoring_later=True),),
+    ),
+    Mutant(
+        "an undo that is sent again takes nothing off",
+        Scenario("a run, its undo and a fault", (X, U), Budget(faults=1)),
+        (_around(lib.undo, "make_undo", _once),),
     ),
     Mutant(
         "a plan that lost the race can be undone",
