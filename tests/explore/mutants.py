@@ -7,18 +7,17 @@ from datetime import datetime, timedelta
 from typing import Any
 from unittest import mock
 
+import lib.assign
 import lib.bucket
 import lib.chain
-import lib.past
-from lib.chain import Chain
-from lib.past import Past, Standing
-
-import lib.assign
 import lib.handout
+import lib.past
 import lib.undo
+from lib.chain import Chain
+from lib.deadline import Deadline
 from lib.handout import HandOut
+from lib.past import Past, Standing
 from lib.plan import Carried, Outcome, Plan
-from tests.explore import tape
 from tests.explore.scenarios import LOSER, THREE, TWO, TWO_ROWS, TWO_TAGS, S, U, V, X, Y, Z
 from tests.explore.state import Budget, Scenario
 
@@ -182,11 +181,6 @@ def _without_status(build_event: Any, row_id: str, *people: str) -> dict[str, An
     event: dict[str, Any] = build_event(row_id, *people)
     del event["metadata"][lib.assign.REVIEW_LISTS]
     return event
-
-
-class EndlessDeadline(tape.Deadline):
-    def left(self) -> float:
-        return 900.0
 
 
 # --- undo ------------------------------------------------------------------------------------------------------------
@@ -383,8 +377,8 @@ MUTANTS = (
     ),
     Mutant(
         "a run that stood still goes on as if no time had passed",
-        Scenario("a frozen run", (X,), Budget(freezes=1, jumps=1)),
-        ((tape, "Deadline", EndlessDeadline),),
+        Scenario("a run that stands still", (X,), Budget(freezes=1, jumps=1)),
+        ((Deadline, "until", lambda deadline, *_: deadline),),
     ),
     Mutant(
         "an undo drops its rows from what is carried",

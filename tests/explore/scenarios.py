@@ -20,7 +20,8 @@ SMALL = (
     Scenario("one run", (X,), Budget(kills=1, faults=2, jumps=1), resends=True),
     Scenario("two runs", TWO, Budget(kills=1, faults=1)),
     Scenario("two runs and a review", TWO, Budget(stale=1, finishes=1, jumps=1)),
-    Scenario("a row with two tags", (X, S, Z._replace(after=0)), Budget(), TWO_TAGS),
+    Scenario("a row with two tags", (X, S), Budget(kills=1, jumps=1), TWO_TAGS),
+    Scenario("runs that stand still", TWO, Budget(freezes=1, jumps=1)),
     Scenario(
         "rows refused for good, and a cap",
         TWO,

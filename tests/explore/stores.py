@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
-from local.braintrust.btql import compile_query
+from local.braintrust.btql import BtqlError, compile_query
 from local.braintrust.merge import merge_event, reviewers
 from tests.explore.tape import BEGIN, PROJECT, Reply, Request
 
@@ -116,8 +116,11 @@ class Rows:
         return self.status(row_id) not in {None, "PENDING"}
 
     def page(self, query: str) -> Reply:
-        """The answer to a query: all rows that it asks for, on one page."""
-        matches, project, ascending = _compiled(query)
+        """The answer to a query: all rows that it asks for, on one page; a refusal of what the server does not know."""
+        try:
+            matches, project, ascending = _compiled(query)
+        except BtqlError:
+            return Reply("refused")
         rows = [project(row) for row in self.of.values() if matches(row)]
         return Reply("ok", json.dumps({"data": rows if ascending else rows[::-1], "cursor": None}))
 
