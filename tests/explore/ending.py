@@ -3,10 +3,10 @@
 from typing import Any
 
 from tests.explore import rules
-from tests.explore.state import OVER, RECORDS, State
+from tests.explore.state import OVER, RECORDS, Moment
 from tests.explore.stores import events_of
-from tests.explore.tape import LiveTape, Reply, Request, Script, play
-from tests.explore.world import OK, REFUSED, World
+from tests.explore.tape import Ask, Invocation, LiveTape, Reply, play
+from tests.explore.world import OK, REFUSED, Futures
 
 ROUNDS, HOUR = 3, 60
 SOON, RESTED = 1, 46
@@ -16,12 +16,12 @@ SOON, RESTED = 1, 46
 class Endings:
     """Judges end states, each once."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Futures) -> None:
         self._world = world
         self._scenario = world.scenario
         self.judged: dict[Any, list[str]] = {}
 
-    def judge(self, state: State) -> list[str]:
+    def judge(self, state: Moment) -> list[str]:
         """What is wrong if nothing goes wrong from here on; nothing, if runs or requests are still under way."""
         actors = self._scenario.actors
         if state.flights or not all(
@@ -39,7 +39,7 @@ class Endings:
             self.judged[key] = self._play(state)
         return self.judged[key]
 
-    def _play(self, state: State) -> list[str]:
+    def _play(self, state: Moment) -> list[str]:
         """Three hourly runs of each tag. Where nobody left and nothing is capped, one has to be enough."""
         scenario, began = self._scenario, state.now
         calm = state.budget.leaves == scenario.budget.leaves and not state.listed
@@ -59,7 +59,7 @@ class Endings:
                 wrong += [f"after clean runs, {when}: {one}" for one in left]
         return wrong
 
-    def _undo_again(self, state: State) -> list[str]:
+    def _undo_again(self, state: Moment) -> list[str]:
         """Each undo, sent once more: what its run gave, and no later one, has to come off."""
         wrong: list[str] = []
         for run_id in sorted({plan.undoes for plan in state.chain.plans} - {""}):
@@ -75,10 +75,10 @@ class Endings:
             ]
         return wrong
 
-    def _run(self, state: State, index: int, script: Script) -> tuple[State, list[str]]:
+    def _run(self, state: Moment, index: int, script: Invocation) -> tuple[Moment, list[str]]:
         wrong: list[str] = []
 
-        def carry_out(request: Request) -> Reply:
+        def carry_out(request: Ask) -> Reply:
             nonlocal state
             if request.kind != "insert":
                 state, reply, found = state.done(index, request)

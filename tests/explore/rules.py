@@ -25,7 +25,7 @@ class Planned(NamedTuple):
     """An undo of that plan's run, whether it named the row or forgot it."""
 
 
-class Plan(NamedTuple):
+class CommittedPlan(NamedTuple):
     """A committed plan."""
 
     key: str
@@ -40,7 +40,7 @@ class Plan(NamedTuple):
     undoes: str
 
     @classmethod
-    def read(cls, key: str, body: str, run: int) -> "Plan":
+    def read(cls, key: str, body: str, run: int) -> "CommittedPlan":
         stored = json.loads(body)
         freed = _people(stored.get("freed", ()))
         gone = {
@@ -73,28 +73,28 @@ def minutes(iso: str) -> float:
     return (datetime.fromisoformat(iso) - BEGIN).total_seconds() / 60
 
 
-class Chain:
+class Committed:
     """The plans that the ledger ever named, in order, and what they make of each row."""
 
     __slots__ = ("_later", "plans", "rows")
 
-    def __init__(self, plans: tuple[Plan, ...], rows: dict[str, Planned]) -> None:
+    def __init__(self, plans: tuple[CommittedPlan, ...], rows: dict[str, Planned]) -> None:
         self.plans = plans
         self.rows = rows
-        self._later: dict[tuple[str, str, int], tuple[Chain, frozenset[str]]] = {}
+        self._later: dict[tuple[str, str, int], tuple[Committed, frozenset[str]]] = {}
 
-    def with_plan(self, key: str, run: int, objects: Objects) -> tuple["Chain", list[str]]:
+    def with_plan(self, key: str, run: int, objects: Objects) -> tuple["Committed", list[str]]:
         """The chain with one plan more, and what is wrong with that plan."""
         body = objects.of[key][0]
         known = self._later.get((key, body, run))
         if known is None:
-            known = self._extended(Plan.read(key, body, run)), _wrong_link(self, body)
+            known = self._extended(CommittedPlan.read(key, body, run)), _wrong_link(self, body)
             self._later[key, body, run] = known
         later, wrong = known
         plan = later.plans[-1]
         return later, [*wrong, *_wrong_plan(self, plan, objects)]
 
-    def _extended(self, plan: Plan) -> "Chain":
+    def _extended(self, plan: CommittedPlan) -> "Committed":
         place, rows = len(self.plans), dict(self.rows)
         for row_id, people in plan.given.items():
             rows[row_id] = Planned(people, plan.at, place)
@@ -105,9 +105,9 @@ class Chain:
                 rows[row_id] = entry._replace(undone_at=plan.at)
         for row_id in (*plan.freed, *plan.let_go):
             rows[row_id] = rows[row_id]._replace(freed_at=plan.at)
-        return Chain((*self.plans, plan), rows)
+        return Committed((*self.plans, plan), rows)
 
-    def plan_of(self, run_id: str) -> Plan | None:
+    def plan_of(self, run_id: str) -> CommittedPlan | None:
         return next((plan for plan in self.plans if plan.run_id == run_id), None)
 
     def run_ids(self, run: int) -> list[str]:
@@ -128,7 +128,7 @@ def confirmed(objects: Objects, run_id: str) -> frozenset[str]:
     return objects.confirmed[run_id]
 
 
-def _wrong_link(chain: Chain, body: str) -> frozenset[str]:
+def _wrong_link(chain: Committed, body: str) -> frozenset[str]:
     stored = json.loads(body)
     before = chain.plans[-1].key if chain.plans else None
     if "previous" in stored and stored["previous"] != before:
@@ -136,7 +136,7 @@ def _wrong_link(chain: Chain, body: str) -> frozenset[str]:
     return frozenset()
 
 
-def _wrong_plan(chain: Chain, plan: Plan, objects: Objects) -> list[str]:
+def _wrong_plan(chain: Committed, plan: CommittedPlan, objects: Objects) -> list[str]:
     wrong = []
     for row_id, people in plan.given.items():
         last = chain.rows.get(row_id)
@@ -171,7 +171,7 @@ def _wrong_plan(chain: Chain, plan: Plan, objects: Objects) -> list[str]:
     return wrong
 
 
-def _wrong_undo(chain: Chain, plan: Plan) -> list[str]:
+def _wrong_undo(chain: Committed, plan: CommittedPlan) -> list[str]:
     if chain.plan_of(plan.undoes) is None:
         return [f"{plan.undoes} is undone, which never happened"]
     return [
@@ -181,7 +181,7 @@ def _wrong_undo(chain: Chain, plan: Plan) -> list[str]:
     ]
 
 
-def wrong_request(chain: Chain, run: int, event: Event, at: int) -> list[str]:
+def wrong_request(chain: Committed, run: int, event: Event, at: int) -> list[str]:
     """What is wrong with an event that a run sends at this minute."""
     row_id, plans = event.row_id, [plan for plan in chain.plans if plan.run == run]
     planned = [(plan.given if event.given else plan.freed).get(row_id) for plan in plans]
@@ -192,7 +192,9 @@ def wrong_request(chain: Chain, run: int, event: Event, at: int) -> list[str]:
     return []
 
 
-def wrong_landing(chain: Chain, rows: Rows, run: int, event: Event, *, repeated: bool) -> list[str]:
+def wrong_landing(
+    chain: Committed, rows: Rows, run: int, event: Event, *, repeated: bool
+) -> list[str]:
     """What is wrong with an event that is applied to these rows; `repeated`: that run has sent it more than once."""
     row_id, people = event.row_id, event.people
     now, last = ",".join(rows.reviewers(row_id)), chain.rows.get(row_id)
@@ -231,7 +233,7 @@ def wrong_record(kind: str, body: str, landed: set[str], flying: set[str]) -> li
     return wrong
 
 
-def is_refused(chain: Chain, objects: Objects, rows: Rows) -> bool:
+def is_refused(chain: Committed, objects: Objects, rows: Rows) -> bool:
     """Every open row without a reviewer was refused or not attempted, by a record: it may be sent again at once."""
     waiting = [row for row in rows.of if not rows.reviewers(row) and not rows.finished(row)]
     entries = [chain.rows.get(row_id) for row_id in waiting]

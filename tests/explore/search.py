@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.explore.ending import Endings
-from tests.explore.state import Scenario, State
+from tests.explore.state import Moment, Scenario
 from tests.explore.stores import Objects, Rows
-from tests.explore.tape import Story, stilled
+from tests.explore.tape import Life, stilled
 from tests.explore.words import named, told_of
-from tests.explore.world import Move, World
+from tests.explore.world import Futures, Move
 
 
 @dataclass
@@ -34,7 +34,7 @@ def explore(scenario: Scenario, most: int = 10**9) -> Found:
     """Go through every history, equal states once, depth first; stops at a violation or after `most` states."""
     found, began = Found(scenario.name), time.monotonic()
     with stilled():
-        world, plays = _fresh(scenario), Story.played
+        world, plays = _fresh(scenario), Life.played
         endings = Endings(world)
         counts: dict[int, int] = {}
         root = world.beginning()
@@ -64,7 +64,7 @@ def explore(scenario: Scenario, most: int = 10**9) -> Found:
             trail.append([key, world.after(state), 0, move])
         found.histories = counts.get(hash(root), 0)
         found.states, found.ends = len(counts), len(endings.judged)
-        found.plays = Story.played - plays
+        found.plays = Life.played - plays
     found.seconds = time.monotonic() - began
     return found
 
@@ -73,14 +73,14 @@ def shortest(scenario: Scenario, most: int = 10**9) -> Found:
     """The shortest history that breaks a rule, breadth first; gives up after `most` states."""
     found, began = Found(scenario.name), time.monotonic()
     with stilled():
-        world, plays = _fresh(scenario), Story.played
+        world, plays = _fresh(scenario), Life.played
         endings = Endings(world)
         root = world.beginning()
         seen = {hash(root)}
         parents: list[tuple[int, Move | None]] = [(0, None)]
-        edge: list[tuple[int, State]] = [(0, root)]
+        edge: list[tuple[int, Moment]] = [(0, root)]
         while edge and not found.wrong and len(seen) < most:
-            further: list[tuple[int, State]] = []
+            further: list[tuple[int, Moment]] = []
             for number, state in edge:
                 for move, after, at_once in world.after(state):
                     key = hash(after)
@@ -99,16 +99,16 @@ def shortest(scenario: Scenario, most: int = 10**9) -> Found:
             edge = further
         found.complete = not edge
         found.states, found.ends = len(seen), len(endings.judged)
-        found.plays = Story.played - plays
+        found.plays = Life.played - plays
     found.seconds = time.monotonic() - began
     return found
 
 
-def _fresh(scenario: Scenario) -> World:
+def _fresh(scenario: Scenario) -> Futures:
     """A world, and nothing remembered of another product's or another scenario's."""
-    for known in (Story.known, Objects.known, Rows.known):
+    for known in (Life.known, Objects.known, Rows.known):
         known.clear()
-    return World(scenario)
+    return Futures(scenario)
 
 
 def _path(parents: list[tuple[int, Move | None]]) -> list[Move]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from tests.explore import rules
-from tests.explore.rules import Chain
+from tests.explore.rules import Committed
 from tests.explore.stores import Event, Objects, Rows, events_of
-from tests.explore.tape import LAMBDA_MINUTES, Reply, Request, Story
+from tests.explore.tape import LAMBDA_MINUTES, Ask, Life, Reply
 
 LAG = 15
 """Minutes that a read may lag, or a request be under way."""
@@ -81,7 +81,7 @@ class Scenario:
 class Frozen(NamedTuple):
     """A run that does not see its answer yet."""
 
-    story: Story
+    life: Life
     reply: Reply
     since: int
 
@@ -104,15 +104,15 @@ class Sent(NamedTuple):
     landed: bool = False
 
 
-class State(NamedTuple):
+class Moment(NamedTuple):
     """The world at one moment."""
 
     now: int
     objects: Objects
     rows: Rows
-    chain: Chain
+    chain: Committed
     runs: tuple[Any, ...]
-    """Of each actor: None (not started), a Story, Frozen, or OVER."""
+    """Of each actor: None (not started), a Life, Frozen, or OVER."""
     budget: Budget
     past: tuple[tuple[int, Rows], ...] = ()
     """What a lagging read may show, and until when it was true."""
@@ -121,18 +121,18 @@ class State(NamedTuple):
     listed: int = 0
     """Which of the reviewers lists it is."""
 
-    def spending(self, name: str) -> "State":
+    def spending(self, name: str) -> "Moment":
         """The same, with less trouble to come."""
         return self._replace(budget=self.budget._replace(**{name: getattr(self.budget, name) - 1}))
 
-    def with_run(self, index: int, run: Any) -> "State":
+    def with_run(self, index: int, run: Any) -> "Moment":
         return self._replace(runs=(*self.runs[:index], run, *self.runs[index + 1 :]))
 
-    def over(self, index: int) -> "State":
+    def over(self, index: int) -> "Moment":
         """A run has ended, or was killed."""
         return self.with_run(index, OVER).tidy()
 
-    def tidy(self) -> "State":
+    def tidy(self) -> "Moment":
         """Without what no rule asks for any more."""
         if not self.sent:
             return self
@@ -142,7 +142,7 @@ class State(NamedTuple):
         )
         return self._replace(sent=kept)
 
-    def rewritten(self, rows: Rows) -> "State":
+    def rewritten(self, rows: Rows) -> "Moment":
         """With other rows; a lagging read may still show the old ones."""
         if rows is self.rows:
             return self
@@ -150,17 +150,17 @@ class State(NamedTuple):
         seen = {was: until for until, was in past if was is not rows}
         return self._replace(rows=rows, past=tuple((until, was) for was, until in seen.items()))
 
-    def at(self, minute: int) -> "State":
+    def at(self, minute: int) -> "Moment":
         """Time has passed: runs have come to Lambda's limit, late requests have got lost, old reads are gone."""
         runs = tuple(
-            OVER if isinstance(run, Story) and minute - run.script.start > LAMBDA_MINUTES else run
+            OVER if isinstance(run, Life) and minute - run.script.start > LAMBDA_MINUTES else run
             for run in self.runs
         )
         past = tuple((until, rows) for until, rows in self.past if minute - until <= LAG)
         flights = tuple(one for one in self.flights if minute - one.sent_at <= LAG)
         return self._replace(now=minute, runs=runs, past=past, flights=flights).tidy()
 
-    def done(self, index: int, request: Request) -> tuple["State", Reply, list[str]]:
+    def done(self, index: int, request: Ask) -> tuple["Moment", Reply, list[str]]:
         """A run's request other than an insert is carried out: the state, the answer, and what is wrong."""
         if request.kind == "query":
             return self, self.rows.page(request.body), []
@@ -176,7 +176,7 @@ class State(NamedTuple):
             return state, reply, self._untrue(index, request)
         return state, reply, []
 
-    def _untrue(self, index: int, request: Request) -> list[str]:
+    def _untrue(self, index: int, request: Ask) -> list[str]:
         landed = {one.row_id for one in self.sent if one.run == index and one.landed}
         flying = {
             event.row_id
@@ -195,7 +195,7 @@ class State(NamedTuple):
             if at - before.get(event.row_id, at) > 1
         ]
 
-    def sending(self, run: int, payload: str) -> "State":
+    def sending(self, run: int, payload: str) -> "Moment":
         """An insert has left its run."""
         known = {(one.run, one.row_id): one for one in self.sent}
         for event in events_of(payload):
@@ -205,7 +205,7 @@ class State(NamedTuple):
             )
         return self._replace(sent=tuple(sorted(known.values())))
 
-    def landed(self, run: int, payload: str, *, strict: bool = False) -> tuple["State", list[str]]:
+    def landed(self, run: int, payload: str, *, strict: bool = False) -> tuple["Moment", list[str]]:
         """An insert is applied: the state, and what is wrong with it."""
         wrong: list[str] = []
         rows = self.rows

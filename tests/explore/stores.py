@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from local.braintrust.btql import BtqlError, compile_query
 from local.braintrust.merge import merge_event, reviewers
-from tests.explore.tape import BEGIN, PROJECT, Reply, Request
+from tests.explore.tape import BEGIN, PROJECT, Ask, Reply
 
 ASSIGNMENTS = "~__bt_assignments"
 REVIEW_LISTS = "~__bt_review_lists"
@@ -42,7 +42,7 @@ class Objects:
             later = self._later[key, body, mark] = Objects.known.setdefault(same, Objects(of))
         return later
 
-    def carry_out(self, request: Request) -> tuple["Objects", Reply]:
+    def carry_out(self, request: Ask) -> tuple["Objects", Reply]:
         """The bucket after the request, and its answer."""
         found = self.of.get(request.key)
         if request.kind == "get":

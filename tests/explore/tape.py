@@ -1,7 +1,7 @@
 """The real run against answers that are written down: up to its next request, or to its end.
 
 A run is a function of the answers that it got and of when they came. So it needs no thread that waits: it is played anew
-with one answer more, once for each story that a run can live through, however many histories of the world hold it.
+with one answer more, once for each life that a run can have, however many histories of the world hold it.
 """
 
 import io
@@ -52,7 +52,7 @@ def moment(minute: int) -> datetime:
     return BEGIN + timedelta(minutes=minute)
 
 
-class Request(NamedTuple):
+class Ask(NamedTuple):
     """What a run asks of a store."""
 
     kind: str
@@ -79,7 +79,7 @@ class Reply(NamedTuple):
     body: Any = None
 
 
-class Heard(NamedTuple):
+class TimedReply(NamedTuple):
     """A reply, and when it came."""
 
     reply: Reply
@@ -88,7 +88,7 @@ class Heard(NamedTuple):
     """Minutes of these in which the run stood still, and with it every clock but the one on the wall."""
 
 
-class Script(NamedTuple):
+class Invocation(NamedTuple):
     """One invocation."""
 
     name: str
@@ -103,7 +103,7 @@ class Script(NamedTuple):
 class Stop(BaseException):
     """The run wants an answer that is not written down yet."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Ask) -> None:
         super().__init__()
         self.request = request
 
@@ -111,7 +111,7 @@ class Stop(BaseException):
 class Tape:
     """The answers so far; the last one's minute is the run's clock."""
 
-    def __init__(self, script: Script, answers: tuple[Heard, ...] = ()) -> None:
+    def __init__(self, script: Invocation, answers: tuple[TimedReply, ...] = ()) -> None:
         self.script = script
         self.minute = script.start
         self.stood = 0
@@ -119,7 +119,7 @@ class Tape:
         self._answers = answers
         self._place = 0
 
-    def ask(self, request: Request) -> Reply:
+    def ask(self, request: Ask) -> Reply:
         if self._place == len(self._answers):
             raise Stop(request)
         heard = self._answers[self._place]
@@ -143,32 +143,32 @@ class Tape:
 class LiveTape(Tape):
     """Answers by `carry_out`, at once: for runs that nothing interferes with."""
 
-    def __init__(self, script: Script, carry_out: Callable[[Request], Reply]) -> None:
+    def __init__(self, script: Invocation, carry_out: Callable[[Ask], Reply]) -> None:
         super().__init__(script)
         self.ask = carry_out  # type: ignore[method-assign]
 
 
-class Bucket:
+class TapedBucket:
     """The S3 calls that the product makes, with the errors that boto3 raises."""
 
     def __init__(self, tape: Tape) -> None:
         self._tape = tape
 
     def get_object(self, *, Key: str, **_: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
-        body, etag = self._asked(Request("get", Key), "GetObject").body
+        body, etag = self._asked(Ask("get", Key), "GetObject").body
         return {"Body": io.BytesIO(body.encode()), "ETag": etag}
 
     def head_object(self, *, Key: str, **_: str) -> dict[str, Any]:  # noqa: N803 - the same
-        return {"Metadata": {"write": self._asked(Request("head", Key), "HeadObject").body}}
+        return {"Metadata": {"write": self._asked(Ask("head", Key), "HeadObject").body}}
 
     def put_object(self, *, Key: str, Body: Any, **others: Any) -> dict[str, Any]:  # noqa: N803 - the same
         body = Body if isinstance(Body, bytes) else Body.read()
         match = others.get("IfNoneMatch") or others.get("IfMatch")
         mark = others["Metadata"]["write"]
-        self._asked(Request("put", Key, body.decode(), mark, match), "PutObject")
+        self._asked(Ask("put", Key, body.decode(), mark, match), "PutObject")
         return {}
 
-    def _asked(self, request: Request, call: str) -> Reply:
+    def _asked(self, request: Ask, call: str) -> Reply:
         reply = self._tape.ask(request)
         if reply.kind == "lost":
             raise EndpointConnectionError(endpoint_url="https://s3")
@@ -182,7 +182,7 @@ class Bucket:
         return reply
 
 
-class Client:
+class TapedBraintrust:
     """The product's own client, as far as runs use it. It repeats only what `again` tells it to."""
 
     def __init__(self, tape: Tape, deadline: Deadline) -> None:
@@ -192,7 +192,7 @@ class Client:
         self.warnings: list[str] = []
 
     def query(self, body: Callable[[], Any], *_: object) -> Answer:
-        reply = self._tape.ask(Request("query", body=json.dumps(body())))
+        reply = self._tape.ask(Ask("query", body=json.dumps(body())))
         if reply.kind != "ok":
             raise RequestFailed("refused", 400)
         return Answer({}, json.loads(reply.body))
@@ -204,7 +204,7 @@ class Client:
         failure.in_doubt_until = in_doubt_until
         while failure.in_doubt_until is None or failure.in_doubt_until.left() > 0:
             until = failure.in_doubt_until or self.deadline.within(REPEATS_WITHIN)
-            reply = self._tape.ask(Request("insert", body=payload.decode()))
+            reply = self._tape.ask(Ask("insert", body=payload.decode()))
             if reply.kind == "ok":
                 return {"row_ids": [event["id"] for event in json.loads(payload)["events"]]}
             landed = failure.may_have_landed or reply.kind in {"lost", "again"}
@@ -231,7 +231,7 @@ class Client:
         pass
 
 
-class Aws:
+class TapedAws:
     """What a run reads at its start, and S3."""
 
     def __init__(self, tape: Tape) -> None:
@@ -243,8 +243,8 @@ class Aws:
     def reviewers(self, _: object) -> str:
         return self._tape.script.reviewers
 
-    def s3(self) -> Bucket:
-        return Bucket(self._tape)
+    def s3(self) -> TapedBucket:
+        return TapedBucket(self._tape)
 
 
 class AtOnce:
@@ -321,8 +321,8 @@ def stilled() -> Iterator[None]:
 
     loading = {
         "load_settings": lambda environ, event: settings(tuple(environ.items()), json.dumps(event)),
-        "Aws": lambda _: Aws(Now.tape),
-        "Braintrust": lambda _, __, deadline: Client(Now.tape, deadline),
+        "Aws": lambda _: TapedAws(Now.tape),
+        "Braintrust": lambda _, __, deadline: TapedBraintrust(Now.tape, deadline),
     }
     patches += [mock.patch.object(lib.load, name, value) for name, value in loading.items()]
     for patch in patches:
@@ -334,7 +334,7 @@ def stilled() -> Iterator[None]:
             patch.stop()
 
 
-def play(tape: Tape) -> Request | str:
+def play(tape: Tape) -> Ask | str:
     """The run's next request; or how it ended."""
     script, Now.tape = tape.script, tape
     ends = (script.start + LAMBDA_MINUTES) * 60.0
@@ -353,31 +353,31 @@ def play(tape: Tape) -> Request | str:
     return str(result["status"])
 
 
-class Story:
-    """What one run has lived through: its answers so far. Equal stories are one object."""
+class Life:
+    """What one run has lived through: its answers so far. Equal lives are one object."""
 
     __slots__ = ("_answers", "_later", "at", "request", "script")
-    known: dict[Script, "Story"] = {}  # noqa: RUF012 - of the class
+    known: dict[Invocation, "Life"] = {}  # noqa: RUF012 - of the class
     played = 0
 
-    def __init__(self, script: Script, answers: tuple[Heard, ...]) -> None:
+    def __init__(self, script: Invocation, answers: tuple[TimedReply, ...]) -> None:
         self.script = script
         self.at = answers[-1].minute if answers else script.start
         self._answers = answers
-        self._later: dict[Heard, Story] = {}
-        Story.played += 1
+        self._later: dict[TimedReply, Life] = {}
+        Life.played += 1
         self.request = play(Tape(script, answers))
 
     @classmethod
-    def begun(cls, script: Script) -> "Story":
+    def begun(cls, script: Invocation) -> "Life":
         if script not in cls.known:
             cls.known[script] = cls(script, ())
         return cls.known[script]
 
-    def told(self, reply: Reply, minute: int, stood: int = 0) -> "Story":
-        """The story with one answer more."""
-        heard = Heard(reply, minute, stood)
+    def told(self, reply: Reply, minute: int, stood: int = 0) -> "Life":
+        """The life with one answer more."""
+        heard = TimedReply(reply, minute, stood)
         later = self._later.get(heard)
         if later is None:
-            later = self._later[heard] = Story(self.script, (*self._answers, heard))
+            later = self._later[heard] = Life(self.script, (*self._answers, heard))
         return later

@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tests.explore.state import OVER, Actor, State, run_of
+from tests.explore.state import OVER, Actor, Moment, run_of
 from tests.explore.stores import events_of
-from tests.explore.tape import PEOPLE, Request, Story
-from tests.explore.world import Move, World
+from tests.explore.tape import PEOPLE, Ask, Life
+from tests.explore.world import Futures, Move
 
 NAMES = {user: name for name, user in PEOPLE.items()}
 HAPPENED = {
@@ -23,7 +23,7 @@ HAPPENED = {
 }
 
 
-def told_of(world: World, moves: Iterable[Move]) -> list[str]:
+def told_of(world: Futures, moves: Iterable[Move]) -> list[str]:
     """One sentence a move."""
     state, sentences = world.beginning(), []
     for move in moves:
@@ -44,16 +44,16 @@ def _clock(minute: int) -> str:
     return f"{minute // 60}:{minute % 60:02}"
 
 
-def _sentence(world: World, state: State, move: Move, after: State) -> str:
+def _sentence(world: Futures, state: Moment, move: Move, after: Moment) -> str:
     kind, *rest = move
     if kind in {"start", "thaw", "kill"}:
         return _whole_run(world.scenario.actors, kind, rest[0])
     if kind in {"land", "jump", "finish", "leave", "list"}:
         return _around(world, state, kind, rest, after)
-    story = state.runs[rest[0]]
-    assert isinstance(story, Story)
-    assert isinstance(story.request, Request)
-    words = f"{story.script.name} {_asks(state, story.request)}{HAPPENED.get(kind, '')}"
+    life = state.runs[rest[0]]
+    assert isinstance(life, Life)
+    assert isinstance(life.request, Ask)
+    words = f"{life.script.name} {_asks(state, life.request)}{HAPPENED.get(kind, '')}"
     if kind == "stale":
         words += f" as they were before {_clock(state.past[rest[1]][0])}"
     return f"{words}, and ends" if after.runs[rest[0]] is OVER else words
@@ -67,7 +67,7 @@ def _whole_run(actors: Sequence[Actor], kind: str, index: int) -> str:
     return actor.name + happens[kind]
 
 
-def _around(world: World, state: State, kind: str, rest: Sequence[Any], after: State) -> str:
+def _around(world: Futures, state: Moment, kind: str, rest: Sequence[Any], after: Moment) -> str:
     """What people, time and the network do."""
     if kind == "land":
         flight = state.flights[rest[0]]
@@ -82,7 +82,7 @@ def _around(world: World, state: State, kind: str, rest: Sequence[Any], after: S
     return f"{who} {does} {rest[0]}"
 
 
-def _asks(state: State, request: Request) -> str:
+def _asks(state: Moment, request: Ask) -> str:
     if request.kind == "query":
         return "reads the rows"
     if request.kind == "insert":
@@ -95,7 +95,7 @@ def _asks(state: State, request: Request) -> str:
     return f"asks for {request.of} of {run_of(request.key).partition('-')[2]}"
 
 
-def _plan(state: State, request: Request) -> str:
+def _plan(state: Moment, request: Ask) -> str:
     stored = json.loads(state.objects.of[json.loads(request.body)["plan"]][0])
     given = [f"{entry['row_id']} to {entry['reviewer_id']}" for entry in stored["assignments"]]
     freed = [f"{entry['row_id']} off {entry['reviewer_id']}" for entry in stored.get("freed", ())]
