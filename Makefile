@@ -82,6 +82,9 @@ soak: .venv/.stamp ## thousands of random fault scenarios: make soak SCENARIOS=5
 figures: .venv/.stamp ## count the code: sizes, complexity, imports; beside a revision: make figures ARGS="--rev HEAD~10"
 	$(PY) scripts/code_figures.py $(ARGS)
 
+explore: .venv/.stamp ## every order in which the requests of a few runs can happen, and each rule broken: make explore ARGS=undo
+	$(PY) -m tests.explore $(ARGS)
+
 clean: ## remove what was built and installed here
 	rm -rf .aws-sam .local .venv .venv-tools .venv-checkov .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
