@@ -25,7 +25,7 @@ export PYTHONIOENCODING ?= :backslashreplace
 help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 	    /^[a-zA-Z_-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nA deployed stack is named with STACK=..., by default %s; its region comes from AWS_DEFAULT_REGION or the profile.\n' '$(STACK)'
+	@printf '\nA deployed stack is named with STACK=..., by default %s; its region comes from AWS_REGION,\nAWS_DEFAULT_REGION, the file of its answers in ops/stacks/, or the profile, in this order.\n' '$(STACK)'
 
 run: .venv/.stamp ## watch some hours of work against a Braintrust and an AWS on this machine; with your own key: a dry run
 	$(PY) -m local.demo $(ARGS)
@@ -49,6 +49,7 @@ types: .venv/.stamp
 template: .venv/.stamp .venv-tools/.stamp .venv-checkov/.stamp
 	.venv/bin/cfn-lint template.yaml
 	$(TOOLS)/sam validate --lint --region us-east-1
+	$(TOOLS)/python -m tests.template.through_sam
 	.venv-checkov/bin/checkov --file template.yaml --framework cloudformation --quiet --compact --skip-download
 
 advisories: .venv-tools/.stamp ## known vulnerabilities in what runs in Lambda; AUDIT_STRICT=1 fails if they cannot be looked up
@@ -90,46 +91,59 @@ clean: ## remove what was built and installed here; what a trial assigned stays 
 
 ##@ Deploy and operate it
 
-.PHONY: build deploy outputs status logs stack-is-there invoke dry-run undo report
+.PHONY: build deploy answers outputs status logs stack-is-there invoke dry-run undo report
 build: .venv-tools/.stamp ## make the artifact in .aws-sam/build; ARCH=x86_64 for `sam local` on such a machine
 	$(TOOLS)/sam build --parameter-overrides Architecture=$(ARCH)
 
-# Each stack has its own sections in samconfig.toml (a "config environment"), so that none is ever deployed with the
-# parameters of another. The default stack has SAM's default ones. Guided as long as a stack has no answers there.
-ENVIRONMENT = $(if $(filter $(DEFAULT_STACK),$(STACK)),default,$(STACK))
-ANSWERED = $(shell awk '{sub(/\r$$/, "")} /^ *\[/ {here = $$1 == "[$(ENVIRONMENT).deploy.parameters]"} \
-    here && /^ *parameter_overrides *=/ {print "yes"}' samconfig.toml)
-deploy: build ## create or update the stack; asks for the parameters the first time
-	$(TOOLS)/sam deploy --config-env $(ENVIRONMENT) --stack-name $(STACK) \
-	    $(if $(ANSWERED),,--guided --confirm-changeset) $(ARGS)
+# What a stack is deployed with is in ops/stacks/<stack>.yaml, and nowhere else. SAM's own settings are in samconfig.toml; a
+# stack whose answers an earlier version kept there has a section of its own (a "config environment").
+ENVIRONMENT = $(or $(if $(filter-out $(DEFAULT_STACK),$(STACK)),$(shell \
+    awk '{sub(/\r$$/, "")} $$1 == "[$(STACK).deploy.parameters]" {print "$(STACK)"; exit}' samconfig.toml)),default)
+
+# One region for every target: the terminal's, as for the AWS CLI (AWS_REGION goes first; the SDK alone does not know it),
+# else the one that the stack was deployed to, else the profile's.
+REGION = $(or $(AWS_REGION),$(AWS_DEFAULT_REGION),$(shell \
+    awk '/^region:/ {gsub(/["\047\r]/, "", $$2); print $$2; exit}' ops/stacks/$(STACK).yaml 2>/dev/null),$(shell \
+    awk '{sub(/\r$$/, "")} /^ *\[/ {here = $$1 ~ /^\[$(ENVIRONMENT)\.(deploy|global)\.parameters\]$$/} \
+    here && /^ *region *=/ {gsub(/.*= *"|".*/, ""); print; exit}' samconfig.toml))
+IN_REGION = $(if $(REGION),AWS_REGION=$(REGION) AWS_DEFAULT_REGION=$(REGION) )
+
+# Without a terminal, as in CI, nobody is asked.
+UNATTENDED = $(or $(filter-out 0 false,$(CI)),$(shell [ -t 0 ] || echo yes))
+FOR_SAM = .aws-sam/answers.yaml
+deploy: answers build ## create or update the stack; asks for what it needs to know the first time; nothing in CI (CI=true)
+	$(TOOLS)/sam deploy --config-env $(ENVIRONMENT) --stack-name $(STACK) $(if $(REGION),--region $(REGION)) \
+	    --parameter-overrides file://$(FOR_SAM) \
+	    $(if $(UNATTENDED),--no-confirm-changeset --no-fail-on-empty-changeset) $(ARGS)
+
+answers: .venv/.stamp
+	@$(IN_REGION)$(PY) -m ops.settle $(STACK) --for-sam $(FOR_SAM)$(if $(UNATTENDED), --unattended)
 
 outputs: .venv/.stamp ## what a stack is made of: its function, its audit bucket and so on, one a line
-	$(PY) -m ops.stack outputs $(STACK)
+	$(IN_REGION)$(PY) -m ops.stack outputs $(STACK)
 
 status: .venv/.stamp ## the last runs of a stack, from its audit; of another audit: make status ARGS=.local/audit
-	$(PY) -m ops.status --stack $(STACK) $(ARGS)
+	$(IN_REGION)$(PY) -m ops.status --stack $(STACK) $(ARGS)
 
-# First of all, whether there is such a stack: the SAM CLI does not say so, and is long to install. The region is, as for
-# the SAM CLI, the one that a guided deployment left beside its answers.
-REGION = $(shell awk '{sub(/\r$$/, "")} /^ *\[/ {here = $$1 == "[$(ENVIRONMENT).deploy.parameters]"} \
-    here && /^ *region *=/ {gsub(/.*= *"|".*/, ""); print}' samconfig.toml)
+# First of all, whether there is such a stack: the SAM CLI does not say so, and is long to install.
 stack-is-there: .venv/.stamp
-	@$(if $(REGION),AWS_DEFAULT_REGION=$(REGION) )$(PY) -m ops.stack outputs --quiet $(STACK)
+	@$(IN_REGION)$(PY) -m ops.stack outputs --quiet $(STACK)
 
 logs: stack-is-there .venv-tools/.stamp ## follow the log
-	$(TOOLS)/sam logs --config-env $(ENVIRONMENT) --stack-name $(STACK) --name $(FUNCTION) --tail $(ARGS)
+	$(TOOLS)/sam logs --config-env $(ENVIRONMENT) --stack-name $(STACK) $(if $(REGION),--region $(REGION)) \
+	    --name $(FUNCTION) --tail $(ARGS)
 
 invoke: .venv/.stamp ## one run now; other settings for it: make invoke EVENT=events/overrides.json
-	$(PY) -m ops.stack invoke $(STACK) "$(or $(EVENT),events/empty.json)"
+	$(IN_REGION)$(PY) -m ops.stack invoke $(STACK) "$(or $(EVENT),events/empty.json)"
 
 dry-run: .venv/.stamp ## what a run would do now, without writing to Braintrust
-	$(PY) -m ops.stack invoke $(STACK) events/dry-run.json
+	$(IN_REGION)$(PY) -m ops.stack invoke $(STACK) events/dry-run.json
 
 undo: .venv/.stamp ## take back what one run assigned: make undo RUN_ID=... (DRY_RUN=true only says what it would do; so does anything but false)
-	$(PY) -m ops.stack undo $(STACK) $(RUN_ID) $(if $(filter-out false,$(DRY_RUN)),--dry-run)
+	$(IN_REGION)$(PY) -m ops.stack undo $(STACK) $(RUN_ID) $(if $(filter-out false,$(DRY_RUN)),--dry-run)
 
 report: .venv/.stamp ## one HTML page from a stack's audit, or another: make report ARGS="s3://bucket/audit/ -o report.html"
-	$(PY) -m ops.report --stack $(STACK) $(ARGS)
+	$(IN_REGION)$(PY) -m ops.report --stack $(STACK) $(ARGS)
 
 # ---------------------------------------------------------------------------------------------------------------------
 

@@ -12,9 +12,10 @@ from functools import partial
 from typing import NamedTuple
 
 from lib.handout import make_plan
+from lib.past import Past
 from lib.plan import Plan
 from lib.roster import Reviewer, Roster
-from lib.rows import Row
+from lib.rows import Fetched, Row
 from lib.terms import Absence
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -59,7 +60,7 @@ class Simulation:
         waiting = sum(row.needs_reviewer for row in self.rows)
         listed = [replace(who, away=EVER) if who.id in away else who for who in self.people]
         draft = Plan("project", "tag", {}, self.now)
-        plan = make_plan(draft, self.rows, Roster(tuple(listed)), self.plan)
+        plan = make_plan(draft, Fetched(self.rows), Roster(tuple(listed)), Past(self.plan))
         given = dict(plan.assignments)
         self.rows = [
             row._replace(reviewers=given[row.id]) if row.id in given else row for row in self.rows

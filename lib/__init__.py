@@ -11,12 +11,15 @@ load            load            everything a run depends on; refuses what is wro
                 aws             clients, the parameter, the secret
 a kind of run   handout         hands rows out
                 undo            takes back what one run assigned
-read            fetch           the pages that rows come in
+read            chain           the plans before, and what their records confirm
+                bucket          objects in S3, and conditional writes
+                fetch           the pages that rows come in
                 rows            the query, and what a row says       (pure)
-propose         plan            what is planned, carried, in turn    (pure)
+propose         past            what the last two hours planned      (pure)
+                plan            what is planned and carried          (pure)
                 turns           whose turn it is, and why            (pure)
                 distribution    who gets which row                   (pure)
-commit          audit           S3: plans, the ledger, records
+commit          audit           plans, the ledger, records
                 jsontext        JSON by the piece                    (pure)
 write           assign          the inserts, and what became of each row
 ask             braintrust      the calls to Braintrust, and the one loop that repeats

@@ -4,127 +4,70 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from itertools import chain, count, islice
-from tempfile import SpooledTemporaryFile
-from typing import TYPE_CHECKING, NamedTuple
-from uuid import uuid4
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from lib.bucket import AuditBucket
 from lib.errors import AuditError
 from lib.jsontext import json_array, json_object, quoted
-from lib.plan import CARRY, Assignment, Outcomes, Plan, json_assignments
+from lib.past import Past
+from lib.plan import Assignment, Outcome, Outcomes, Plan, json_assignments
 from lib.result import Result
 from lib.rows import iso
-from lib.settings import Settings
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-LOST = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
-MISSING = frozenset({"NoSuchKey", "404"})
 ONE_EACH = frozenset({"plans", "runs", "dry_runs"})  # kinds of which a run id names one object
-IN_MEMORY = 2**20  # bytes of an object before it goes to a temporary file
-
-
-class Ledger(NamedTuple):
-    """The latest committed plan, and the version of the ledger object that named it."""
-
-    plan: Plan | None = None
-    etag: str | None = None
+MOST_SUFFIXES = 20  # more invocations of one id within a second are no accident
 
 
 class Audit:
-    """One run's objects under the bucket's prefix. Every write is create-only, but for the ledger's."""
+    """What one run writes. Plans, and records of runs without one, never replace anything."""
 
-    def __init__(
-        self, s3: "S3Client", settings: Settings, started: datetime, request_id: str
-    ) -> None:
-        self._s3 = s3
-        self._bucket = settings.audit_bucket
-        self._prefix = settings.audit_prefix
-        self._project = settings.project_id
-        self._started = started
+    def __init__(self, bucket: AuditBucket, started: datetime, request_id: str) -> None:
+        self._bucket = bucket
         self._base = f"{started:%Y%m%dT%H%M%SZ}-{request_id}"
         self.run_id = self._base
         self.written: dict[str, str] = {}
         """The result's `audit`: what was written, as s3:// addresses."""
 
-    def read_ledger(self) -> Ledger:
-        """The ledger and its plan. Raises AuditError if either is there and cannot be read."""
-        key = f"{self._prefix}ledger/project_id={self._project}.json"
-        found = self._get(key)
-        if found is None:
-            return Ledger()
-        body, etag = found
-        try:
-            entry = json.loads(body)
-            plan_key = entry["plan"]
-            stored = self._get(plan_key)
-            if (
-                stored is None
-                and self._started - datetime.fromisoformat(entry["committed_at"]) > CARRY
-            ):
-                return Ledger(etag=etag)  # cleaned up, and too old to matter
-            if stored is None:
-                raise ValueError(f"its plan {plan_key} is missing")  # noqa: TRY301 - one message for all of them
-            return Ledger(Plan.from_json(json.loads(stored[0])), etag)
-        except (KeyError, TypeError, ValueError) as error:
-            raise AuditError(
-                f"the ledger s3://{self._bucket}/{key} cannot be read ({error!r}): "
-                "restore an earlier version of it (the bucket keeps them)"
-            ) from error
-
-    def read_plan(self, run_id: str) -> Plan | None:
-        """The plan of an earlier run of this project; None if that run made none."""
-        found = self._get(self._key_of(run_id, "plans", "json"))
-        return Plan.from_json(json.loads(found[0])) if found else None
-
-    def has_record(self, run_id: str) -> bool:
-        """Whether that run came to its end."""
-        return self._mark(self._key_of(run_id, "runs", "json")) is not None
-
-    def commit(self, plan: Plan, ledger: Ledger) -> bool:
-        """Write the plan, then point the ledger at it; False if another run did so since `ledger` was read.
+    def commit(self, plan: Plan, past: Past) -> bool:
+        """Write the plan, then point the ledger at it; False if another run did so since `past` was read.
 
         Raises AuditError if S3 refuses either write for another reason. Nothing may be assigned before True.
         """
         key = self._create("plans", plan.to_json)
         entry = {"run_id": self.run_id, "plan": key, "committed_at": iso(plan.created_at)}
-        condition = {"IfMatch": ledger.etag} if ledger.etag else {"IfNoneMatch": "*"}
-        if not self._put(self._ledger_key, [json.dumps(entry) + "\n"], **condition):
+        condition = {"IfMatch": past.etag} if past.etag else {"IfNoneMatch": "*"}
+        if not self._bucket.put(self._bucket.ledger, [json.dumps(entry) + "\n"], **condition):
             return False
-        self.written["plan"] = self._address(key)
+        self.written["plan"] = self._bucket.address(key)
         return True
 
-    def write_outcomes(self, changes: Sequence[Assignment], outcomes: Outcomes) -> None:
-        """One line a planned row and person, and the ids of the rows that were assigned.
+    def write_outcomes(
+        self, changes: Sequence[Assignment], outcomes: Outcomes, *, confirming: bool
+    ) -> None:
+        """One line a planned row and person; with `confirming`, the ids of the rows that were assigned as well.
 
         Raises AuditError after trying both.
         """
         head = f'{{"run_id": {json.dumps(self.run_id)}, "row_id": '
-        tail = cache(  # the same for every row of a person and a batch
-            lambda who, what: (
-                f', "reviewer_id": {json.dumps(who)}, {json.dumps(what._asdict())[1:]}\n'
-            )
-        )
+
+        @cache  # the same for every row of a person and a batch
+        def tail(who: str, what: Outcome) -> str:
+            return f', "reviewer_id": {json.dumps(who)}, {json.dumps(what._asdict())[1:]}\n'
+
         lines = (
             head + quoted(row_id) + tail(who, outcomes[row_id])
             for row_id, reviewers in changes
             for who in reviewers
         )
-        ids = json_array(
-            quoted(row_id) for row_id, what in outcomes.items() if what.status == "assigned"
-        )
+        objects: dict[str, Iterable[str]] = {"assignments": lines}
+        if confirming:
+            ids = (row_id for row_id, what in outcomes.items() if what.status == "assigned")
+            objects["to_assign_ids"] = json_array(map(quoted, ids))
         problems = []
-        for kind, suffix, pieces in (
-            ("assignments", "jsonl", lines),
-            ("to_assign_ids", "json", ids),
-        ):
-            key = self._key(kind, suffix)
+        for kind, pieces in objects.items():
+            key = self._bucket.key(self.run_id, kind)
             try:
-                self._put(key, pieces)
-                self.written[kind] = self._address(key)
+                self._bucket.put(key, pieces)
+                self.written[kind] = self._bucket.address(key)
             except AuditError as error:
                 problems.append(str(error))
         if problems:
@@ -143,101 +86,31 @@ class Audit:
         results: list[Result] = []
 
         def pieces(run_id: str) -> Iterator[str]:
-            written = self.written | {name: self._address(self._key(kind, "json"))}
-            results.append(result_of(run_id, written))
+            address = self._bucket.address(self._bucket.key(run_id, kind))
+            results.append(result_of(run_id, self.written | {name: address}))
             plan = {} if planned is None else {"assignments": json_assignments(planned)}
             return json_object(results[-1], plan)
 
-        self._create(kind, pieces)
+        if "plan" in self.written:  # the record goes by its plan's id, whoever has left one there
+            self._bucket.put(self._bucket.key(self.run_id, kind), pieces(self.run_id))
+        else:
+            self._create(kind, pieces)
         return results[-1]
 
     def _create(self, kind: str, pieces: Callable[[str], Iterable[str]]) -> str:
-        """Write an object that is never overwritten; where the run id is taken, it gets a suffix.
+        """Write an object that never replaces one; where the run id is taken, it gets a suffix.
 
-        Returns the key.
+        Returns the key. Raises AuditError.
         """
-        suffixed = (f"{self._base}-{number}" for number in count(2))
-        for run_id in chain([self.run_id], suffixed):
-            self.run_id = run_id
-            # A run with a plan has its id for itself already: no other kind need be asked.
-            others = () if "plan" in self.written else sorted(ONE_EACH - {kind})
-            if any(self._mark(self._key(other, "json")) is not None for other in others):
+        suffixed = (f"{self._base}-{number}" for number in range(2, MOST_SUFFIXES))
+        for run_id in (self._base, *suffixed):
+            taken = (self._bucket.key(run_id, other) for other in sorted(ONE_EACH - {kind}))
+            if any(self._bucket.mark(key) is not None for key in taken):
                 continue
-            key = self._key(kind, "json")
-            if self._put(key, pieces(self.run_id), IfNoneMatch="*"):
+            self.run_id, key = run_id, self._bucket.key(run_id, kind)
+            if self._bucket.put(key, pieces(run_id), IfNoneMatch="*"):
                 return key
-        raise AssertionError  # pragma: no cover - the suffixes never end
-
-    @property
-    def _ledger_key(self) -> str:
-        return f"{self._prefix}ledger/project_id={self._project}.json"
-
-    def _key(self, kind: str, suffix: str) -> str:
-        return self._key_of(self.run_id, kind, suffix)
-
-    def _key_of(self, run_id: str, kind: str, suffix: str) -> str:
-        date = f"{run_id[:4]}-{run_id[4:6]}-{run_id[6:8]}"
-        return f"{self._prefix}{kind}/project_id={self._project}/date={date}/{run_id}.{suffix}"
-
-    def _address(self, key: str) -> str:
-        return f"s3://{self._bucket}/{key}"
-
-    def _get(self, key: str) -> tuple[bytes, str] | None:
-        """An object and its ETag; None if there is none."""
-        try:
-            found = self._s3.get_object(Bucket=self._bucket, Key=key)
-            return found["Body"].read(), found["ETag"]
-        except (BotoCoreError, ClientError, OSError) as error:
-            if _code(error) in MISSING:
-                return None
-            raise self._error("read", key, error) from error
-
-    def _mark(self, key: str) -> str | None:
-        """The mark that the writer of an object left on it; None if there is no object."""
-        try:
-            return self._s3.head_object(Bucket=self._bucket, Key=key)["Metadata"].get("write", "")
-        except (BotoCoreError, ClientError) as error:
-            if _code(error) in MISSING:
-                return None
-            raise self._error("read", key, error) from error
-
-    def _put(self, key: str, pieces: Iterable[str], **conditions: str) -> bool:
-        """Write an object; False if somebody else's write stands in the way of the conditions."""
-        mark = (
-            uuid4().hex
-        )  # the SDK repeats a write whose answer was lost, and then meets its own object
-        with SpooledTemporaryFile(IN_MEMORY) as body:
-            pieces = iter(pieces)
-            while some := "".join(
-                islice(pieces, 1000)
-            ):  # a write for each would cost more than its JSON
-                body.write(some.encode())
-            body.seek(0)
-            try:
-                self._s3.put_object(
-                    Bucket=self._bucket,
-                    Key=key,
-                    Body=body,
-                    ContentType="application/json",
-                    Metadata={"write": mark},
-                    **conditions,  # type: ignore[arg-type] # IfMatch or IfNoneMatch
-                )
-            except (BotoCoreError, ClientError) as error:
-                if conditions and _code(error) in LOST:
-                    return self._mark(key) == mark
-                raise self._error("written", key, error) from error
-        return True
-
-    def _error(self, verb: str, key: str, error: Exception) -> AuditError:
-        return AuditError(
-            f"{self._address(key)} could not be {verb} ({_code(error) or type(error).__name__}): "
-            f"check that AUDIT_BUCKET {self._bucket} exists and that the function may read and write it"
+        raise AuditError(
+            f"{self._bucket.address(self._bucket.key(self._base, kind))} and {MOST_SUFFIXES - 2} "
+            "names after it are taken: find out what invokes the function so often"
         )
-
-
-def _code(error: Exception) -> str:
-    return (
-        str(error.response.get("Error", {}).get("Code", ""))
-        if isinstance(error, ClientError)
-        else ""
-    )

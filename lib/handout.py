@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from lib.assign import ASSIGNING
@@ -11,7 +11,8 @@ from lib.distribution import deal_shares, settle, share_out
 from lib.errors import ConfigurationError
 from lib.fetch import fetch_all_logs
 from lib.load import Job, reviewers_source
-from lib.plan import Assignment, Outcomes, Plan
+from lib.past import REST, Past, Standing
+from lib.plan import Assignment, Carried, Outcomes, Plan
 from lib.result import Outlook, Story, status_of
 from lib.roster import Roster, resolve
 from lib.rows import Fetched, Row, Window, oldest_first
@@ -41,17 +42,18 @@ class HandOut:
             )
         return roster
 
-    def read(self) -> Fetched:
-        """The rows of the window."""
+    def read(self, past: Past) -> Fetched:
+        """The rows of the window, as they are: what is confirmed as assigned is, whatever a read shows."""
         job = self._job
-        return fetch_all_logs(job.client, job.settings, job.window, job.fetching)
+        fetched = fetch_all_logs(job.client, job.settings, job.window, job.fetching)
+        return replace(fetched, rows=past.amended(fetched.rows, job.now()))
 
-    def propose(self, fetched: Fetched, previous: Plan | None) -> Plan:
+    def propose(self, fetched: Fetched, past: Past) -> Plan:
         """Who is to get which row. The roster is looked up after the first query, which meets most refusals."""
         job = self._job
         window = job.window.to_json()
         draft = Plan(job.settings.project_id, job.settings.tag, window, job.now())
-        return make_plan(draft, fetched.rows, self.roster, previous, job.settings.max_assignments)
+        return make_plan(draft, fetched, self.roster, past, job.settings.max_assignments)
 
     def changes(self, plan: Plan) -> Sequence[Assignment]:
         """What is written to Braintrust."""
@@ -89,7 +91,7 @@ class HandOut:
             people={"per_reviewer": {who.id: given[who.id] for who in self.roster.reviewers}},
             warnings=[
                 *self.roster.warnings,
-                *(f"{count} rows wait: {why.value}" for why, count in plan.waiting.items()),
+                *(wait_words(plan, why, count) for why, count in plan.waiting.items()),
                 *leaving(waiting, window, settings.days),
             ],
             further={
@@ -101,59 +103,77 @@ class HandOut:
         )
 
 
-def make_plan(
-    draft: Plan, rows: Sequence[Row], roster: Roster, previous: Plan | None, most: int = 0
-) -> Plan:
+def make_plan(draft: Plan, fetched: Fetched, roster: Roster, past: Past, most: int = 0) -> Plan:
     """Fill `draft` (project, tag, window, time): rows planned before go to the same people, then the new ones.
 
-    `most` caps the rows handed out (0: no cap); rows planned before come first and may exceed it.
+    `most` caps the new rows that are handed out (0: no cap).
     """
-    today = draft.created_at.date()
-    carried = previous.carry(draft.created_at) if previous else {}
+    now, today = draft.created_at, draft.created_at.date()
     listed = {reviewer.id for reviewer in roster.reviewers}
     again: list[Assignment] = []
     new: list[str] = []
-    held = 0
-    for row in oldest_first(row for row in rows if row.needs_reviewer):
-        entry = carried.get(row.id)
-        if entry is None:
+    waiting = Counter[Waits]()
+    resting: list[Carried] = []
+    for row in oldest_first(row for row in fetched.rows if row.needs_reviewer):
+        standing = past.standing(row.id, now)
+        if standing is Standing.NEW:
             new.append(row.id)
-        elif listed.issuperset(entry.reviewers):
+            continue
+        entry = past.entries[row.id]
+        if not listed.issuperset(entry.reviewers) and not entry.freed:
+            waiting[Waits.LEFT] += 1
+        elif standing is Standing.AGAIN:
             again.append(Assignment(row.id, entry.reviewers))
         else:
-            held += 1
-    seen = {row.id for row in rows} if carried else set()
-    unseen = [
-        reviewer
-        for entry in carried.values()
-        if entry.tag == draft.tag and entry.row_id not in seen
-        for reviewer in entry.reviewers
-    ]
+            waiting[Waits.RESTS] += 1
+            resting.append(entry)
     repeated = Counter(who for _, people in again for who in people)
-    open_now = open_rows(rows, [*repeated.elements(), *unseen])
-    credit = previous.credit if previous else {}
+    open_now = open_rows(fetched.rows, repeated)
+    open_now.update(unseen_people(fetched, past, now))
+    open_now.update(who for entry in resting if not entry.freed for who in entry.reviewers)
+    credit = past.plan.credit if past.plan else {}
     seats = seats_of(roster.reviewers, open_now, credit, draft.queue, today)
-    allowed = new[: max(0, most - len(again))] if most else new
+    allowed = new[:most] if most else new
     shares = share_out(len(allowed), seats)
     dealt = [Assignment(row_id, (who,)) for row_id, who in deal_shares(allowed, shares)]
-    sent = {row_id for row_id, _ in again}  # what was dealt is new, so it was not carried
-    waiting = {
-        Waits.LEFT: held,
-        Waits.CAP: len(new) - len(allowed),
-        Waits.NOBODY: len(allowed) - len(dealt),
-    }
+    waiting[Waits.CAP] = len(new) - len(allowed)
+    waiting[Waits.NOBODY] = len(allowed) - len(dealt)
+    mine = credit.get(draft.queue, {})
+    planned = {row_id for row_id, _ in (*again, *dealt)}
     return replace(
         draft,
         assignments=again + dealt,
         repeated=len(again),
-        carried=[entry for entry in carried.values() if entry.row_id not in sent],
-        turns=turns_of(
-            roster.reviewers, open_now, credit.get(draft.queue, {}), shares, repeated, today
-        ),
+        carried=[entry for entry in past.recent(now) if entry.row_id not in planned],
+        previous=past.key,
+        turns=turns_of(roster.reviewers, open_now, mine, shares, repeated, today),
         unknown=roster.unknown,
-        waiting={why: count for why, count in waiting.items() if count},
-        credit={**credit, draft.queue: settle(credit.get(draft.queue, {}), shares)},
+        waiting=+waiting,
+        rest_until=max((entry.planned_at for entry in resting), default=now - REST) + REST,
+        credit={**credit, draft.queue: settle(mine, shares)},
     )
+
+
+def unseen_people(fetched: Fetched, past: Past, now: datetime) -> list[str]:
+    """Who was given rows within two hours that this read does not show: open, unless it shows everything."""
+    if fetched.complete:
+        return []
+    seen = {row.id for row in fetched.rows}
+    return [
+        who
+        for entry in past.recent(now)
+        if entry.row_id not in seen and not entry.freed
+        for who in entry.reviewers
+    ]
+
+
+def wait_words(plan: Plan, why: Waits, count: int) -> str:
+    """Why rows wait, and where it is known, until when."""
+    until = ""
+    if why is Waits.RESTS and plan.rest_until:
+        end = plan.rest_until + timedelta(minutes=1)  # the next whole minute
+        until = f"; all will be clear by {end:%H:%M} UTC"
+    return f"{count} rows wait: {why.value}{until}"
 
 
 def what_became(previous: Plan, rows: Sequence[Row]) -> dict[str, object]:

@@ -7,6 +7,8 @@ from datetime import datetime
 from lib.audit import Audit
 from lib.aws import Aws
 from lib.braintrust import Braintrust
+from lib.bucket import AuditBucket
+from lib.chain import Chain
 from lib.deadline import Deadline
 from lib.errors import ConfigurationError
 from lib.roster import Entry, parse_reviewers
@@ -25,6 +27,7 @@ class Job:
     settings: Settings
     entries: tuple[Entry, ...]
     client: Braintrust
+    chain: Chain
     audit: Audit
     window: Window
     fetching: Deadline
@@ -43,12 +46,14 @@ def load(
     settings = load_settings(environ, event)
     aws, started = Aws(environ), now()
     entries = () if settings.undo else find_entries(settings, aws)
+    bucket = AuditBucket(aws.s3(), settings)
     working = deadline.sooner(min(AUDIT_RESERVE, AUDIT_SHARE * deadline.left()))
     return Job(
         settings=settings,
         entries=entries,
         client=Braintrust(settings, aws.api_key(settings), working),
-        audit=Audit(aws.s3(), settings, started, request_id),
+        chain=Chain(bucket, started),
+        audit=Audit(bucket, started, request_id),
         window=Window.before(started, settings.days),
         fetching=working.sooner(INSERT_SHARE * deadline.left()),
         now=now,

@@ -2,17 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
+from enum import Enum
 from functools import cache
 from typing import Any, NamedTuple
 
 from lib.jsontext import json_object, quoted
 from lib.rows import iso
 from lib.turns import Credit, Turn, Waits
-
-CARRY = timedelta(hours=2)
-"""How long a planned row keeps its reviewer whatever a read says: a run ends within 15 minutes of its plan,
-so this outlasts reads that are more than an hour and a half stale."""
 
 
 class Assignment(NamedTuple):
@@ -37,12 +34,25 @@ Outcomes = dict[str, Outcome]
 
 
 class Carried(NamedTuple):
-    """A row that an earlier plan gave to somebody, and when that plan was made."""
+    """A row that an earlier plan gave to somebody."""
 
     row_id: str
     reviewers: tuple[str, ...]
     planned_at: datetime
-    tag: str
+    """When that plan was made; of a row that was taken back, when that was."""
+    run_id: str = ""
+    """Whose plan it was; empty: it was written by a version that did not say."""
+    confirmed: bool = False
+    """It is certain that the row took it."""
+    freed: bool = False
+    """It was taken back since, and is not sent again."""
+
+
+class Spared(Enum):
+    """Why rows of a run that is taken back are not written to; the value is the words for it."""
+
+    TAKEN = "are left alone: a later run has planned them, and they are its own now"
+    UNWRITTEN = "were not written yet: nothing is taken off them, and they are not given out for that run any more"
 
 
 @dataclass(frozen=True)
@@ -59,25 +69,30 @@ class Plan:
     repeated: int = 0
     """How many of them, the first ones, were planned before and still read as unassigned."""
     carried: list[Carried] = field(default_factory=list)
+    previous: str | None = None
+    """Key of the plan before it; None: it is the first, or of a version that did not say."""
     turns: Sequence[Turn] = ()
     """Why everybody got what they got. Documented in docs/design.md."""
     unknown: Sequence[str] = ()
     """Entries of the reviewers list that stand for nobody."""
     waiting: Mapping[Waits, int] = field(default_factory=dict)
     """Why rows wait, and how many."""
+    rest_until: datetime | None = None
+    """When it will be certain what became of all that may have been written."""
     credit: Credit = field(default_factory=dict)
     """What everybody is owed after this plan."""
     undoes: str = ""
     """The run that this one takes back; empty for an ordinary run, which frees nothing."""
     freed: list[Assignment] = field(default_factory=list)
-    """To be taken back, no longer carried."""
+    """To be taken off."""
+    spared: Mapping[Spared, int] = field(default_factory=dict)
+    """Of an undo: why rows are not taken off, and how many."""
     run_id: str = ""
 
-    def carry(self, now: datetime) -> dict[str, Carried]:
-        """What a plan made at `now` has to carry along: the rows planned in the two hours before."""
-        made = (Carried(*planned, self.created_at, self.tag) for planned in self.assignments)
-        every = (*self.carried, *made)
-        return {entry.row_id: entry for entry in every if now - entry.planned_at <= CARRY}
+    @property
+    def moves(self) -> bool:
+        """Rows change hands by it, whether or not all of them are written to."""
+        return bool(self.assignments or self.freed or self.spared.get(Spared.UNWRITTEN))
 
     def to_json(self, run_id: str) -> Iterator[str]:
         """The audit's object, in pieces."""
@@ -87,6 +102,8 @@ class Plan:
             "project_id": self.project_id,
             "tag": self.tag,
             "window": dict(self.window),
+            "previous": self.previous,
+            "credit": self.credit,
             "repeated": self.repeated,
             "reviewers": [turn.to_json() for turn in self.turns]
             + [
@@ -94,27 +111,26 @@ class Plan:
                 for entry in self.unknown
             ],
             "waiting": {why.value: count for why, count in self.waiting.items()},
-            "credit": self.credit,
         }
         freed: dict[str, Iterable[str]] = {}
         if self.undoes:
             head["undoes"] = self.undoes
             freed = {"freed": json_assignments(self.freed)}
-        carried = (
-            quoted(
-                {"row_id": entry.row_id, "reviewer_id": who, "planned_at": iso(entry.planned_at)}
-                | ({} if entry.tag == self.tag else {"tag": entry.tag})
-            )
-            for entry in self.carried
-            for who in entry.reviewers
-        )
         return json_object(
-            head, freed | {"assignments": json_assignments(self.assignments), "carried": carried}
+            head,
+            freed
+            | {
+                "assignments": json_assignments(self.assignments),
+                "carried": json_carried(self.carried),
+            },
         )
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Plan":
-        """Read what `to_json` wrote. Raises KeyError, TypeError or ValueError for anything else."""
+        """Read what `to_json` wrote, of this version or before.
+
+        Raises KeyError, TypeError, ValueError or AttributeError for anything else.
+        """
         return cls(
             project_id=stored["project_id"],
             tag=stored["tag"],
@@ -129,11 +145,16 @@ class Plan:
                     item["row_id"],
                     who,
                     datetime.fromisoformat(item["planned_at"]),
-                    item.get("tag", stored["tag"]),
+                    item.get("run_id", ""),
+                    item.get("confirmed", False),
+                    item.get("freed", False),
                 )
                 for item, who in _rows(stored["carried"])
             ],
+            previous=stored.get("previous"),
             credit=stored.get("credit", {}),
+            undoes=stored.get("undoes", ""),
+            freed=[Assignment(item["row_id"], who) for item, who in _rows(stored.get("freed", []))],
             run_id=stored["run_id"],
         )
 
@@ -144,6 +165,15 @@ def json_assignments(assignments: Iterable[Assignment]) -> Iterator[str]:
     for row_id, reviewers in assignments:
         for reviewer in reviewers:
             yield f'{{"row_id": {quoted(row_id)}{tail(reviewer)}'
+
+
+def json_carried(carried: Iterable[Carried]) -> Iterator[str]:
+    """An object for each row and reviewer."""
+    for entry in carried:
+        facts: dict[str, object] = {"planned_at": iso(entry.planned_at), "run_id": entry.run_id}
+        facts |= {"confirmed": entry.confirmed, "freed": entry.freed}
+        for reviewer in entry.reviewers:
+            yield quoted({"row_id": entry.row_id, "reviewer_id": reviewer, **facts})
 
 
 def _rows(items: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:

@@ -61,17 +61,18 @@ def decide(job: Job, kind: Kind) -> Outlook:
     """Read the ledger, then the rows; propose; commit. Whoever loses the race starts again from the ledger."""
     try:
         for race in range(RACES):
-            ledger = job.audit.read_ledger()
-            fetched = kind.read()
-            outlook = Outlook(fetched, kind.propose(fetched, ledger.plan), ledger.plan)
-            if job.settings.dry_run or not (kind.changes(outlook.plan) or outlook.plan.waiting):
-                return (
-                    outlook  # no row changes hands, and none waits for a reason that a plan tells
-                )
+            past = job.chain.read()
+            fetched = kind.read(past)
+            outlook = Outlook(fetched, kind.propose(fetched, past), past.plan)
+            plan = outlook.plan
+            if job.settings.dry_run or not (plan.moves or plan.waiting):
+                return outlook
             if job.client.deadline.left() <= 0:
                 return replace(outlook, verdict=Verdict.TIME_RAN_OUT)
-            if job.audit.commit(outlook.plan, ledger):
+            if job.audit.commit(plan, past):
                 return replace(outlook, verdict=Verdict.COMMITTED)
+            if not plan.moves:
+                return outlook  # why rows wait, the winner's plan says as well
             logger.info("another run committed its plan first, starting again", attempt=race + 1)
             time.sleep(random.random() * 2**race / 4)  # noqa: S311 - so that two losers part
     except AuditError as error:
@@ -95,7 +96,7 @@ def record(job: Job, kind: Kind, outlook: Outlook, outcomes: Outcomes, began: fl
     changes = kind.changes(outlook.plan)
     try:
         if outcomes:
-            job.audit.write_outcomes(changes, outcomes)
+            job.audit.write_outcomes(changes, outcomes, confirming=kind.ordinary)
     except AuditError as error:
         problems.append(str(error))
     story = kind.tell(outlook, outcomes)

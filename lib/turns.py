@@ -17,6 +17,7 @@ Credit = Mapping[str, Mapping[str, float]]
 class Waits(Enum):
     """Why a row waits; the value is the words for it."""
 
+    RESTS = "they may have been written, or may yet be"
     LEFT = "their reviewer has left the list; anyone may get them two hours after they were planned"
     CAP = "MAX_ASSIGNMENTS is reached"
     NOBODY = "every reviewer is away or full"

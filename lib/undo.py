@@ -1,7 +1,7 @@
 """Taking one run back: its rows lose the reviewers that it gave them, where nothing else has happened to them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -9,7 +9,8 @@ from lib.assign import Writing, build_removal
 from lib.errors import ConfigurationError
 from lib.fetch import fetch_all_logs
 from lib.load import Job
-from lib.plan import Assignment, Outcomes, Plan
+from lib.past import Past
+from lib.plan import Assignment, Carried, Outcomes, Plan, Spared
 from lib.result import Outlook, Story, status_of
 from lib.rows import Fetched, Row, Window
 
@@ -22,35 +23,43 @@ class Undo:
     Raises ConfigurationError where there is no such run, or it may still be going on.
     """
 
-    writing = Writing(build_removal, "undone")
     ordinary = False
+    writing = Writing(build_removal, "undone")
     did = "taken back"
-    again = "the next run sends them to the same reviewers again"
+    again = "send the same undo again"
 
     def __init__(self, job: Job) -> None:
-        run_id, target = job.settings.undo, job.audit.read_plan(job.settings.undo)
+        run_id, target = job.settings.undo, job.chain.plan_of(job.settings.undo)
         if target is None:
             project = job.settings.project_id
             raise ConfigurationError(f"undo: project {project} has no plan of a run {run_id}")
-        if not job.audit.has_record(run_id) and job.now() - target.created_at < LONGEST_RUN:
+        ends = target.created_at + LONGEST_RUN
+        ends += timedelta(microseconds=-ends.microsecond % 1_000_000)  # so that the words hold
+        if job.now() < ends and not job.chain.has_record(run_id):
             raise ConfigurationError(
-                f"undo: run {run_id} may still be going on; try again 15 minutes after its start"
+                f"undo: run {run_id} may still be going on: send this again from {ends:%Y-%m-%d %H:%M:%S} UTC on"
             )
         self._job = job
         self._target = target
 
-    def read(self) -> Fetched:
+    def read(self, past: Past) -> Fetched:
         """The rows that the run saw: its tag and its window, whatever is set now, and without FILTER."""
+        del past  # what a read shows is taken off, whatever was confirmed
         job, target = self._job, self._target
         settings = replace(job.settings, tag=target.tag, filter="")
         window = Window(*(datetime.fromisoformat(target.window[end]) for end in ("from", "to")))
         return fetch_all_logs(job.client, settings, window, job.fetching)
 
-    def propose(self, fetched: Fetched, previous: Plan | None) -> Plan:
-        """What is taken off."""
-        target = self._target
-        draft = Plan(self._job.settings.project_id, target.tag, target.window, self._job.now())
-        return make_undo(draft, target, {row.id: row for row in fetched.rows}, previous)
+    def propose(self, fetched: Fetched, past: Past) -> Plan:
+        """What is taken off. Raises ConfigurationError where the run's plan lost the race: it assigned nothing."""
+        job, target = self._job, self._target
+        taken = job.chain.planned_since(past, target)
+        if taken is None:
+            raise ConfigurationError(
+                f"undo: run {target.run_id} assigned nothing: its plan was never committed"
+            )
+        draft = Plan(job.settings.project_id, target.tag, target.window, job.now())
+        return make_undo(draft, target, {row.id: row for row in fetched.rows}, past, taken)
 
     def changes(self, plan: Plan) -> Sequence[Assignment]:
         """What is written to Braintrust."""
@@ -59,42 +68,60 @@ class Undo:
     def tell(self, outlook: Outlook, outcomes: Outcomes) -> Story:
         """What was taken off, and what was left alone."""
         counts = Counter(what.status for what in outcomes.values())
-        failed, given, freed = (
-            counts["failed"] + counts["unknown"],
-            len(self._target.assignments),
-            len(outlook.plan.freed),
-        )
-        deferred = freed - counts["undone"] - failed
+        failed, freed = counts["failed"] + counts["unknown"], outlook.plan.freed
+        given = len(self._target.assignments)
+        deferred = len(freed) - counts["undone"] - failed
         return Story(
             status=status_of(self._job.settings, outlook, failed, deferred)
             or ("undone" if freed else "nothing_to_undo"),
             counts={
                 "undoes": self._target.run_id,
                 "given": given,
-                "left_alone": given - freed,
                 "undone": counts["undone"],
+                "left_alone": given - len(freed),
                 "failed": failed,
                 "deferred": deferred,
             },
+            warnings=[f"{count} rows {why.value}" for why, count in outlook.plan.spared.items()],
         )
 
 
-def make_undo(draft: Plan, target: Plan, rows: Mapping[str, Row], previous: Plan | None) -> Plan:
-    """Take back what `target` gave, where the row still has exactly that reviewer and is not reviewed.
+def make_undo(
+    draft: Plan, target: Plan, rows: Mapping[str, Row], past: Past, taken: Collection[str]
+) -> Plan:
+    """Take back what `target` gave, where the row still has exactly those reviewers and is not reviewed.
 
-    What is freed is not carried any more, so that the next run may give it to anyone.
+    `taken`: rows that a later plan has planned, whose people these are now. Rows of the target that nobody has, and
+    of which it is not confirmed that they were written, are freed as well, so that nothing of it is given out
+    any more; what was planned over two hours ago is not given out for it anyway. What is freed stays in the chain
+    and rests, as the undo, or the run itself, may yet write.
     """
-    freed = []
+    freed, let_go, spared = [], [], Counter[Spared]()
+    recent = {entry.row_id: entry for entry in past.recent(draft.created_at)}
     for planned in target.assignments:
-        row = rows.get(planned.row_id)
-        if row and not row.reviewed and set(row.reviewers) == set(planned.reviewers):
+        row, entry = rows.get(planned.row_id), recent.get(planned.row_id)
+        if planned.row_id in taken:
+            spared[Spared.TAKEN] += 1
+        elif (
+            row
+            and not row.reviewed
+            and row.reviewers
+            and set(row.reviewers) == set(planned.reviewers)
+        ):
             freed.append(planned)
-    gone = {planned.row_id for planned in freed}
-    carried = previous.carry(draft.created_at).values() if previous else ()
+        elif row and row.needs_reviewer and entry and not (entry.confirmed or entry.freed):
+            let_go.append(planned)
+            spared[Spared.UNWRITTEN] += 1
+    gone = {
+        row_id: Carried(row_id, people, draft.created_at, target.run_id, freed=True)
+        for row_id, people in (*freed, *let_go)
+    }
     return replace(
         draft,
-        carried=[entry for entry in carried if entry.row_id not in gone],
-        credit=previous.credit if previous else {},
+        carried=list((recent | gone).values()),
+        previous=past.key,
+        credit=past.plan.credit if past.plan else {},
         undoes=target.run_id,
         freed=freed,
+        spared=+spared,
     )

@@ -36,8 +36,9 @@ def forget_real_aws() -> None:
 
     What steers Powertools too: a log level for other work would leave a run without its lines.
     """
-    for name in [name for name in os.environ if name.startswith(("AWS_", "POWERTOOLS_"))]:
-        del os.environ[name]
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "POWERTOOLS_")) or name == "LOG_LEVEL":
+            del os.environ[name]
     os.environ |= CREDENTIALS | {
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,

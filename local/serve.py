@@ -114,7 +114,7 @@ def explain(
     with_file = "" if options.env_file == Path("env.json") else f" --env-file {options.env_file}"
     container = (
         f".venv-tools/bin/sam local invoke {FUNCTION} --env-vars {options.env_file} --event events/empty.json "
-        f"--add-host {CONTAINERS}:host-gateway"
+        f"--add-host {CONTAINERS}:host-gateway --parameter-overrides Architecture={arch}"
     )
     bearer = f'-H "Authorization: Bearer {api_key}"'
     query = f"select: id, metadata | from: project_logs('{PROJECT}') | filter: tags INCLUDES '{TAG}' | limit: 2"

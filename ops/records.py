@@ -21,6 +21,10 @@ RUN_ID = re.compile(r"(\d{8}T\d{6})Z-.+")
 PLANNED = b', "assignments": ['
 """What follows a dry run's own fields; inside a JSON text the quotation marks would have backslashes."""
 
+PREVIOUS = re.compile(rb'[{,] ?"previous": "([^"\\]*)"')
+"""What a plan says of the one before it, in its first lines; inside a JSON text the quotation marks would differ, too."""
+HEAD = 2**16  # bytes of a plan that are enough to find it
+
 
 @dataclass(frozen=True)
 class Run:
@@ -72,7 +76,7 @@ class Records(NamedTuple):
     runs: list[Run]
     """Oldest first."""
     unfinished: list[str]
-    """Run ids of plans without a record: killed, or still going on."""
+    """Run ids of committed plans without a record: killed, or still going on."""
     unreadable: list[str]
     """Keys of records that make no sense."""
     cut: int = 0
@@ -95,11 +99,9 @@ def read_records(place: Place, project: str, since: datetime, most: int = MOST_R
         first -= 1  # the ids do not tell which runs of one second are the newest
     with ThreadPoolExecutor(AT_ONCE) as pool:
         read = list(pool.map(lambda key: _read(place, key), keys[first:]))
-    with_record = {_name(key) for key in recorded}
-    planned = [_name(key) for key in _keys(place, "plans", project, since)]
     return Records(
         sorted((run for run in read if isinstance(run, Run)), key=lambda run: run.order),
-        [shown(run_id) for run_id in planned if run_id not in with_record],
+        [shown(run_id) for run_id in _unfinished(place, project, since, recorded)],
         [run for run in read if isinstance(run, str)],
         first,
     )
@@ -131,6 +133,39 @@ def shown(value: object) -> str:
     return "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value)
     )
+
+
+def _unfinished(place: Place, project: str, since: datetime, recorded: list[str]) -> list[str]:
+    """Runs without a record whose plans are in the chain; a plan that lost the race is no run."""
+    planned = _keys(place, "plans", project, since - timedelta(days=1))  # ids tell the start only
+    recorded_ids = {_name(key) for key in recorded}
+    first = f"{since:%Y%m%d}"
+    without = {name for name in map(_name, planned) if name >= first} - recorded_ids
+    if not without:
+        return []
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        names = pool.map(lambda key: _previous(place, key), planned)
+        previous = dict(zip(map(_name, planned), names, strict=True))
+    chain, run_id = list[str](), _latest(place, project)
+    while run_id in previous:
+        chain.append(run_id)
+        run_id = previous.pop(run_id)  # whatever somebody wrote there, this comes to an end
+    return [run_id for run_id in reversed(chain) if run_id in without]
+
+
+def _latest(place: Place, project: str) -> str:
+    """The run whose plan the ledger names; empty if there is none to be read."""
+    try:
+        ledger = json.loads(place.head(f"ledger/project_id={project}.json", MOST_BYTES))
+        return _name(str(ledger["plan"]))
+    except (BotoCoreError, ClientError, OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
+
+
+def _previous(place: Place, key: str) -> str:
+    """The run whose plan is the one before this; empty if it does not say."""
+    found = PREVIOUS.search(place.head(key, HEAD))
+    return _name(found[1].decode("utf-8", "replace")) if found else ""
 
 
 def _keys(place: Place, kind: str, project: str, since: datetime) -> list[str]:

@@ -5,6 +5,7 @@ python -m ops.stack invoke|undo|outputs <stack> ...; region and credentials are 
 
 import argparse
 import json
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,12 @@ from botocore.exceptions import (
 )
 
 # As long as a run may take; and one try, because repeating an invocation that did not answer starts another run.
-PATIENT = Config(connect_timeout=10, read_timeout=930, retries={"total_max_attempts": 1})
+PATIENT = Config(
+    connect_timeout=10, read_timeout=930, retries={"total_max_attempts": 1}, tcp_keepalive=True
+)
+# Nothing is said on a connection while the function runs, and NAT gateways forget one after 350 seconds. The systems'
+# own first probe comes after two hours. (Linux and macOS name the seconds to the first probe differently.)
+PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 60, "TCP_KEEPCNT": 5}
 
 
 class NoStackError(Exception):
@@ -71,7 +77,7 @@ def read_event(path: Path) -> Any:  # noqa: ANN401 - any JSON
 
 def invoke_function(stack: str, event: Any) -> int:  # noqa: ANN401 - any JSON
     """Run the function with the event and print what it returns; 1 if it raised."""
-    answer = boto3.client("lambda", config=PATIENT).invoke(
+    answer = probing(boto3.client("lambda", config=PATIENT)).invoke(
         FunctionName=outputs(stack)["FunctionName"], Payload=json.dumps(event).encode()
     )
     result = json.loads(answer["Payload"].read())
@@ -83,6 +89,17 @@ def invoke_function(stack: str, event: Any) -> int:  # noqa: ANN401 - any JSON
         return 1
     print(written(result))
     return 0
+
+
+def probing(client: Any) -> Any:  # noqa: ANN401 - boto3's clients have no type of their own
+    """The client, with probes early enough on its idle connections. botocore itself only turns them on."""
+    http_session = getattr(getattr(client, "_endpoint", None), "http_session", None)
+    getattr(http_session, "_socket_options", []).extend(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in PROBES.items()
+        if hasattr(socket, name)
+    )
+    return client
 
 
 def written(result: Any) -> str:  # noqa: ANN401 - any JSON
@@ -114,7 +131,7 @@ def outputs(stack: str) -> dict[str, str]:
 def reason(error: BotoCoreError | ClientError | OSError) -> str:
     """The error in words that say what to do, where we know it."""
     if isinstance(error, NoRegionError):
-        return "No region: export AWS_DEFAULT_REGION=... (the one you deployed to)"
+        return "No region: export AWS_REGION=... (the one you deployed to)"
     if isinstance(error, NoCredentialsError):
         return "No AWS credentials: set AWS_PROFILE, or run `aws sso login` or `aws configure`"
     if isinstance(error, SSOError | TokenRetrievalError):

@@ -56,6 +56,8 @@ NEXT_TO_SETTINGS = {
     "MemorySize",
     "Architecture",
     "ReservedConcurrency",
+    "AuditKmsKeyArn",
+    "PermissionsBoundary",
 }
 """Parameters of the template that are no settings of the function: a table of their own."""
 

@@ -16,7 +16,7 @@ SOURCES = (
     *("cert", "client-cert", "use-feature", "keyring-provider", "proxy"),
     *("timeout", "default-timeout", "retries", "cache-dir", "no-cache-dir"),
 )
-PIP = (sys.executable, "-m", "pip")
+PIP = (sys.executable, "-X", "utf8", "-m", "pip")  # a path may have any letters in any locale
 
 
 def main(arguments: list[str]) -> None:

@@ -5,30 +5,34 @@ Where a behaviour is tested:
 function/    the function, over the wire and whole; contract sections by their numbers
     test_settings, test_event       2 and 4: the variables, the fields of an event
     test_names                      3: ids and addresses as people paste them
-    test_roster                     3: the list of reviewers, who they are, whom nobody knows
+    test_roster, test_directory     3: the list of reviewers; who they are, whom nobody knows
     test_errors                     5: what a run says that could not do its work
     test_audit                      6: every object of the audit, and when it is written
     test_run                        whole runs: result, rows, secrets
-    test_rows                       which rows are selected, the pages they come in
+    test_rows, test_large_results   which rows are selected, the pages they come in; results from an object store
     test_distribution, test_fairness   who gets which row; even over weeks
+    test_sending, test_words        nothing is sent late; what others' words may say in ours
+    test_large_results, test_directory   results in an object store; users and groups
     test_assign, test_retries, test_time   inserts and their batches; what is tried again; the end in time
     test_requests, test_pure_core   how often is asked for what; what decides loads neither HTTP nor AWS
     test_promises, test_undo        one reviewer a row whatever happens; taking a run back
-    test_security                   where the key may go
+    test_sending                    nothing goes out late, whatever a connection waits for
+    test_security, test_words       where the key may go; whose words an error and a log line may say
 local/       the Braintrust and the AWS of this machine
     test_local_query, test_local_insert, test_local_organisation, test_local_faults   the Braintrust, by kinds of requests
     test_demo, test_serve           `make run` and `make local`, as processes
 ops/         what operators run
-    test_stack                      `make invoke`, `make undo`, `make outputs`
+    test_stack, test_settle         `make invoke`, `make undo`, `make outputs`; what `make deploy` asks and keeps
     test_report, test_audit_queries `make report` and `make status`; the SQL of the documents
-template/    template.yaml: test_function, test_permissions, test_watching (alarms), test_keeping (buckets, logs)
+template/    template.yaml: test_function, test_permissions, test_watching (dashboard, queries), test_alarms (played by
+             the minute), test_keeping (buckets, logs); through_sam.py (what SAM itself reads; `make template`)
 artifact/    test_artifact: what is packed, built in an untidy place, run under Lambda's emulator
 repository/  what is around the code
     test_deploy, test_environments  the Makefile's targets; virtual environments, pip, files that git leaves out
     test_house, test_code_figures   what imports what, what is named once; the figures of the code
     test_docs, test_locks, test_map, test_advisories, test_benchmarks
 
-Beside them: world.py and weeks.py (what a run touches, weeks of runs), processes.py (runs that are killed), soak.py
+Beside them: world.py and weeks.py (what a run touches, weeks of runs), listeners.py, processes.py (runs that are killed), soak.py
 (`make soak`), machine.py (what is kept from the tests). A test holds on other people's machines: it reads no file that
 people are asked to change, takes no port, compares no time at its very edge.
 """

@@ -5,13 +5,14 @@ import multiprocessing
 import os
 import signal
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from typing import Any
 
 import boto3
 import urllib3
 
-from lib import braintrust
+from lib import pauses
 from lib.deadline import Deadline
 from lib.errors import AssignerError
 from lib.run import run
@@ -54,12 +55,16 @@ class Running:
 
 
 def start(
-    environ: dict[str, str], event: object = None, death: Death | None = None, seconds: float = 20
+    environ: dict[str, str],
+    event: object = None,
+    death: Death | None = None,
+    seconds: float = 20,
+    ahead: timedelta = timedelta(),
 ) -> Running:
-    """Begin a run in a process of its own."""
+    """Begin a run in a process of its own, whose clock is `ahead` of the real one."""
     here, there = forkserver.Pipe(duplex=False)
     process = forkserver.Process(
-        target=_child, args=(there, environ, event, death, seconds), daemon=True
+        target=_child, args=(there, environ, event, death, seconds, ahead), daemon=True
     )
     process.start()
     there.close()
@@ -67,19 +72,26 @@ def start(
 
 
 def _child(
-    pipe: Connection, environ: dict[str, str], event: object, death: Death | None, seconds: float
+    pipe: Connection,
+    environ: dict[str, str],
+    event: object,
+    death: Death | None,
+    seconds: float,
+    ahead: timedelta,
 ) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.environ |= environ
-    braintrust.FIRST_PAUSE, braintrust.FIRST_PAUSE_THROTTLED_QUERY, braintrust.LONGEST_PAUSE = (
-        0.02,
-        0.05,
-        0.1,
-    )
+    pauses.FIRST_PAUSE, pauses.FIRST_PAUSE_THROTTLED_QUERY, pauses.LONGEST_PAUSE = (0.02, 0.05, 0.1)
     requests = _count_requests(death)
     result = error = None
     try:
-        result = run(event, environ, Deadline(lambda: seconds * 1000), f"request-{os.getpid()}")
+        result = run(
+            event,
+            environ,
+            Deadline(lambda: seconds * 1000),
+            f"request-{os.getpid()}",
+            lambda: datetime.now(UTC) + ahead,
+        )
     except AssignerError as problem:
         error = f"{type(problem).__name__}: {problem}"
     pipe.send((result, error, len(requests)))

@@ -1,10 +1,12 @@
 """Random trouble, and what must be true after it: `python -m tests.soak --scenarios 2000`.
 
 A scenario is drawn from its seed alone: rows and reviewers, faults of the API and of S3, reads that lag, runs side
-by side, runs that are killed. Then everything is quiet, one more run goes through, and the promises are checked.
+by side, runs that are killed, undos, reviews, time. Then everything is quiet, it is an hour later (or three, where
+rows wait for two), one more run goes through, and the promises are checked.
 """
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -13,12 +15,14 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from local.braintrust.server import LocalBraintrust
+from tests.history import chain
 from tests.processes import Death, Running, start
 from tests.refusing_aws import RefusingAws
-from tests.world import BUCKET, SECRET, TAG, World, aws_client
+from tests.world import BUCKET, REVIEW_LISTS, SECRET, TAG, World, aws_client
 
 API_FAULTS: dict[str, list[dict[str, Any]]] = {
     "429 on queries": [{"kind": "query", "status": 429, "retry_after": 0, "times": 2}],
@@ -60,8 +64,18 @@ S3_FAULTS = {
     for what, applied in (("refuses", False), ("applies but fails", True))
     for kind in ("plans/", "ledger/", "assignments/", "to_assign_ids/", "runs/")
 }
-OTHERS = ("reads lag", "runs side by side", "killed", "roster changes", "two tags", "time runs out")
+OTHERS = (
+    *("reads lag", "runs side by side", "killed", "roster changes", "two tags", "time runs out"),
+    *("undo", "reviews", "time passes"),
+)
 EVERY_FAULT = (*API_FAULTS, *S3_FAULTS, *OTHERS)
+REST, CARRY, LITTLE = timedelta(minutes=45), timedelta(hours=2), timedelta(seconds=20)
+TIMES = (
+    timedelta(),
+    timedelta(minutes=16),
+    *(at + by for at in (REST, CARRY) for by in (-LITTLE, LITTLE)),
+)
+"""What may pass between runs: nothing, what an undo has to wait, just under and over what rows rest and are carried."""
 
 
 @dataclass
@@ -76,6 +90,8 @@ class Judgement:
     contested: dict[str, Any] = field(default_factory=dict)
     lies: list[str] = field(default_factory=list)
     uneven: str = ""
+    finished: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Reviewed rows, with whoever did."""
 
     @property
     def broken(self) -> bool:
@@ -100,7 +116,7 @@ def scenario(
     }
     world.add_users(chance.randint(2, 5))
     _arrive(world, chance, verdict)
-    for _ in range(chance.randint(1, 2)):
+    for _ in range(chance.randint(1, 4 if {"undo", "time passes"} & {*faults} else 2)):
         _arm(world, aws, chance, faults)
         count = chance.randint(2, 3) if "runs side by side" in faults else 1
         before = {row["id"]: row["_xact_id"] for row in braintrust.store.rows()}
@@ -110,11 +126,16 @@ def scenario(
             _check_refusals(world, ended[0].result, before, verdict)
         if "reads lag" not in faults or chance.random() < 0.5:
             _arrive(world, chance, verdict)
+        if "reviews" in faults:
+            _review(world, chance, verdict)
+        if "time passes" in faults:
+            pass_time(world, chance.choice(TIMES))
     braintrust.faults.clear()
     aws.reset()
     braintrust.options.read_lag = 0.0
+    pass_time(world, (CARRY if "roster changes" in faults else REST) + LITTLE)
     for tag in (TAG, "other") if "two tags" in faults else (TAG,):
-        quiet = start(world.environ, {"tag": tag}).join()
+        quiet = start(world.environ, {"tag": tag}, ahead=ahead(world)).join()
         verdict.runs += 1
         if (
             quiet.error
@@ -124,6 +145,16 @@ def scenario(
             verdict.lies.append(f"the quiet run ended in {quiet.error or quiet.result}")
     _judge(world, verdict)
     return verdict
+
+
+def ahead(world: World) -> timedelta:
+    """How far the scenario's time is ahead of the real one."""
+    return world.braintrust.store.clock() - datetime.now(UTC)
+
+
+def pass_time(world: World, time: timedelta) -> None:
+    """Let so much time pass at once, for the server and for the runs that begin from now on."""
+    world.braintrust.store.clock.advance(time.total_seconds())  # type: ignore[attr-defined]
 
 
 def _arrive(world: World, chance: random.Random, verdict: Judgement) -> None:
@@ -144,7 +175,7 @@ def _arm(world: World, aws: RefusingAws, chance: random.Random, faults: tuple[st
             kind, applied = S3_FAULTS[name]
             aws.refuse("PUT", f"/{kind}", times=1, applied=applied)
     if "reads lag" in faults:
-        world.braintrust.options.read_lag = chance.choice([0.2, 1.0, 30.0])
+        world.braintrust.options.read_lag = chance.choice([0.2, 1.0, 30.0, 840.0])
     if "roster changes" in faults:
         world.set_reviewers(chance.sample(world.users, chance.randint(1, len(world.users))))
 
@@ -157,11 +188,23 @@ def _start(
         death = Death(chance.randint(1, 24), answered=chance.random() < 0.5)
         verdict.kills += 1
     verdict.runs += 1
-    tag = chance.choice([TAG, "other"]) if "two tags" in faults else TAG
+    event = {"tag": chance.choice([TAG, "other"]) if "two tags" in faults else TAG}
+    earlier = sorted(plan["run_id"] for plan in world.records("plans") if plan["assignments"])
+    if "undo" in faults and earlier and chance.random() < 0.5:
+        event = {"undo": chance.choice(earlier)}
     short = "time runs out" in faults or "insert answer lost for good" in faults
-    return start(
-        world.environ, {"tag": tag}, death, seconds=chance.choice([1.5, 2.0, 3.0]) if short else 20
-    )
+    seconds = chance.choice([1.5, 2.0, 3.0]) if short else 20
+    return start(world.environ, event, death, seconds, ahead(world))
+
+
+def _review(world: World, chance: random.Random, verdict: Judgement) -> None:
+    """Some of the rows that somebody has are finished."""
+    for row, who in sorted(world.assignments().items()):
+        if len(who) == 1 and row not in verdict.finished and chance.random() < 0.3:
+            status = {"__bt_default_review_list": {"status": "APPROVED"}}
+            event = {"id": row, "_is_merge": True, "metadata": {REVIEW_LISTS: status}}
+            world.braintrust.store.insert([event])
+            verdict.finished[row] = who
 
 
 def _check_refusals(
@@ -180,29 +223,67 @@ def _check_refusals(
 
 
 def _judge(world: World, verdict: Judgement) -> None:
-    store = world.braintrust.store
-    needy = {row["id"] for row in store.rows() if row["tags"]}
-    verdict.lost = sorted(
-        needy - {row for row, who in world.assignments().items() if len(who) == 1}
-    )
-    verdict.contested = store.contested()
-    planned = Counter(
+    store, plans = world.braintrust.store, [*chain(world)]
+    now = world.assignments()
+    needy = {row["id"] for row in store.rows() if row["tags"]} - verdict.finished.keys()
+    verdict.lost = sorted(needy - {row for row, who in now.items() if len(who) == 1})
+    freed = {item["row_id"] for plan in plans for item in plan["carried"] if item["freed"]}
+    for row, history in store.contested().items():
+        if row not in freed or any(one and two for one, two in itertools.pairwise(history)):
+            verdict.contested[row] = history
+    planned = {
         (assignment["row_id"], assignment["reviewer_id"])
-        for plan in world.records("plans")
+        for plan in plans
         for assignment in plan["assignments"]
-    )
-    by_hand = {row for row in needy if store.assignment_history(row)[0]}
-    for row, who in world.assignments().items():
-        if row not in by_hand and (row, who[0]) not in planned:
-            verdict.lies.append(f"{row} has {who} but stands in no plan")
+    }
+    by_hand = {row["id"] for row in store.rows() if store.assignment_history(row["id"])[0]}
+    for row in needy | verdict.finished.keys():
+        for who in store.assignment_history(row):
+            if who and row not in by_hand and (row, who[0]) not in planned:
+                verdict.lies.append(f"{row} had {who} but stands so in no committed plan")
+    for row, who in verdict.finished.items():
+        kept = {who} if row not in freed else {who, ()}  # finished between an undo's read and write
+        lists = (store.row(row) or {"metadata": {}})["metadata"][REVIEW_LISTS]
+        if (
+            lists["__bt_default_review_list"]["status"] != "APPROVED"
+            or now.get(row, ()) not in kept
+        ):
+            verdict.lies.append(f"{row} was finished by {who} and is {now.get(row)} {lists}")
+    _check_plans(world, plans, verdict)
     _check_lines(world, verdict)
-    if not {"roster changes", "two tags"} & {*verdict.faults}:
-        counts = Counter(who[0] for who in world.assignments().values())
+    if not {"roster changes", "two tags", "undo", "time passes"} & {*verdict.faults}:
+        counts = Counter(who[0] for row, who in now.items() if row not in by_hand)
         totals = [counts[user] for user in world.users]
-        own = Counter(who[0] for row, who in world.assignments().items() if row in by_hand)
-        # A run gives each person floor or floor + 1 of its rows, so what people took by hand may still show.
-        if max(totals) - min(totals) > 1 + max(own.values()):
+        if max(totals) - min(totals) > 1:
             verdict.uneven = f"{totals}"
+
+
+def _check_plans(world: World, plans: list[dict[str, Any]], verdict: Judgement) -> None:
+    """What is confirmed is not planned again within two hours, unless it was taken back; what rests not within 45 minutes."""
+    records = {
+        _run_of(key): {
+            line["row_id"]: line["status"] for line in map(json.loads, text.splitlines())
+        }
+        for key, text in world.objects("assignments/").items()
+    }
+    ids = {_run_of(key): json.loads(text) for key, text in world.objects("to_assign_ids/").items()}
+    last: dict[str, tuple[datetime, str]] = {}
+    for plan in reversed(plans):
+        at = datetime.fromisoformat(plan["created_at"])
+        for item in plan["assignments"]:
+            row = item["row_id"]
+            time, run_id = last.get(row, (at - CARRY - LITTLE, ""))
+            record = records.get(run_id, {}).get(row, "")
+            confirmed = record == "assigned" or row in ids.get(run_id, ())
+            sure = record in {"failed", "not_attempted"}
+            if at - time <= (CARRY if confirmed else timedelta(-1) if sure else REST):
+                verdict.lies.append(
+                    f"{row} of {run_id} ({record}) was planned again after {at - time}"
+                )
+            last[row] = at, plan["run_id"]
+        for item in plan["carried"]:
+            if item["freed"] and item["planned_at"] == plan["created_at"]:
+                last[item["row_id"]] = at, ""  # it rests, whatever was confirmed
 
 
 def _check_lines(world: World, verdict: Judgement) -> None:
@@ -223,13 +304,19 @@ def _check_lines(world: World, verdict: Judgement) -> None:
             verdict.lies.append(f"to_assign_ids of {run_id} differ from its assignments")
         record = records.get(run_id)
         statuses = Counter(line["status"] for line in lines)
-        if record and (record["assigned"], record["failed"]) != (
+        if record and (record.get("assigned", 0), record.get("undone", 0), record["failed"]) != (
             statuses["assigned"],
+            statuses["undone"],
             statuses["failed"] + statuses["unknown"],
         ):
             verdict.lies.append(f"{record} differs from its lines {statuses}")
+        if record and "undoes" in record and run_id in ids:
+            verdict.lies.append(f"{record} is an undo and left to_assign_ids")
     for record in records.values():
-        if record["unassigned"] != record["assigned"] + record["failed"] + record["deferred"]:
+        undo = "undoes" in record
+        parts = ("undone", "left_alone") if undo else ("assigned",)
+        total = record["given" if undo else "unassigned"]
+        if total != sum(record[part] for part in (*parts, "failed", "deferred")):
             verdict.lies.append(f"{record} does not add up")
 
 

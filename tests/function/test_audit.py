@@ -12,6 +12,9 @@ NOW = datetime(2026, 11, 23, 7, 15, 30, 250_000, tzinfo=UTC)
 RUN_ID = "20261123T071530Z-request-1"
 WINDOW = {"from": "2026-11-16T07:15:30.250Z", "to": "2026-11-23T07:15:30.250Z"}
 
+BESIDE_SECTION_6 = ("repeated", "reviewers", "waiting")
+"""What a plan says for people who ask why. Documented in docs/design.md."""
+
 
 @pytest.fixture
 def morning(world):
@@ -62,8 +65,7 @@ def test_the_plan_says_who_is_to_get_which_row(morning):
     ana, bo = morning.users
     run(morning)
     plan = parsed(morning, "plans")
-    documented = ("run_id", "created_at", "project_id", "tag", "window", "assignments", "carried")
-    assert {field: plan[field] for field in documented} == {
+    assert {field: value for field, value in plan.items() if field not in BESIDE_SECTION_6} == {
         "run_id": RUN_ID,
         "created_at": "2026-11-23T07:15:30.250Z",
         "project_id": morning.braintrust.project_id,
@@ -75,6 +77,40 @@ def test_the_plan_says_who_is_to_get_which_row(morning):
             {"row_id": "row2", "reviewer_id": ana},
         ],
         "carried": [],
+        "previous": None,
+        "credit": {"": {ana: -0.5, bo: 0.5}},
+    }
+
+
+def test_the_plan_of_an_undo_says_what_is_taken_off(morning):
+    ana, bo = morning.users
+    run(morning)
+    later = NOW.replace(minute=30)
+    morning.run({"undo": RUN_ID}, now=lambda: later, request_id="undo")
+    plan = parsed(morning, "plans", "20261123T073030Z-undo")
+    given = [("row0", ana), ("row1", bo), ("row2", ana)]
+    assert {field: value for field, value in plan.items() if field not in BESIDE_SECTION_6} == {
+        "run_id": "20261123T073030Z-undo",
+        "created_at": "2026-11-23T07:30:30.250Z",
+        "project_id": morning.braintrust.project_id,
+        "tag": TAG,
+        "window": WINDOW,
+        "assignments": [],
+        "carried": [
+            {
+                "row_id": row,
+                "reviewer_id": reviewer,
+                "planned_at": "2026-11-23T07:30:30.250Z",
+                "run_id": RUN_ID,
+                "confirmed": False,
+                "freed": True,
+            }
+            for row, reviewer in given
+        ],
+        "previous": morning.prefix + place(morning, "plans"),
+        "credit": {"": {ana: -0.5, bo: 0.5}},
+        "undoes": RUN_ID,
+        "freed": [{"row_id": row, "reviewer_id": reviewer} for row, reviewer in given],
     }
 
 
@@ -87,7 +123,14 @@ def test_the_next_plan_carries_what_this_one_gave_out(morning):
     morning.run(now=lambda: later, request_id="later")
     plan = parsed(morning, "plans", "20261123T081530Z-later")
     assert plan["carried"] == [
-        {"row_id": row, "reviewer_id": reviewer, "planned_at": "2026-11-23T07:15:30.250Z"}
+        {
+            "row_id": row,
+            "reviewer_id": reviewer,
+            "planned_at": "2026-11-23T07:15:30.250Z",
+            "run_id": RUN_ID,
+            "confirmed": True,
+            "freed": False,
+        }
         for row, reviewer in [("row0", ana), ("row1", bo), ("row2", ana)]
     ]
     assert plan["assignments"] == [{"row_id": "row3", "reviewer_id": bo}]
@@ -129,6 +172,18 @@ def test_the_ids_that_were_assigned_are_a_json_array(morning):
 
 def test_the_run_record_is_what_came_back(morning):
     assert run(morning) == parsed(morning, "runs")
+
+
+def test_a_run_in_which_rows_only_wait_leaves_a_plan_too(morning):
+    morning.set_reviewers([{"id": user, "max_open": 0} for user in morning.users])
+    result = run(morning)
+    assert morning.objects().keys() == {
+        place(morning, "plans"),
+        place(morning, "runs"),
+        f"ledger/project_id={morning.braintrust.project_id}.json",
+    }
+    assert result["audit"] == {"plan": address(morning, "plans"), "run": address(morning, "runs")}
+    assert parsed(morning, "plans")["waiting"] == {"every reviewer is away or full": 3}
 
 
 def test_an_idle_run_leaves_its_record_and_nothing_else(morning):

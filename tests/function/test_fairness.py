@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from benchmarks.fairness import Case, Simulation, cases, month, staff
 from lib.distribution import Seat, deal_shares, share_out
 from lib.handout import make_plan
+from lib.past import Past, planned_before
 from lib.plan import Plan
 from lib.roster import Reviewer, Roster
-from lib.rows import Row
+from lib.rows import Fetched, Row
 from lib.terms import Absence
 from lib.turns import Waits
 
@@ -30,6 +31,11 @@ def a_row(number: int, *reviewers: str, reviewed: bool = False, hours_ago: float
     )
 
 
+def past_of(plan: Plan | None) -> Past:
+    """What a run knows after this plan, whose writes nobody has confirmed."""
+    return Past(plan, "key of it", "etag", planned_before(plan)) if plan else Past()
+
+
 def people_of(plan: Plan) -> list[str]:
     return [reviewer for _, reviewers in plan.assignments for reviewer in reviewers]
 
@@ -37,7 +43,13 @@ def people_of(plan: Plan) -> list[str]:
 def plan(
     rows: list[Row], people: list[Reviewer], previous: Plan | None = None, most: int = 0
 ) -> Plan:
-    return make_plan(Plan("project", "tag", {}, NOON), rows, Roster(tuple(people)), previous, most)
+    return make_plan(
+        Plan("project", "tag", {}, NOON),
+        Fetched(rows),
+        Roster(tuple(people)),
+        past_of(previous),
+        most,
+    )
 
 
 @pytest.mark.parametrize("case", cases(hours=200), ids=lambda case: case.words)
@@ -200,7 +212,8 @@ def test_two_runs_leave_the_same_credit_whatever_is_repeated_between_them() -> N
     again = [a_row(number) for number in range(4)]
     later = Plan("project", "tag", {}, NOON + timedelta(hours=1))
     quiet, repeating = (
-        make_plan(later, seen, Roster(tuple(people)), first) for seen in (rows, [*again, *rows])
+        make_plan(later, Fetched(seen), Roster(tuple(people)), past_of(first))
+        for seen in (rows, [*again, *rows])
     )
     assert quiet.credit == repeating.credit
     assert [len(quiet.assignments), len(repeating.assignments)] == [5, 9]
@@ -231,7 +244,10 @@ def test_whoever_is_away_gets_nothing_from_the_first_day_to_the_last() -> None:
     rows = [a_row(number) for number in range(3)]
     for day, expected in ((22, 2), (23, 1), (24, 1), (25, 2)):
         draft = Plan("project", "tag", {}, NOON.replace(day=day))
-        assert len({*people_of(make_plan(draft, rows, Roster(tuple(people)), None))}) == expected
+        assert (
+            len({*people_of(make_plan(draft, Fetched(rows), Roster(tuple(people)), Past()))})
+            == expected
+        )
 
 
 def test_a_cap_counts_rows_that_are_not_reviewed_and_the_newest_rows_wait() -> None:
@@ -260,7 +276,8 @@ def test_the_plan_says_for_everybody_why_they_got_what_they_got() -> None:
     owed = {"": {"ana": 0.25, "dee": -0.25}}
     previous = Plan("project", "tag", {}, NOON - timedelta(hours=3), credit=owed)
     roster = Roster(tuple(people), ("email x@example.com",))
-    done = make_plan(Plan("project", "tag", {}, NOON), [a_row(0, "bo"), a_row(1)], roster, previous)
+    rows = Fetched([a_row(0, "bo"), a_row(1)])
+    done = make_plan(Plan("project", "tag", {}, NOON), rows, roster, past_of(previous))
     half = {"due": 0.5}
     assert json.loads("".join(done.to_json("r")))["reviewers"] == [
         why(
@@ -286,10 +303,12 @@ def test_a_plan_reads_back_as_it_was_written() -> None:
     first = plan([a_row(number) for number in range(3)], [Reviewer("ana"), Reviewer("bo")])
     second = make_plan(
         Plan("project", "other", {}, NOON + timedelta(hours=1)),
-        [a_row(9)],
+        Fetched([a_row(9)]),
         Roster((Reviewer("ana"),)),
-        first,
+        past_of(first),
     )
-    assert [entry.tag for entry in second.carried] == ["tag"] * 3
+    assert [entry.row_id for entry in second.carried] == [f"row-{number:04}" for number in range(3)]
     stored = Plan.from_json(json.loads("".join(second.to_json("a run"))))
-    assert stored == replace(second, run_id="a run", turns=(), unknown=())  # reasons are for people
+    assert stored == replace(
+        second, run_id="a run", turns=(), unknown=(), waiting={}, rest_until=None
+    )  # reasons are for people

@@ -10,48 +10,22 @@ import pytest
 
 from lib.errors import AssignmentError, AuditError
 from local.braintrust.server import LocalBraintrust
+from tests.history import HOUR, MINUTE, History, chain
 from tests.processes import Death, start
 from tests.refusing_aws import RefusingAws
 from tests.soak import scenario
-from tests.world import ASSIGNMENTS, TAG, World, invoke
-
-MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-
-
-class History:
-    """A world whose clock stands still between steps."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.start = self.moment = datetime.now(UTC)
-        world.braintrust.store.clock.set(self.moment)
-
-    def wait(self, time: timedelta) -> None:
-        self.moment += time
-        self.world.braintrust.store.clock.set(self.moment)
-
-    def run(self, event: object = None, *, as_of: datetime | None = None) -> dict[str, Any]:
-        """One run; with `as_of`, its reads show what was true at that moment."""
-        lag = (self.moment - as_of).total_seconds() if as_of else 0.0
-        self.world.braintrust.options.read_lag = lag
-        return self.world.run(event, now=lambda: self.moment)
-
-    def reviewers_ever(self, row_id: str) -> list[tuple[str, ...]]:
-        return self.world.braintrust.store.assignment_history(row_id)
+from tests.world import World, invoke
 
 
 @pytest.fixture
-def history(world: World) -> History:
-    return History(world)
+def history(world: World, aws: RefusingAws) -> History:
+    return History(world, aws)
 
 
-def latest_plan(world: World) -> dict[str, Any]:
-    """The plan that the ledger names."""
-    (text,) = world.objects("ledger/").values()
-    plan: dict[str, Any] = json.loads(
-        world.objects("plans/")[json.loads(text)["plan"].removeprefix(world.prefix)]
-    )
-    return plan
+def later(world: World, time: timedelta) -> datetime:
+    """The time, so much later, for the server, too."""
+    world.braintrust.store.clock.advance(time.total_seconds())  # type: ignore[attr-defined]
+    return datetime.now(UTC) + time
 
 
 def test_a_stale_read_two_runs_later_leads_to_the_same_reviewer(
@@ -59,88 +33,19 @@ def test_a_stale_read_two_runs_later_leads_to_the_same_reviewer(
 ) -> None:
     """Run 1 plans R, run 2 reads fresh and plans only a new row, run 3 reads stale and sees R unassigned."""
     world.add_users(3)
-    (row,) = world.add_rows(1)
-    before, _ = history.moment, history.wait(MINUTE)
-    history.run()
+    history.log("row")
+    before = history.wait(MINUTE)
+    history.cut_off(landed=True)
+    ((_, reviewer),) = history.given()
     history.wait(30 * MINUTE)
-    world.braintrust.store.add_row(created=history.moment - MINUTE, tags=[TAG])
+    history.log("new")
     assert history.run()["assigned"] == 1
     history.wait(30 * MINUTE)
     third = history.run(as_of=before)
     assert (third["fetched"], third["unassigned"], third["assigned"]) == (1, 1, 1)
-    ((), (reviewer,)) = history.reviewers_ever(row)
     assert third["per_reviewer"] == dict.fromkeys(world.users, 0) | {reviewer: 1}
-    assert latest_plan(world)["repeated"] == 1
-
-
-def test_a_row_whose_reviewer_left_the_list_waits_until_the_plan_is_two_hours_old(
-    world: World, history: History
-) -> None:
-    """Run 2 has another roster, reads stale, R's reviewer is not on it."""
-    first, second = world.add_users(2)
-    world.set_reviewers([first])
-    (row,) = world.add_rows(1)
-    before, _ = history.moment, history.wait(MINUTE)
-    history.run()
-    planned_at = history.moment
-    world.set_reviewers([second])
-    history.wait(HOUR)
-    stale = history.run(as_of=before)
-    assert (stale["status"], stale["deferred"], stale["assigned"]) == ("incomplete", 1, 0)
-    assert latest_plan(world)["carried"] == [
-        {
-            "row_id": row,
-            "reviewer_id": first,
-            "planned_at": f"{planned_at:%Y-%m-%dT%H:%M:%S}.{planned_at:%f}"[:-3] + "Z",
-        }
-    ]
-    assert history.reviewers_ever(row) == [(), (first,)]
-    history.wait(HOUR + MINUTE)
-    late = history.run(as_of=before)  # staler than any read may be: only now the row is anybody's
-    assert (late["status"], late["per_reviewer"]) == ("assigned", {second: 1})
-
-
-def test_a_run_for_another_tag_in_between_carries_the_plan_along(
-    world: World, history: History
-) -> None:
-    """A run for another tag between two runs."""
-    world.add_users(3)
-    (row,) = world.add_rows(1)
-    before, _ = history.moment, history.wait(MINUTE)
-    history.run()
-    history.wait(MINUTE)
-    world.add_rows(2, tags=["other"])
-    history.run({"tag": "other"})
-    assert [entry["row_id"] for entry in latest_plan(world)["carried"]] == [row]
-    history.wait(MINUTE)
-    assert history.run(as_of=before)["assigned"] == 1
-    assert len(history.reviewers_ever(row)) == 2
-
-
-def test_a_planned_row_that_a_stale_read_does_not_show_still_counts_as_open(
-    world: World, history: History
-) -> None:
-    first, second, third = world.add_users(3)
-    world.set_reviewers([{"id": user, "max_open": 2} for user in world.users])
-    store = world.braintrust.store
-    store.add_row(created=history.moment - HOUR, tags=[TAG], metadata={ASSIGNMENTS: [first]})
-    store.add_row(created=history.moment - HOUR, tags=[TAG], metadata={ASSIGNMENTS: [first]})
-    store.add_row(created=history.moment - HOUR, tags=[TAG], metadata={ASSIGNMENTS: [third]})
-    before, _ = history.moment, history.wait(2 * MINUTE)
-    new = [store.add_row(created=history.moment - MINUTE, tags=[TAG]) for _ in range(2)]
-    history.run()
-    assert {world.assignments()[row] for row in new} == {(second,), (third,)}
-    history.wait(MINUTE)
-    late_tag = store.add_row(created=before - HOUR, tags=[TAG])
-    history.run(as_of=before)  # shows first with two rows, third with one, second with none
-    plan = latest_plan(world)
-    assert {why["reviewer_id"]: why["open_before"] for why in plan["reviewers"]} == {
-        first: 2,
-        second: 1,
-        third: 2,
-    }
-    assert [item["row_id"] for item in plan["assignments"]] == [late_tag]
-    assert world.assignments()[late_tag] == (second,)
+    assert (history.given(), history.plan()["repeated"]) == ([("row", reviewer)], 1)
+    assert history.reviewers_ever("row") == [(), (reviewer,)]
 
 
 def test_the_plan_of_a_run_that_died_is_carried_out_by_the_next_one(world: World) -> None:
@@ -149,10 +54,11 @@ def test_the_plan_of_a_run_that_died_is_carried_out_by_the_next_one(world: World
     world.braintrust.faults.add("insert", drop=True, times=None)
     with pytest.raises(Exception, match="could not be written"):
         world.run(seconds=3)
-    planned = {item["row_id"]: (item["reviewer_id"],) for item in latest_plan(world)["assignments"]}
+    planned = {item["row_id"]: (item["reviewer_id"],) for item in next(chain(world))["assignments"]}
     world.braintrust.faults.clear()
     world.set_reviewers(world.users[::-1])
-    result = world.run()
+    moment = later(world, 46 * MINUTE)
+    result = world.run(now=lambda: moment)
     assert world.assignments() == planned
     assert result["previous_plan"] == {
         "run_id": result["previous_plan"]["run_id"],
@@ -163,29 +69,17 @@ def test_the_plan_of_a_run_that_died_is_carried_out_by_the_next_one(world: World
     }
 
 
-def test_each_run_says_what_became_of_the_plan_before(world: World) -> None:
+def test_each_run_says_what_became_of_the_plan_before(world: World, history: History) -> None:
+    """A row that took it has landed, also where its reviewer has taken themself off since."""
     world.add_users(2)
-    rows = world.add_rows(4)
-    first = world.run()
-    store = world.braintrust.store
-    path = [["metadata", ASSIGNMENTS]]
-    store.insert(
-        [
-            {
-                "id": rows[0],
-                "_is_merge": True,
-                "_merge_paths": path,
-                "metadata": {ASSIGNMENTS: ["someone"]},
-            }
-        ]
-    )
-    store.insert(
-        [{"id": rows[1], "_is_merge": True, "_merge_paths": path, "metadata": {ASSIGNMENTS: []}}]
-    )
-    store.insert([{"id": rows[2], "_object_delete": True}])
-    assert world.run()["previous_plan"] == {
-        "run_id": first["run_id"],
-        "landed": 1,
+    history.log("taken over", "left", "deleted", "refused", "landed")
+    first = history.refused("refused")
+    history.assign("taken over", "someone")
+    history.take_off("left")
+    world.braintrust.store.insert([{"id": "deleted", "_object_delete": True}])
+    assert history.run()["previous_plan"] == {
+        "run_id": first.run_id,
+        "landed": 2,
         "reassigned": 1,
         "unassigned": 1,
         "unseen": 1,
@@ -212,7 +106,7 @@ def test_whoever_loses_the_race_starts_again_from_the_ledger_and_keeps_to_the_wi
     assert (
         len(world.records("plans")) == 2
     )  # the loser's plan was never committed, and nothing of it was sent
-    assert latest_plan(world)["run_id"] == rivals[0]["run_id"]
+    assert next(chain(world))["run_id"] == rivals[0]["run_id"]
 
 
 def test_a_run_that_loses_every_race_leaves_its_rows_to_the_next_one(
@@ -227,8 +121,11 @@ def test_a_run_that_loses_every_race_leaves_its_rows_to_the_next_one(
         if method == "PUT" and "/plans/" in path:
             s3 = world.client("s3")
             entry = json.loads(s3.get_object(Bucket="audit-bucket", Key=ledger)["Body"].read())
+            moment = datetime.fromisoformat(entry["committed_at"]) + timedelta(milliseconds=1)
             s3.put_object(
-                Bucket="audit-bucket", Key=ledger, Body=json.dumps(entry | {"committed_at": path})
+                Bucket="audit-bucket",
+                Key=ledger,
+                Body=json.dumps(entry | {"committed_at": moment.isoformat()}),
             )
 
     aws.watch = rival
@@ -276,15 +173,13 @@ def test_a_ledger_that_cannot_be_read_stops_the_run(world: World) -> None:
 
 def test_a_project_has_one_ledger_however_its_id_is_spelt(world: World, history: History) -> None:
     world.add_users(2)
-    (row,) = world.add_rows(1)
-    before, _ = history.moment, history.wait(MINUTE)
+    history.log("row")
+    before = history.wait(MINUTE)
     history.run()
     history.wait(MINUTE)
-    assert (
-        history.run({"project_id": world.braintrust.project_id.upper()}, as_of=before)["assigned"]
-        == 1
-    )
-    assert len(history.reviewers_ever(row)) == 2
+    again = history.run({"project_id": world.braintrust.project_id.upper()}, as_of=before)
+    assert (again["fetched"], again["already_assigned"], again["unassigned"]) == (1, 1, 0)
+    assert len(history.reviewers_ever("row")) == 2
 
 
 def test_rows_that_are_refused_do_not_keep_the_rows_behind_them_waiting(world: World) -> None:
@@ -371,8 +266,12 @@ def test_a_run_killed_at_any_of_its_requests_is_made_good_by_the_next(
         for plan in world.records("plans")
         for item in plan["assignments"]
     }
-    assert world.assignments().items() <= planned.items()
+    written, committed = world.assignments(), [*chain(world)]
+    assert written.items() <= planned.items()
     world.run()
+    assert world.assignments().keys() == (written.keys() if committed else {*rows})
+    moment = later(world, 46 * MINUTE)
+    world.run(now=lambda: moment)
     assert Counter(len(who) for who in world.assignments().values()) == {1: len(rows)}
     assert sorted(Counter(who[0] for who in world.assignments().values()).values()) == [2, 3, 3]
     assert world.braintrust.store.contested() == {}

@@ -16,6 +16,7 @@ PURE = (
     "rules",
     "distribution",
     "turns",
+    "past",
     "plan",
     "result",
     "settings",

@@ -2,8 +2,16 @@
 
 import re
 
+import pytest
+
+from tests.history import HOUR, MOMENT, History
 from tests.refusing_aws import RefusingAws
 from tests.world import World
+
+
+@pytest.fixture
+def history(world: World, aws: RefusingAws) -> History:
+    return History(world, aws)
 
 
 class Watch:
@@ -47,6 +55,7 @@ def test_an_idle_run_makes_exactly_these_requests(world: World, aws: RefusingAws
         *AT_FIRST,
         "GET /audit-bucket/ledger/project_id=<project>.json",
         "GET /audit-bucket/plans/project_id=<project>/<date>/<run>.json",
+        "GET /audit-bucket/to_assign_ids/project_id=<project>/<date>/<run>.json",
         "HEAD /audit-bucket/dry_runs/project_id=<project>/<date>/<run>.json",
         "HEAD /audit-bucket/plans/project_id=<project>/<date>/<run>.json",
         "PUT /audit-bucket/runs/project_id=<project>/<date>/<run>.json",
@@ -55,6 +64,41 @@ def test_an_idle_run_makes_exactly_these_requests(world: World, aws: RefusingAws
         *USERS,
     ]
     assert watch.result["status"] == "nothing_to_assign"
+
+
+def test_the_record_of_a_run_is_read_only_where_its_list_of_assigned_rows_lacks_some(
+    world: World, history: History, aws: RefusingAws
+) -> None:
+    world.add_users(2)
+    history.log("a", "b")
+    first = history.refused("b").run_id
+    seen: list[str] = []
+    aws.watch = lambda method, path: seen.append(f"{method} {path.split(world.prefix)[-1]}")
+    second = history.run()["run_id"]
+    history.run()
+    ledger = f"GET ledger/project_id={world.braintrust.project_id}.json"
+    assert [request for request in seen if request.startswith("GET")] == [
+        ledger,
+        *(f"GET {history.key(first, kind)}" for kind in ("plans", "to_assign_ids", "assignments")),
+        ledger,
+        *(f"GET {history.key(second, kind)}" for kind in ("plans", "to_assign_ids")),
+    ]
+
+
+def test_no_record_of_a_run_is_read_that_was_planned_over_two_hours_ago(
+    world: World, history: History, aws: RefusingAws
+) -> None:
+    world.add_users(2)
+    history.log("a", "b")
+    ended = history.cut_off(landed=True)
+    history.wait(2 * HOUR + MOMENT)
+    seen: list[str] = []
+    aws.watch = lambda method, path: seen.append(f"{method} {path.split(world.prefix)[-1]}")
+    history.run()
+    assert [request for request in seen if request.startswith("GET")] == [
+        f"GET ledger/project_id={world.braintrust.project_id}.json",
+        f"GET {history.key(ended.run_id, 'plans')}",
+    ]
 
 
 def test_the_list_counts_as_it_is_at_each_run(world: World) -> None:

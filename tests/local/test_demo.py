@@ -67,6 +67,10 @@ def test_everything_runs_on_one_machine_and_every_check_holds(tmp_path):
         "BRAINTRUST_API_KEY": "sk-x",
         "DAYS": "none",
         "AWS_PROFILE": "production",
+        "LOG_LEVEL": "ERROR",
+        "POWERTOOLS_LOG_LEVEL": "CRITICAL",
+        "POWERTOOLS_METRICS_DISABLED": "true",
+        "PYTHONIOENCODING": "ascii:backslashreplace",  # as make has it where the locale is C
     }
     ran = subprocess.run(
         [sys.executable, "-m", "local.demo"],

@@ -11,9 +11,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import requests
+
+from local import serve
+from local.screen import Screen
 
 ROOT = Path(__file__).parents[2]
 ENVIRON = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": "/nonexistent"}
@@ -92,6 +96,26 @@ def test_the_env_file_sends_containers_to_the_host_and_sets_only_what_the_templa
     assert [name for name in served.variables if f"\n          {name}: " not in template] == []
     for name in ("BRAINTRUST_API_URL", "AWS_ENDPOINT_URL"):
         assert served.variables[name].startswith("http://host.docker.internal:")
+
+
+@pytest.mark.parametrize(
+    ("machine", "architecture"),
+    [("x86_64", "x86_64"), ("AMD64", "x86_64"), ("arm64", "arm64"), ("aarch64", "arm64")],
+)
+def test_the_container_that_it_prints_is_one_for_this_machine(
+    tmp_path, monkeypatch, capsys, machine, architecture
+):
+    """The template's default is arm64, which a machine of another kind only hangs on."""
+    monkeypatch.setattr(serve.platform, "machine", lambda: machine)
+    options = serve.parser.parse_args(["--env-file", str(tmp_path / "env.json")])
+    aws = SimpleNamespace(url="http://127.0.0.1:1", port=1)
+    serve.explain(Screen(), options, "sk-local", 2, aws)
+    said = capsys.readouterr().out
+
+    assert f"  make build ARCH={architecture}\n" in said
+    (line,) = [line for line in said.splitlines() if "sam local invoke" in line]
+    words = shlex.split(line)
+    assert words[words.index("--parameter-overrides") + 1 :] == [f"Architecture={architecture}"]
 
 
 @pytest.mark.usefixtures("curl")

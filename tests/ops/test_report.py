@@ -276,6 +276,54 @@ def test_a_run_that_was_cut_off_is_told_from_its_plan(render, folder, weeks):
     assert f"Run {weeks.id('mended')} made a plan and left no record" in Page(render()).text
 
 
+def test_a_plan_that_lost_the_race_is_no_run_and_nothing_speaks_of_it(render, folder, weeks):
+    before, table = render(), status(Folder(folder), 100, NOW)
+    (plan,) = (folder / "plans").rglob("*-mended.json")
+    lost = plan.with_name(plan.name.replace("mended", "lost"))
+    lost.write_text(plan.read_text().replace(weeks.id("mended"), lost.stem))
+
+    assert (render(), status(Folder(folder), 100, NOW)) == (before, table)
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "{}", '{"plan": 7}', '{"plan": "x"}'])
+def test_without_a_ledger_no_plan_is_known_to_have_happened(render, folder, text):
+    (run,) = (folder / "runs").rglob("*-mended.json")
+    run.unlink()
+    (ledger,) = (folder / "ledger").iterdir()
+    if text is None:
+        ledger.unlink()
+    else:
+        ledger.write_text(text)
+
+    assert "left no record" not in Page(render()).text
+
+
+def test_where_the_chain_breaks_off_no_older_plan_without_a_record_happened(render, folder, weeks):
+    """A plan of version 1 names none before it."""
+    for name in ("refused", "capped"):
+        next((folder / "runs").rglob(f"*-{name}.json")).unlink()
+    (plan,) = (folder / "plans").rglob("*-undo-mistake.json")
+    plan.write_text(plan.read_text().replace('"previous": ', '"before": ', 1))
+
+    text = Page(render()).text
+    assert f"Run {weeks.id('capped')} made a plan and left no record" in text
+    assert weeks.id("refused") not in text.partition("Waiting now")[0]
+
+
+def test_plans_that_name_each_other_come_to_an_end(folder, weeks):
+    for run in (folder / "runs").rglob("*.json"):
+        run.unlink()
+    (first,) = (folder / "plans").rglob(f"{weeks.id('october')}.json")
+    text, last = first.read_text(), next((folder / "plans").rglob("*-capped.json"))
+    key = last.relative_to(folder).as_posix()
+    first.write_text(text.replace('"previous": null', f'"previous": "{key}"'))
+    (project,) = projects(Folder(folder))
+    records = read_records(Folder(folder), project, NOW - timedelta(days=90))
+
+    plans = ("october", "undo-october", "refused", "mended", "mistake", "undo-mistake", "capped")
+    assert records.unfinished == [weeks.id(name) for name in plans]
+
+
 def test_what_the_next_run_saw_of_a_plan_without_a_record_is_told(render, folder, weeks):
     (run,) = (folder / "runs").rglob("*-capped.json")
     run.unlink()

@@ -3,11 +3,14 @@
 import io
 import json
 import re
+import socket
 import sys
+import threading
 
 import boto3
 import pytest
 from botocore.exceptions import NoCredentialsError, NoRegionError
+from urllib3.util import connection
 
 from ops import stack as script
 from tests.template.cloudformation import ROOT
@@ -108,8 +111,38 @@ def test_a_run_that_raised_fails_with_its_message(deployment, monkeypatch, capsy
 
 
 def test_an_invocation_is_never_repeated_by_the_sdk():
-    assert script.PATIENT.retries == {"total_max_attempts": 1}
+    assert script.PATIENT.retries["total_max_attempts"] == 1  # botocore adds to it
     assert script.PATIENT.read_timeout > 900
+
+
+def test_an_invocations_idle_connection_is_probed_before_a_nat_gateway_forgets_it(monkeypatch):
+    """After 350 seconds; a run may take 900, and nothing is said meanwhile."""
+    probes, connect = [], connection.create_connection
+
+    def recorded(*where, **how):
+        opened = connect(*where, **how)
+        idle = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))
+        probes.append(
+            (
+                opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) != 0,
+                opened.getsockopt(socket.IPPROTO_TCP, idle),
+            )
+        )
+        return opened
+
+    monkeypatch.setattr(connection, "create_connection", recorded)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+
+        def hang_up():
+            server.accept()[0].close()
+
+        threading.Thread(target=hang_up).start()
+        monkeypatch.setattr(script, "outputs", lambda _: {"FunctionName": "f"})
+        with pytest.raises(SystemExit, match="AWS: "):
+            call(monkeypatch, "invoke", "the-stack", str(ROOT / "events" / "empty.json"))
+
+    assert probes == [(True, 60)]
 
 
 @pytest.mark.parametrize(("options", "dry"), [([], False), (["--dry-run"], True)])
@@ -139,7 +172,7 @@ def test_outputs_are_printed_one_a_line(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("error", "says"),
     [
-        (NoRegionError(), "No region: export AWS_DEFAULT_REGION="),
+        (NoRegionError(), "No region: export AWS_REGION="),
         (NoCredentialsError(), "No AWS credentials: set AWS_PROFILE"),
         (script.NoStackError("no stack the-stack in region x"), "^no stack the-stack"),
     ],

@@ -1,5 +1,6 @@
 """The documents against the product: what they name exists, what they show parses, what they tell to type works."""
 
+import contextlib
 import importlib
 import json
 import re
@@ -9,13 +10,15 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import boto3
 import pytest
 
 from lib.roster import parse_reviewers
 from lib.settings import RULES
 from lib.telemetry import METRICS
 from scripts import documents
-from tests.world import ASSIGNMENTS, REVIEW_LISTS, TAG, World
+from tests.template.cloudformation import Stack
+from tests.world import ASSIGNMENTS, BUCKET, REVIEW_LISTS, TAG, World
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = {
@@ -212,7 +215,8 @@ def test_every_link_and_every_file_that_is_mentioned_leads_somewhere(document):
     code = [*spans(text), *(block.text for block in blocks("bash") if block.document == document)]
     for item in code:
         for path in re.findall(rf"(?<![\w/.])((?:{FOLDERS})/[\w./-]*\w)", item):
-            broken += [path] if not (ROOT / path).exists() else []
+            yours = path.startswith("ops/stacks/")  # what whoever deploys has answered
+            broken += [path] if not (yours or (ROOT / path).exists()) else []
         for module in re.findall(r"python -m ((?:local|ops)[\w.]*|benchmarks)", item):
             path = ROOT / module.replace(".", "/")
             broken += [module] if not (path.with_suffix(".py").exists() or path.is_dir()) else []
@@ -246,6 +250,78 @@ def test_every_json_within_a_line_is_json_and_every_event_among_it_is_accepted(s
 
     if not value.keys() & {"email", "id", "row_ids", "btql"}:
         assert world.load(value)
+
+
+def policy(which: str) -> dict[str, set[str]]:
+    """A policy that is shown: its actions by the service that they are of."""
+    (block,) = blocks("json", which)
+    actions = [
+        action
+        for statement in json.loads(block.text)["Statement"]
+        for action in statement["Action"]
+    ]
+    assert not [action for action in actions if "*" in action]
+    return {
+        service: {action for action in actions if action.startswith(f"{service}:")}
+        for service in {action.partition(":")[0] for action in actions}
+    }
+
+
+def test_whoever_deploys_may_make_everything_that_the_template_has():
+    bound = "arn:aws:iam::123456789012:policy/boundary"
+    stack = Stack({"AlarmEmail": "oncall@example.com", "PermissionsBoundary": bound})
+    services = {"SQS": "sqs", "SNS": "sns", "IAM": "iam", "S3": "s3", "Logs": "logs"}
+    services |= {"Lambda": "lambda", "Scheduler": "scheduler", "CloudWatch": "cloudwatch"}
+    made = {services[each["Type"].split("::")[1]] for each in stack.resources.values()}
+
+    assert policy("deployer").keys() == made | {"cloudformation"}
+
+
+def test_whoever_operates_may_call_what_the_commands_call(world, monkeypatch):
+    """The calls are listened to; `sam logs` is not: what it asks for is in SAM's own documents."""
+    calls = []
+    world.add_users(2)
+    world.add_rows(3)
+    world.run()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", world.aws_url)
+    outputs = {"FunctionName": "f", "AuditBucketName": BUCKET, "AuditPrefix": world.prefix}
+    template = {
+        "Resources": {"Q": {"Type": "AWS::SQS::Queue"}},
+        "Outputs": {name: {"Value": value} for name, value in outputs.items()},
+    }
+    cloudformation = boto3.client("cloudformation")
+    cloudformation.create_stack(StackName="s", TemplateBody=json.dumps(template))
+    before, boto3.DEFAULT_SESSION = boto3.DEFAULT_SESSION, boto3.Session()
+    boto3.DEFAULT_SESSION.events.register(
+        "provide-client-params",
+        lambda model, **_: calls.append((model.service_model.service_name, model.name)),
+    )
+    try:
+        for module, *arguments in (
+            ("ops.stack", "outputs", "s"),
+            ("ops.stack", "invoke", "s", str(ROOT / "events" / "empty.json")),
+            ("ops.status", "--stack", "s"),
+        ):
+            monkeypatch.setattr("sys.argv", [module, *arguments])
+            with contextlib.suppress(SystemExit):  # there is no such function
+                importlib.import_module(module).main()
+    finally:
+        boto3.DEFAULT_SESSION = before
+        cloudformation.delete_stack(StackName="s")
+    needs = {
+        ("cloudformation", "DescribeStacks"): "cloudformation:DescribeStacks",
+        ("lambda", "Invoke"): "lambda:InvokeFunction",
+        ("s3", "ListObjectsV2"): "s3:ListBucket",
+        ("s3", "GetObject"): "s3:GetObject",
+    }
+    called = {needs[call] for call in calls}
+    allowed = set().union(*policy("operator").values())
+
+    assert called == {*needs.values()}
+    assert allowed - called == {
+        *("cloudformation:ListStackResources", "logs:FilterLogEvents"),  # sam logs
+        *("ssm:GetParameter", "ssm:PutParameter"),  # the commands that store the reviewers
+    }
 
 
 def test_every_form_of_the_reviewers_list_that_is_shown_is_accepted():

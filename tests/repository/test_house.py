@@ -22,6 +22,7 @@ PURE = {
     "rules",
     "distribution",
     "turns",
+    "past",
     "plan",
     "result",
     "settings",

@@ -71,10 +71,14 @@ class Stack:
     """The transformed template with parameters: `resources`, `outputs` and `refused` (the Rules that said no)."""
 
     def __init__(
-        self, parameters: dict[str, Any] | None = None, names: dict[str, str] | None = None
+        self,
+        parameters: dict[str, Any] | None = None,
+        names: dict[str, str] | None = None,
+        pseudo: dict[str, str] | None = None,
     ) -> None:
         declared = source()["Parameters"]
         self._names = names or {}
+        self._pseudo = PSEUDO | (pseudo or {})
         self.parameters = {
             name: str(value)
             for name, value in (
@@ -135,7 +139,11 @@ class Stack:
             if key not in {"DependsOn", "Condition"}
         }
         if "Condition" in node:  # of a policy statement; a resource's is a name
-            values["Condition"] = node["Condition"]
+            values["Condition"] = (
+                node["Condition"]
+                if isinstance(node["Condition"], str)
+                else self.value(node["Condition"])
+            )
         for target in (
             [node["DependsOn"]]
             if isinstance(node.get("DependsOn"), str)
@@ -145,8 +153,8 @@ class Stack:
         return {key: value for key, value in values.items() if value is not None}
 
     def _ref(self, name: str) -> Any:
-        if name in PSEUDO:
-            return PSEUDO[name]
+        if name in self._pseudo:
+            return self._pseudo[name]
         if name in self.parameters:
             return self.parameters[name]
         return self._physical(name)

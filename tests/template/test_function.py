@@ -3,13 +3,14 @@
 import json
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from lib import settings
-from lib.errors import ConfigurationError
-from tests.template.cloudformation import GIVEN, PSEUDO, ROOT, Stack, source
+from lib.errors import LOOKS_LIKE_KEY, ConfigurationError
+from tests.template.cloudformation import GIVEN, ROOT, Stack, source
 
 OURS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_LOG_LEVEL", "AWS_ENDPOINT_URL"}
 IN_CODE = {
@@ -111,7 +112,11 @@ def test_exactly_one_source_of_the_key(parameters):
         ("AlarmTopicArn", ["", "arn:aws:sns:eu-central-1:123456789012:oncall"], ["oncall"]),
         ("AlarmEmail", ["", "oncall@example.com"], ["oncall", "a b@example.com"]),
         ("ApiKeyKmsKeyArn", ["", "arn:aws:kms:eu-central-1:123456789012:key/0f1e2d3c"], ["alias/mine", "*"]),
+        ("AuditKmsKeyArn", ["", "arn:aws:kms:eu-central-1:123456789012:key/0f1e2d3c"], ["alias/mine", "*"]),
+        ("PermissionsBoundary", ["", "arn:aws:iam::123456789012:policy/team/boundary", "arn:aws-cn:iam::aws:policy/ReadOnlyAccess"], ["boundary", "arn:aws:iam::123456789012:role/admin"]),
         ("ImpersonateUser", ["", "lead@example.com"], ["a b"]),
+        ("MemorySize", ["256", "260", "999", "1000", "9999", "10000", "10199", "10239", "10240"], ["", "128", "255", "10241", "10300", "11000", "99999", "512.5"]),
+        ("ReservedConcurrency", ["0", "1", "10"], ["", "-1", "11", "0.5"]),
         ("OpenStatuses", ["", "PENDING", "TODO, In Review,COMPLETE_LATER"], ["APPROVED", "PENDING, COMPLETED ,x"]),
     ],
 )  # fmt: skip
@@ -148,26 +153,95 @@ def test_every_parameter_is_described_bounded_used_and_in_a_group():
     } == {*GIVEN}
 
 
-def test_bounds_are_those_of_the_code():
+def parameter_of(variable):
+    """The parameter that a variable takes its value from, or may take it from."""
+    value = source()["Resources"]["ReviewAssignerFunction"]["Properties"]["Environment"][
+        "Variables"
+    ][variable]
+    ((name, argument),) = value.items()
+    return argument if name == "Ref" else argument[-1]["Ref"]
+
+
+@cache
+def parameters():
+    return source()["Parameters"]
+
+
+def cloudformation_takes(name, value):
+    """Whether a parameter may have this value."""
+    parameter = parameters()[name]
+    if parameter["Type"] == "Number":
+        try:
+            number = float(value)
+        except ValueError:
+            return False
+        return parameter["MinValue"] <= number <= parameter.get("MaxValue", float("inf"))
+    if "AllowedValues" in parameter:
+        return value in parameter["AllowedValues"]
+    pattern = parameter.get("AllowedPattern", ".*")
+    return len(value) >= parameter.get("MinLength", 0) and bool(re.fullmatch(pattern, value))
+
+
+@cache
+def usual_variables():
+    return variables(Stack())
+
+
+def the_code_takes(variable, value):
+    try:
+        settings.load_settings(usual_variables() | {variable: value})
+    except ConfigurationError:
+        return False
+    return True
+
+
+NUMBERS = [variable for variable, rule in settings.RULES.items() if rule.kind in {int, float}]
+
+
+@pytest.mark.parametrize("variable", NUMBERS)
+def test_no_number_passes_cloudformation_and_fails_every_run(variable):
+    """1.5 rows are what the type Number lets through; whoever deploys is to be told, not whoever reads the log."""
+    name = parameter_of(variable)
+    whole = [*range(-1, 3), *range(15, 18), *range(899, 902), *range(999, 1002), 10_000, 10**8]
+    texts = [*map(str, whole), "1.5", "1.0", "899.5", "900.5", "7.", "1e3", "1E1", "+7", " 7", "7 "]
+    texts += ["", "NaN", "inf", "9" * 310, "1_000", "0x10", "one", "\N{ARABIC-INDIC DIGIT SEVEN}"]
+    taken = {text for text in texts if text and cloudformation_takes(name, text)}
+    assert [text for text in taken if not the_code_takes(variable, text)] == []
+    # And nothing that makes sense is refused: what the code's own rule takes among the whole numbers.
+    rule = settings.RULES[variable]
+    assert {*map(str, filter(rule.check, whole))} <= taken
+
+
+def test_every_variable_is_a_parameters_or_a_resources():
     stack = Stack()
-    by_variable = {
-        name: parameter["Ref"]
-        for name, parameter in source()["Resources"]["ReviewAssignerFunction"]["Properties"][
-            "Environment"
-        ]["Variables"].items()
-        if isinstance(parameter, dict) and parameter.get("Ref", "AWS::Region") not in PSEUDO
-    }
-    for variable, rule in settings.RULES.items():
-        parameter = source()["Parameters"].get(by_variable.get(variable), {})
-        for bound, outside in (("MinValue", -1), ("MaxValue", 1)):
-            if bound in parameter:
-                edge = parameter[bound]
-                assert rule.check(edge), (variable, edge)
-                assert not rule.check(edge + outside), (variable, edge + outside)
-    assert settings.RULES.keys() - by_variable.keys() == {
-        "AUDIT_BUCKET"
-    }  # a parameter, or a resource's name
-    assert {*by_variable.values()} <= stack.parameters.keys()
+    for variable in settings.RULES:
+        assert parameter_of(variable) in stack.parameters, variable
+
+
+@pytest.mark.parametrize(
+    ("value", "is_a_key"),
+    [
+        ("sk-abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJ", True),
+        ("bt-st-AbCdEf0123456789", True),
+        ("braintrust/key", False),
+        ("team/sk-braintrust", False),
+        ("task-key", False),
+        ("BRAINTRUST_API_KEY=sk-abc", True),
+        ("team/sk-" + "abcDEF0123" * 4, True),
+        ("arn:aws:secretsmanager:eu-central-1:123456789012:secret:sk-braintrust", False),
+        ("arn:aws:secretsmanager:eu-central-1:123456789012:secret:sk-" + "abcDEF0123" * 4, True),
+        ("arn:aws:secretsmanager:eu-central-1:123456789012:secret:braintrust/key-AbCdEf", False),
+    ],
+)
+def test_the_key_itself_is_let_through_nowhere(value, is_a_key):
+    """Neither by the template, where it would stand in a file, in CloudFormation and in the environment, nor by the code."""
+    variable = "BRAINTRUST_API_KEY_SECRET_ID"
+    assert cloudformation_takes(parameter_of(variable), value) is not is_a_key
+    assert the_code_takes(variable, value) is not is_a_key
+    for other in ("BRAINTRUST_API_KEY_PARAMETER", "REVIEWERS_PARAMETER", "IMPERSONATE_USER"):
+        for written in (value, f"/{value}"):
+            taken = cloudformation_takes(parameter_of(other), written)
+            assert not taken or not LOOKS_LIKE_KEY.search(written), (other, written)
 
 
 def test_a_late_retry_never_meets_the_next_hour(stack, function):

@@ -62,6 +62,56 @@ def test_the_bucket_refuses_plain_http_from_everybody(stack):
     }
 
 
+def test_the_queues_and_the_topic_refuse_plain_http_too():
+    stack = Stack({"AlarmEmail": "oncall@example.com"})
+    arn = "arn:aws:{}:eu-central-1:123456789012:{}".format
+    refused = {
+        name: [
+            (statement["Action"], statement["Resource"])
+            for statement in properties["PolicyDocument"]["Statement"]
+            if (statement["Sid"], statement["Effect"], statement["Principal"])
+            == ("RefusePlainHttp", "Deny", "*")
+            and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        ]
+        for kind in ("SQS::QueuePolicy", "SNS::TopicPolicy")
+        for name, properties in stack.of_type(f"AWS::{kind}").items()
+    }
+    assert refused == {
+        "UndeliveredQueuePolicy": [("sqs:*", arn("sqs", "the-stack-undeliveredqueue"))],
+        "FailedRunsQueuePolicy": [("sqs:*", arn("sqs", "the-stack-failedrunsqueue"))],
+        "AlarmTopicPolicy": [("sns:Publish", arn("sns", "AlarmTopic"))],
+    }
+
+
+def test_the_accounts_alarms_may_tell_the_stacks_own_topic():
+    """With a policy of its own, a topic takes nothing from CloudWatch unless the policy says so."""
+    (policy,) = (
+        Stack({"AlarmEmail": "oncall@example.com"}).of_type("AWS::SNS::TopicPolicy").values()
+    )
+    (statement,) = [
+        each for each in policy["PolicyDocument"]["Statement"] if each["Effect"] == "Allow"
+    ]
+    assert statement == {
+        "Sid": "LetAlarmsTell",
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudwatch.amazonaws.com"},
+        "Action": "sns:Publish",
+        "Resource": "arn:aws:sns:eu-central-1:123456789012:AlarmTopic",
+        "Condition": {"StringEquals": {"aws:SourceAccount": "123456789012"}},
+    }
+
+
+def test_the_bucket_is_encrypted_with_a_key_of_your_own_where_one_is_given():
+    mine = "arn:aws:kms:eu-central-1:123456789012:key/4d5e6f7a"
+    (bucket,) = Stack({"AuditKmsKeyArn": mine}).of_type("AWS::S3::Bucket").values()
+    assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"] == [
+        {
+            "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": mine},
+            "BucketKeyEnabled": True,
+        }
+    ]
+
+
 def test_the_log_is_kept_as_long_as_asked(function):
     stack = Stack({"LogRetentionDays": 30})
     (group,) = stack.of_type("AWS::Logs::LogGroup").values()
@@ -78,7 +128,8 @@ def test_the_log_is_kept_as_long_as_asked(function):
         {"BraintrustApiKeySecretId": "", "BraintrustApiKeyParameter": "/k", "ApiKeyKmsKeyArn": "arn:aws:kms:eu-central-1:123456789012:key/1"},
         {"BraintrustApiKeySecretId": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:k-AbCdEf"},
         {"AlarmTopicArn": "arn:aws:sns:eu-central-1:123456789012:oncall"},
-        {"ExistingAuditBucket": "another-stack-auditbucket"},
+        {"ExistingAuditBucket": "another-stack-auditbucket", "AuditKmsKeyArn": "arn:aws:kms:eu-central-1:123456789012:key/1"},
+        {"PermissionsBoundary": "arn:aws:iam::123456789012:policy/boundary"},
     ],
 )  # fmt: skip
 def test_every_reference_leads_somewhere_under_all_conditions(parameters):
@@ -157,3 +208,18 @@ def test_a_command_that_is_pasted_stores_nothing_that_is_made_up(name, stack):
     """It reads a file of whoever pastes it, and fails without."""
     given = re.search(r" --(?:value|secret-string) (\S+)$", stack.outputs[name])
     assert re.fullmatch(r"file://\w+\.txt", given[1])
+
+
+@pytest.mark.parametrize(
+    ("partition", "region", "host"),
+    [
+        ("aws", "eu-central-1", "eu-central-1.console.aws.amazon.com"),
+        ("aws-cn", "cn-north-1", "cn-north-1.console.amazonaws.cn"),
+        ("aws-us-gov", "us-gov-west-1", "us-gov-west-1.console.amazonaws-us-gov.com"),
+    ],
+)
+def test_the_dashboards_address_is_that_of_the_partitions_console(partition, region, host):
+    stack = Stack(pseudo={"AWS::Partition": partition, "AWS::Region": region})
+    assert stack.outputs["DashboardUrl"] == (
+        f"https://{host}/cloudwatch/home?region={region}#dashboards/dashboard/the-stack-{region}"
+    )

@@ -198,6 +198,31 @@ def test_a_key_of_your_own_may_decrypt():
     assert not allowed(stack, "kms:Decrypt", f"arn:aws:kms:{ACCOUNT}:key/another")
 
 
+def test_a_key_of_your_own_for_the_audit_may_be_asked_by_s3():
+    """Of whoever writes an object under it (GenerateDataKey) and of whoever reads one (Decrypt)."""
+    mine = f"arn:aws:kms:{ACCOUNT}:key/4d5e6f7a"
+    for bucket in ({}, {"ExistingAuditBucket": "shared"}):
+        stack = Stack(bucket | {"AuditKmsKeyArn": mine})
+        for action in ("kms:GenerateDataKey", "kms:Decrypt"):
+            assert allowed(stack, action, mine)
+            assert not allowed(stack, action, f"arn:aws:kms:{ACCOUNT}:key/another")
+            assert not allowed(Stack(bucket), action, mine)
+
+
+def test_a_boundary_bounds_every_role(stack):
+    bound = "arn:aws:iam::123456789012:policy/team/boundary"
+    roles = Stack({"PermissionsBoundary": bound}).of_type("AWS::IAM::Role")
+    assert {name: role["PermissionsBoundary"] for name, role in roles.items()} == {
+        "FunctionRole": bound,
+        "ReviewAssignerFunctionHourlyRole": bound,
+    }
+    assert not [
+        name
+        for name, role in stack.of_type("AWS::IAM::Role").items()
+        if "PermissionsBoundary" in role
+    ]
+
+
 def test_a_stack_with_another_stacks_bucket_may_use_its_audit_and_nothing_else_of_it():
     stack = Stack({"ExistingAuditBucket": "shared", "AuditPrefix": "reviews/"})
     for action in ("s3:GetObject", "s3:PutObject"):
@@ -215,7 +240,12 @@ def test_no_wildcard_without_a_reason(stack):
         policy["PolicyDocument"]
         for role in stack.of_type("AWS::IAM::Role").values()
         for policy in role["Policies"]
-    ] + [bucket["PolicyDocument"] for bucket in stack.of_type("AWS::S3::BucketPolicy").values()]
+    ]
+    policies += [
+        properties["PolicyDocument"]
+        for kind in ("S3::BucketPolicy", "SQS::QueuePolicy", "SNS::TopicPolicy")
+        for properties in stack.of_type(f"AWS::{kind}").values()
+    ]
     for statement in (statement for policy in policies for statement in policy["Statement"]):
         if statement["Effect"] == "Allow":
             assert not [action for action in as_list(statement["Action"]) if "*" in action]
@@ -238,7 +268,7 @@ def test_each_permission_has_its_reason_beside_it():
     for number, line in enumerate(lines):
         if line.startswith("- Sid: "):
             above = number - 1
-            while lines[above].startswith(("- !If", "- KeyIs", "- KeyHas")):
+            while lines[above].startswith(("- !If", "- KeyIs", "- KeyHas", "- AuditHas")):
                 above -= 1
             assert lines[above].startswith("#") or "!Ref AWS::NoValue" in lines[above], line
 

@@ -3,6 +3,8 @@
 import io
 import json
 import re
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import pytest
@@ -58,21 +60,13 @@ def test_every_alarm_watches_a_metric_that_somebody_emits(stack):
 def test_what_is_watched(stack):
     assert {name: [(metric, *dimensions.values()) for _, metric, dimensions in watched(alarm)] for name, alarm in alarms(stack).items()} == {
         "FunctionErrorsAlarm": [("Errors", "the-stack")],
-        "NoSuccessAlarm": [("RunSucceeded", "the-stack")],
+        "NoSuccessAlarm": [("RunDuration", "the-stack")],
         "RowsFailedAlarm": [("RowsFailed", "the-stack")],
         "RowsWaitingAlarm": [("OldestWaitingAge", "the-stack")],
         "SlowRunAlarm": [("Duration", "the-stack")],
         "UndeliveredAlarm": [("ApproximateNumberOfMessagesVisible", "the-stack-undeliveredqueue")],
         "FailedRunsAlarm": [("ApproximateNumberOfMessagesVisible", "the-stack-failedrunsqueue")],
     }  # fmt: skip
-
-
-def test_silence_is_an_alarm_for_the_heartbeat_only(stack):
-    silence = {name: alarm["TreatMissingData"] for name, alarm in alarms(stack).items()}
-    assert [name for name, how in silence.items() if how == "breaching"] == ["NoSuccessAlarm"]
-    assert {*silence.values()} == {"breaching", "notBreaching", "ignore"}
-    heartbeat = alarms(stack)["NoSuccessAlarm"]
-    assert heartbeat["Period"] * heartbeat["EvaluationPeriods"] == 3 * 3600
 
 
 @pytest.mark.parametrize("parameters", [{"DryRun": "true"}, {"ScheduleState": "DISABLED"}])
@@ -112,6 +106,7 @@ def test_every_alarm_tells_whom_it_should(parameters, told):
     stack = Stack(parameters)
     for alarm in alarms(stack).values():
         assert alarm["AlarmActions"] == alarm["OKActions"] == told
+        assert alarm.get("InsufficientDataActions", told) == told
     subscribed = [topic["Subscription"] for topic in stack.of_type("AWS::SNS::Topic").values()]
     expected = (
         [[{"Protocol": "email", "Endpoint": "oncall@example.com"}]]
@@ -155,6 +150,23 @@ def test_the_dashboard_shows_every_metric_and_none_that_nobody_emits(stack):
     assert {metric for namespace, metric, _ in shown if namespace == telemetry.NAMESPACE} == {
         *telemetry.METRICS
     }
+
+
+def test_two_regions_of_an_account_have_a_dashboard_each():
+    """Dashboards belong to an account, not to a region."""
+    names = [
+        Stack(pseudo={"AWS::Region": region}).of_type("AWS::CloudWatch::Dashboard")["Dashboard"][
+            "DashboardName"
+        ]
+        for region in ("eu-central-1", "us-east-1")
+    ]
+    assert names == ["the-stack-eu-central-1", "the-stack-us-east-1"]
+
+
+def test_the_dashboards_widgets_keep_their_periods(stack):
+    """By itself, a dashboard of a week shows quarters of hours as sums of an hour, and the other way round."""
+    body = json.loads(stack.of_type("AWS::CloudWatch::Dashboard")["Dashboard"]["DashboardBody"])
+    assert (body["start"], body["periodOverride"]) == ("-P7D", "inherit")
 
 
 def test_the_dashboard_shows_every_alarm(stack):
@@ -213,18 +225,79 @@ def test_every_query_looks_for_messages_and_fields_that_the_code_logs(stack, las
             assert field in line["result"], query
 
 
-def test_the_errors_query_shows_what_a_failed_run_logs(stack, world):
+THE_RUNTIMES_LINE = """
+from awslambdaric.bootstrap import log_error, make_error
+class Sink:
+    def log_error(self, lines): print(*lines)
+log_error(make_error("set TAG", "ConfigurationError", [], "r1"), Sink())
+"""
+
+
+def platform(kind, status, **more):
+    return {"type": f"platform.{kind}", "record": {"requestId": "r1", "status": status} | more}
+
+
+def shown(query, lines):
+    """What a query's filter and fields make of log lines: (what, words) of each line that is let through."""
+    condition = re.search(r"filter (.+?)\s*\| fields", query, re.DOTALL)[1]
+    for pattern, expression in (
+        (r"ispresent\((\w+)\)", r"(field('\1') is not None)"),
+        (r"\b([a-z][\w.]*) = ", r"field('\1') == "),
+        (r"\b([a-z][\w.]*) in \[", r"field('\1') in ["),
+    ):
+        condition = re.sub(pattern, expression, condition)
+
+    def reader(line):
+        def field(name):
+            value = line
+            for part in name.split("."):
+                value = value.get(part) if isinstance(value, dict) else None
+            return value
+
+        return field
+
+    found = []
+    for field in map(reader, lines):
+        if eval(condition, {"field": field}):  # noqa: S307 - our own template's text
+            what = [field(name) for name in ("errorType", "record.errorType", "record.status")]
+            found.append((next(filter(None, what)), field("errorMessage")))
+    return found
+
+
+def test_last_errors_show_each_failure_once(stack, world):
+    """The function, Lambda's runtime and the platform, twice, speak of one run that raised."""
     world.set_reviewers(",")
     with overheard() as said, pytest.raises(ConfigurationError):
         world.run()
-    line = json.loads(said.getvalue().splitlines()[-1])
-    assert line["level"] == "ERROR"
-    assert line["error"] == "ConfigurationError"
-    assert line["reason"]
-    (query, again) = [query for query in queries(stack) if "errorType" in query]
-    for each in (query, again):
-        assert "coalesce(error, errorType" in each
-        assert "coalesce(reason, errorMessage, message)" in each
+    ours = [json.loads(line) for line in said.getvalue().splitlines()]
+    ran = subprocess.run(
+        [sys.executable, "-c", THE_RUNTIMES_LINE],
+        env={"AWS_LAMBDA_LOG_FORMAT": "JSON"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    raised = [
+        *ours,
+        json.loads(ran.stdout),
+        platform("runtimeDone", "error", errorType="ConfigurationError"),
+        platform("report", "error", errorType="ConfigurationError"),
+    ]
+    timed_out = [platform("runtimeDone", "timeout"), platform("report", "timeout")]
+    killed = [
+        platform("runtimeDone", "failure", errorType="Runtime.OutOfMemory"),
+        platform("report", "failure", errorType="Runtime.OutOfMemory"),
+    ]
+    succeeded = [platform("runtimeDone", "success"), platform("report", "success")]
+    both = [query for query in queries(stack) if "errorType" in query]
+    assert len(both) == 2
+    for query in both:
+        assert "coalesce(errorType, record.errorType, record.status) as what" in query
+        assert "errorMessage as words" in query
+        assert shown(query, raised) == [("ConfigurationError", "set TAG")]
+        assert shown(query, timed_out) == [("timeout", None)]
+        assert shown(query, killed) == [("Runtime.OutOfMemory", None)]
+        assert shown(query, succeeded) == []
 
 
 def test_rows_per_reviewer_are_found_in_the_log_line(stack, last_line):

@@ -1,0 +1,309 @@
+"""What a stack is deployed with: asked for once, kept in ops/stacks/<stack>.yaml, and handed to the SAM CLI.
+
+python -m ops.settle <stack> --for-sam FILE; `make deploy` calls it. Answers of a stack that has no such file are taken
+from samconfig.toml, where earlier versions kept them, else from the deployed stack, else from whoever sits there.
+"""
+
+import argparse
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import yaml  # type: ignore[import-untyped] # its types are a package of their own
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ops.stack import reason
+
+Parameters = Mapping[str, Mapping[str, Any]]
+"""What the template says of each of its parameters, by name."""
+FOLDER, TEMPLATE, SAMCONFIG = Path("ops/stacks"), Path("template.yaml"), Path("samconfig.toml")
+DEFAULT_STACK = "braintrust-review-assigner"
+ASKED = (
+    "ProjectId",
+    "Tag",
+    "BraintrustApiKeySecretId",
+    "BraintrustApiKeyParameter",
+    "ReviewersParameter",
+    "DryRun",
+    "MaxAssignments",
+    "AlarmEmail",
+    "ExistingAuditBucket",
+)
+"""What a first deployment is asked for; everything else has a default that stands in the file."""
+SUGGESTED = {"DryRun": "true"}
+HEAD = """\
+# What the stack {stack} is deployed with: change a line, `make deploy`, commit this file. No secret is in it.
+# Values are text as it stands here. One that YAML would take for something else (it begins with a quote, a bracket or
+# one of # & * ! | > % @ `, or has ": " or " #" in it) stands in single quotes, each single quote within it doubled.
+"""
+
+
+class AnswersError(Exception):
+    """Raised when a stack cannot be deployed like this; says what to change."""
+
+
+class _Text(yaml.BaseLoader):  # type: ignore[misc] # as above
+    """YAML in which every value is text: `true` is "true", and 7 is "7"."""
+
+
+class _Plain(yaml.SafeDumper):  # type: ignore[misc] # as above
+    """Text without quotes where they are not needed for reading it as above."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own
+
+
+class _Template(yaml.BaseLoader):  # type: ignore[misc] # as above
+    """CloudFormation's YAML: of what has a short form such as !Ref, only that it is there."""
+
+
+_Template.add_multi_constructor("!", lambda *_: "")
+
+
+@dataclass
+class Answers:
+    """The region, and the template's parameters by name."""
+
+    region: str = ""
+    parameters: dict[str, str] = field(default_factory=dict)
+
+
+def declared() -> Parameters:
+    """The template's parameters."""
+    template: dict[str, Any] = yaml.load(TEMPLATE.read_text("utf-8"), _Template)  # noqa: S506 - makes text only
+    parameters: Parameters = template["Parameters"]
+    return parameters
+
+
+def refusal(parameter: Mapping[str, Any], value: str) -> str:
+    """Why CloudFormation would not take the value; empty if it would. It says so minutes later, SAM having kept it."""
+    if allowed := parameter.get("AllowedValues"):
+        return "" if value in allowed else f"must be one of {', '.join(allowed)}"
+    fits = re.fullmatch(parameter.get("AllowedPattern", "(?s:.*)"), value)
+    if parameter["Type"] == "Number":
+        fits = re.fullmatch(r"[0-9]+(\.[0-9]+)?", value)
+        if fits and not float(parameter["MinValue"]) <= float(value):
+            fits = None
+    if fits and len(value) >= int(parameter.get("MinLength", 0)):
+        return ""
+    return str(parameter["ConstraintDescription"])
+
+
+def problems(answers: Answers, parameters: Parameters) -> list[str]:
+    """Everything that is wrong with them, each with its name; no value, which may be a key in the wrong place."""
+    given = answers.parameters
+    wrong = [f"{name} is no parameter of template.yaml" for name in given.keys() - parameters]
+    wrong += [
+        f"{name} {why}"
+        for name, value in given.items()
+        if name in parameters and (why := refusal(parameters[name], value))
+    ]
+    wrong += [
+        f"{name} is missing"
+        for name, parameter in parameters.items()
+        if "Default" not in parameter and name not in given
+    ]
+    keys = [
+        each
+        for each in ("BraintrustApiKeySecretId", "BraintrustApiKeyParameter")
+        if given.get(each)
+    ]
+    if len(keys) != 1:
+        wrong.append(
+            "exactly one of BraintrustApiKeySecretId and BraintrustApiKeyParameter is needed"
+        )
+    return sorted(wrong)
+
+
+def read(path: Path) -> Answers:
+    """The answers in a file. Raises AnswersError."""
+    try:
+        found = yaml.load(path.read_text("utf-8-sig"), _Text) or {}  # noqa: S506 - makes text only
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise AnswersError(f"{path} is not YAML: {error}") from error
+    if not isinstance(found, dict) or (unknown := found.keys() - {"region", "parameters"}):
+        what = ", ".join(sorted(unknown)) if isinstance(found, dict) else "no names"
+        raise AnswersError(f"{path} holds {what}: it has region and parameters, and nothing else")
+    region, parameters = found.get("region", ""), found.get("parameters") or {}
+    if not isinstance(region, str) or not isinstance(parameters, dict):
+        raise AnswersError(f"{path}: region is text, parameters are lines of `Name: value`")
+    if lists := [name for name, value in parameters.items() if not isinstance(value, str)]:
+        raise AnswersError(f"{path}: {', '.join(lists)} is not text: put it into single quotes")
+    return Answers(region, parameters)
+
+
+def written(stack: str, answers: Answers, parameters: Parameters) -> str:
+    """The file's text: the answers, and each parameter without one as a comment with its default."""
+
+    def line(name: str, value: str) -> str:
+        seen = value.isprintable()  # what cannot be seen is escaped
+        dumped = yaml.dump({name: value}, Dumper=_Plain, allow_unicode=seen, width=2**31)
+        return str(dumped).rstrip("\n")
+
+    lines = [HEAD.format(stack=stack) + line("region", answers.region), "parameters:"]
+    for name, parameter in parameters.items():
+        if name in answers.parameters:
+            lines += [f"  {each}" for each in line(name, answers.parameters[name]).split("\n")]
+        else:
+            lines.append(f"  # {line(name, parameter['Default'])}")
+    return "\n".join(lines) + "\n"
+
+
+def sam_unquotes(value: str) -> str:
+    """What the SAM CLI makes of a value, wherever it stands, each time that it looks at it."""
+    pair = value[:1] == value[-1:] and value[:1] in ("'", '"')
+    return re.sub(r"""\\([ "'])""", r"\1", value[1:-1] if pair else value)
+
+
+def sam_quotes(value: str) -> str:
+    """What the SAM CLI makes the value of."""
+    return '"' + re.sub(r"""\\(?=[ "'])""", r"\\\\", value) + '"'
+
+
+def for_sam(answers: Answers, parameters: Parameters) -> str:
+    """A file that the SAM CLI reads as exactly these values, and the template's defaults for what they leave out.
+
+    It looks at values in files twice. Without a line for every parameter, it would leave those of a deployed stack as
+    they are, whatever the answers say.
+    """
+    lines = {}
+    for name, parameter in parameters.items():
+        value = str(answers.parameters.get(name, parameter.get("Default", "")))
+        lines[name] = value if sam_unquotes(value) == value else sam_quotes(sam_quotes(value))
+    # In ASCII, because SAM reads it in the terminal's encoding.
+    return str(yaml.safe_dump(lines, width=2**31))
+
+
+def in_samconfig(stack: str) -> Answers | None:
+    """The answers that `sam deploy --guided` kept for the stack, as SAM reads them; None if it kept none."""
+    try:
+        sections = tomllib.loads(SAMCONFIG.read_text("utf-8-sig")) if SAMCONFIG.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise AnswersError(f"{SAMCONFIG}: {error}") from error
+    section = sections.get("default" if stack == DEFAULT_STACK else stack, {}).get("deploy", {})
+    kept = section.get("parameters", {})
+    line = kept.get("parameter_overrides")
+    if not line:
+        return None
+    if not isinstance(line, str) or line.startswith("file://"):
+        raise AnswersError(f"{SAMCONFIG}: move parameter_overrides to {FOLDER / stack}.yaml")
+    one = r""" ([A-Za-z0-9]+)=("(?:\\.|[^"\\]+)*"|'(?:\\.|[^'\\]+)*'|(?:\\.|[^ "\\]+)+)"""
+    found = re.findall(one, f" {line.strip()}")
+    return Answers(kept.get("region", ""), {name: sam_unquotes(value) for name, value in found})
+
+
+def deployed(stack: str, region: str) -> Answers:
+    """The answers that the stack in AWS has; none of them if there is no such stack. Raises AnswersError."""
+    try:
+        client: Any = boto3.client("cloudformation", region_name=region or None)
+        found = client.describe_stacks(StackName=stack)["Stacks"][0].get("Parameters", [])
+    except ClientError as error:
+        if "does not exist" not in str(error):
+            raise AnswersError(f"AWS: {reason(error)}") from error
+        found = []
+    except BotoCoreError as error:
+        raise AnswersError(f"AWS: {reason(error)}") from error
+    values = {each["ParameterKey"]: each["ParameterValue"] for each in found}
+    return Answers(client.meta.region_name, values)
+
+
+def ask(parameters: Parameters, answer: Callable[[str], str]) -> dict[str, str]:
+    """The answers of whoever sits there, each asked for until it is one that CloudFormation takes."""
+    print(
+        "Enter alone takes what stands in brackets. Everything can be changed later, in the file."
+    )
+    answers: dict[str, str] = {}
+    for name in ASKED:
+        if name == "BraintrustApiKeyParameter" and answers["BraintrustApiKeySecretId"]:
+            continue
+        parameter = parameters[name]
+        proposed = str(SUGGESTED.get(name) or parameter.get("Default", ""))
+        print(f"\n{parameter['Description']}.")
+        while True:
+            value = answer(f"{name} [{proposed}]: ") or proposed
+            why = refusal(parameter, value)
+            if name == "BraintrustApiKeyParameter" and not value:
+                why = "is needed, because there is no BraintrustApiKeySecretId"
+            if not why:
+                break
+            print(f"{name} {why}.")
+        answers[name] = value
+    return answers
+
+
+def found(
+    stack: str, path: Path, here: str, parameters: Parameters, *, unattended: bool
+) -> tuple[Path | str, Answers]:
+    """The stack's answers, and where they were. Raises AnswersError."""
+    if path.exists():
+        return path, read(path)
+    if kept := in_samconfig(stack):
+        return SAMCONFIG, kept
+    answers = deployed(stack, here)
+    if answers.parameters:
+        return "the deployed stack", answers
+    if unattended:
+        raise AnswersError(
+            f"there is no {path}: at a terminal, `make deploy` asks for what it holds"
+        )
+    print(f"A new stack, {stack} in {answers.region}.")
+    return "you", Answers(answers.region, ask(parameters, input))
+
+
+def settle(stack: str, *, unattended: bool) -> tuple[Answers, Parameters]:
+    """The stack's answers, written into its file if they were elsewhere. Raises AnswersError."""
+    if stack == "default":
+        raise AnswersError(
+            "no stack can be called default here: to the SAM CLI it is the first stack. "
+            "Choose another name: STACK=..."
+        )
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,63}", stack):
+        raise AnswersError(f"{stack!r} is no name of a stack: up to 64 letters, digits and hyphens")
+    parameters, path = declared(), FOLDER / f"{stack}.yaml"
+    here = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""
+    source, answers = found(stack, path, here, parameters, unattended=unattended)
+    if here and answers.region and here != answers.region:
+        raise AnswersError(
+            f"{source}: the region is {answers.region}, and this terminal says {here}. A second "
+            "stack of one name would know nothing of the first one's plans: unset AWS_REGION and "
+            "AWS_DEFAULT_REGION, or choose another name: STACK=..."
+        )
+    if source != path:  # an older template may have had others
+        answers.parameters = {k: v for k, v in answers.parameters.items() if k in parameters}
+    if wrong := problems(answers, parameters):
+        raise AnswersError(f"{source}:\n- " + "\n- ".join(wrong))
+    if source != path:
+        FOLDER.mkdir(exist_ok=True)
+        answers.region = answers.region or here
+        path.write_text(written(stack, answers, parameters), "utf-8")
+        print(f"{path} is new, with the answers of {source}. Commit it.")
+    return answers, parameters
+
+
+def main() -> int:
+    """Settle the answers and write them down for the SAM CLI; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m ops.settle", description=__doc__)
+    parser.add_argument("stack")
+    parser.add_argument(
+        "--for-sam", type=Path, required=True, help="the file for sam deploy to read"
+    )
+    parser.add_argument("--unattended", action="store_true", help="ask nothing")
+    chosen = parser.parse_args()
+    try:
+        answers, parameters = settle(chosen.stack, unattended=chosen.unattended)
+    except AnswersError as error:
+        sys.exit(f"error: {error}")
+    except (EOFError, KeyboardInterrupt):
+        sys.exit("\nNothing was deployed, and nothing written down.")
+    chosen.for_sam.parent.mkdir(parents=True, exist_ok=True)
+    chosen.for_sam.write_text(for_sam(answers, parameters), "ascii")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
