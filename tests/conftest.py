@@ -21,6 +21,7 @@ function/    the function, over the wire and whole; contract sections by their n
 local/       the Braintrust and the AWS of this machine
     test_local_query, test_local_insert, test_local_organisation, test_local_faults   the Braintrust, by kinds of requests
     test_demo, test_serve           `make run` and `make local`, as processes
+    test_trial                      `DRY_RUN=false make run`, however it ends
 ops/         what operators run
     test_stack, test_settle         `make invoke`, `make undo`, `make outputs`; what `make deploy` asks and keeps
     test_report, test_audit_queries `make report` and `make status`; the SQL of the documents

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import termios
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ ROWS, SENT = 12, 3
 TRIAL = (sys.executable, "-m", "local.demo")
 
 
-class Ended(NamedTuple):
+class Finished(NamedTuple):
     exit_code: int
     out: str
     err: str
@@ -71,11 +72,11 @@ class Trial:
             [*program, *arguments], cwd=self.folder, env=environ, text=True, **(pipes | how)
         )
 
-    def end(self) -> Ended:
+    def end(self) -> Finished:
         out, err = self.process.communicate(timeout=60)
-        return Ended(self.process.returncode, out or "", err or "")
+        return Finished(self.process.returncode, out or "", err or "")
 
-    def run(self, *arguments: str, **how: Any) -> Ended:
+    def run(self, *arguments: str, **how: Any) -> Finished:
         self.start(*arguments, **how)
         return self.end()
 
@@ -107,12 +108,12 @@ class Trial:
 
 
 @pytest.fixture
-def trial(world: World, tmp_path: Path) -> Iterator[Trial]:
-    trial = Trial(world, tmp_path)
-    yield trial
-    if trial.process and trial.process.poll() is None:
-        trial.process.kill()
-        trial.process.communicate()
+def real(world: World, tmp_path: Path) -> Iterator[Trial]:
+    real = Trial(world, tmp_path)
+    yield real
+    if real.process and real.process.poll() is None:
+        real.process.kill()
+        real.process.communicate()
 
 
 def run_id_of(text: str) -> str:
@@ -124,103 +125,106 @@ def way_back(text: str) -> str:
     return re.search(r'DRY_RUN=false make run ARGS="--undo (\S+)"$', text, re.MULTILINE)[1]
 
 
-def test_plan_and_ledger_are_on_the_disk_before_the_first_insert(trial):
-    trial.when("insert", 1, lambda: None)
-    ended = trial.run()
+def test_plan_and_ledger_are_on_the_disk_before_the_first_insert(real):
+    real.when("insert", 1, lambda: None)
+    ended = real.run()
 
     assert (ended.exit_code, ended.err) == (0, "")
-    assert trial.on_disk == [{"plans", "ledger"}] * ROWS
-    assert trial.outcomes() == {"assigned": ROWS}
+    assert real.on_disk == [{"plans", "ledger"}] * ROWS
+    assert real.outcomes() == {"assigned": ROWS}
 
 
-def test_a_kill_leaves_the_plan_status_names_the_run_and_the_next_one_keeps_to_the_plan(trial):
-    trial.when("insert", SENT, trial.signal(signal.SIGKILL))
-    assert trial.run().exit_code == -signal.SIGKILL
+def test_a_kill_leaves_the_plan_status_names_the_run_and_the_next_one_keeps_to_the_plan(real):
+    real.when("insert", SENT, real.signal(signal.SIGKILL))
+    assert real.run().exit_code == -signal.SIGKILL
 
-    plan = trial.kept("plans")
+    plan = real.kept("plans")
     planned = {(item["row_id"], (item["reviewer_id"],)) for item in plan["assignments"]}
-    given = trial.world.assignments().items()
+    given = real.world.assignments().items()
     assert SENT - 1 <= len(given) <= SENT
     assert given <= planned
-    assert not (trial.audit / "runs").exists()
-    (line,) = status(Folder(trial.audit), 10, datetime.now(UTC)).splitlines()[1:-1]
+    assert not (real.audit / "runs").exists()
+    (line,) = status(Folder(real.audit), 10, datetime.now(UTC)).splitlines()[1:-1]
     assert re.search(rf"  no record  .*  {plan['run_id']}  killed, or not over yet$", line)
 
-    trial.world.braintrust.faults.clear()
-    assert trial.run().exit_code == 0
-    assert trial.world.assignments().items() <= planned
+    real.world.braintrust.faults.clear()
+    assert real.run().exit_code == 0
+    assert real.world.assignments().items() <= planned
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_the_sending_and_what_was_done_is_recorded_and_said(trial, sent):
-    trial.when("insert", SENT, trial.signal(sent))
-    ended = trial.run()
+def test_a_signal_ends_the_sending_and_what_was_done_is_recorded_and_said(real, sent):
+    real.when("insert", SENT, real.signal(sent))
+    ended = real.run()
 
     assert ended.exit_code == 128 + sent
-    assert len(trial.world.assignments()) == SENT
-    record = trial.kept("runs")
+    assert len(real.world.assignments()) == SENT
+    record = real.kept("runs")
     assert (record["status"], record["assigned"], record["deferred"]) == (
         "incomplete",
         SENT,
         ROWS - SENT,
     )
-    assert trial.outcomes() == {"assigned": SENT, "not_attempted": ROWS - SENT}
+    assert real.outcomes() == {"assigned": SENT, "not_attempted": ROWS - SENT}
     assert f"Stopped by {sent.name}." in ended.out
     assert run_id_of(ended.out) == way_back(ended.out) == record["run_id"]
     assert "Traceback" not in ended.out + ended.err
 
 
-def test_a_signal_while_rows_are_read_ends_it_at_once(trial):
-    trial.when("query", 1, trial.signal(signal.SIGINT), latency=30)
-    ended = trial.run()
+def test_a_signal_while_rows_are_read_ends_it_at_once(real):
+    real.when("query", 1, real.signal(signal.SIGINT), latency=30)
+    ended = real.run()
 
     assert (ended.exit_code, ended.err) == (128 + signal.SIGINT, "")
     assert ended.out.endswith("Stopped by SIGINT.\nNothing was written to Braintrust.\n")
-    assert trial.world.assignments() == {}
+    assert real.world.assignments() == {}
 
 
-def test_a_second_signal_does_not_wait_for_answers(trial):
+def test_a_second_signal_does_not_wait_for_answers(real):
+    errors = real.folder / "errors"
+
     def twice() -> None:
-        trial.process.send_signal(signal.SIGINT)
-        trial.process.stderr.readline()
-        assert "Stopping: nothing more is sent" in trial.process.stderr.readline()
-        trial.process.send_signal(signal.SIGINT)
+        real.process.send_signal(signal.SIGINT)
+        while "Stopping: nothing more is sent" not in errors.read_text("utf-8"):
+            time.sleep(0.01)
+        real.process.send_signal(signal.SIGINT)
 
-    trial.when("insert", SENT, twice, latency=0, hang=True)
-    ended = trial.run()
+    real.when("insert", SENT, twice, latency=0, hang=True)
+    with errors.open("w") as file:
+        ended = real.run(stderr=file)
 
     assert ended.exit_code == 128 + signal.SIGINT
-    plan = trial.kept("plans")
+    plan = real.kept("plans")
     assert run_id_of(ended.out) == way_back(ended.out) == plan["run_id"]
     over = datetime.fromisoformat(plan["created_at"]) + timedelta(minutes=16)
     assert f"From {over:%H:%M} UTC " in ended.out
-    assert "Traceback" not in ended.out + ended.err
+    assert "Traceback" not in ended.out + errors.read_text("utf-8")
 
 
-def test_what_was_done_until_a_signal_can_be_taken_back_and_an_undo_that_is_stopped_goes_on(trial):
-    trial.when("insert", SENT, trial.signal(signal.SIGINT))
-    run_id = way_back(trial.run().out)
-    trial.world.braintrust.faults.clear()
-    trial.when("insert", 1, trial.signal(signal.SIGTERM))
-    ended = trial.run("--undo", run_id)
+def test_what_was_done_until_a_signal_can_be_taken_back_and_an_undo_that_is_stopped_goes_on(real):
+    real.when("insert", SENT, real.signal(signal.SIGINT))
+    run_id = way_back(real.run().out)
+    real.world.braintrust.faults.clear()
+    real.when("insert", 1, real.signal(signal.SIGTERM))
+    ended = real.run("--undo", run_id)
 
     assert ended.exit_code == 128 + signal.SIGTERM
-    assert len(trial.world.assignments()) == SENT - 1
+    assert len(real.world.assignments()) == SENT - 1
     assert re.search(rf'^To go on +.*--undo {run_id}"$', ended.out, re.MULTILINE)
     assert way_back(ended.out) == run_id
-    assert trial.run("--undo", run_id).exit_code == 0
-    assert trial.world.assignments() == {}
+    assert real.run("--undo", run_id).exit_code == 0
+    assert real.world.assignments() == {}
 
 
-def test_a_disk_without_room_refuses_the_plan_so_that_nothing_is_assigned(trial):
+def test_a_disk_without_room_refuses_the_plan_so_that_nothing_is_assigned(real):
     full = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (0, 0))
-    ended = trial.run(preexec_fn=full)
+    ended = real.run(preexec_fn=full)
 
     assert (ended.exit_code, ended.err) == (1, "")
     assert "error: .local/audit-trial cannot be written (File too large)" in ended.out
     assert "Nothing was written to Braintrust." in ended.out
-    assert trial.world.assignments() == {}
-    assert trial.world.braintrust.requests.count("insert") == 0
+    assert real.world.assignments() == {}
+    assert real.world.braintrust.requests.count("insert") == 0
 
 
 @contextmanager
@@ -237,18 +241,18 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="tmpfs is Linux's")
-def test_so_does_a_disk_that_is_full(trial):
-    with small_disk(trial.folder / ".local", "64k"):
-        with suppress_full(), (trial.folder / ".local/filling").open("wb") as file:
+def test_so_does_a_disk_that_is_full(real):
+    with small_disk(real.folder / ".local", "64k"):
+        with suppress_full(), (real.folder / ".local/filling").open("wb") as file:
             while True:
                 file.write(bytes(4096))
                 file.flush()
-        ended = trial.run()
+        ended = real.run()
 
     assert ended.exit_code == 1
     assert "(No space left on device)" in ended.out
     assert "Traceback" not in ended.out + ended.err
-    assert trial.world.assignments() == {}
+    assert real.world.assignments() == {}
 
 
 @contextmanager
@@ -257,60 +261,60 @@ def suppress_full() -> Iterator[None]:
         yield
 
 
-def test_where_the_disk_refuses_the_record_the_plan_says_what_may_have_been_done(trial):
+def test_where_the_disk_refuses_the_record_the_plan_says_what_may_have_been_done(real):
     def in_the_way() -> None:
         for kind in ("assignments", "to_assign_ids", "runs"):
-            (trial.audit / kind).touch()
+            (real.audit / kind).touch()
 
-    trial.when("insert", ROWS, in_the_way)
-    ended = trial.run()
+    real.when("insert", ROWS, in_the_way)
+    ended = real.run()
 
     assert (ended.exit_code, ended.err) == (1, "")
     assert "error: .local/audit-trial cannot be written (File exists)" in ended.out
     assert f"which of {ROWS} planned rows were written is not known" in ended.out
-    assert run_id_of(ended.out) == way_back(ended.out) == trial.kept("plans")["run_id"]
+    assert run_id_of(ended.out) == way_back(ended.out) == real.kept("plans")["run_id"]
 
 
-def test_where_nobody_reads_what_it_says_standard_error_tells_how_to_take_it_back(trial):
+def test_where_nobody_reads_what_it_says_standard_error_tells_how_to_take_it_back(real):
     def close() -> None:
-        trial.process.stdout.close()
+        real.process.stdout.close()
 
-    trial.when("insert", SENT, close)
-    trial.start()
-    err = trial.process.stderr.read()
+    real.when("insert", SENT, close)
+    real.start()
+    err = real.process.stderr.read()
 
-    assert trial.process.wait(60) == 1
-    assert len(trial.world.assignments()) == ROWS
-    assert run_id_of(err) == way_back(err) == trial.kept("runs")["run_id"]
+    assert real.process.wait(60) == 1
+    assert len(real.world.assignments()) == ROWS
+    assert run_id_of(err) == way_back(err) == real.kept("runs")["run_id"]
     assert "Traceback" not in err
 
 
-def test_without_a_standard_output_it_speaks_on_standard_error(trial):
-    ended = trial.run(program=("sh", "-c", f'exec "{sys.executable}" -m local.demo >&-'))
+def test_without_a_standard_output_it_speaks_on_standard_error(real):
+    ended = real.run(program=("sh", "-c", f'exec "{sys.executable}" -m local.demo >&-'))
 
     assert (ended.exit_code, ended.out) == (0, "")
-    assert way_back(ended.err) == trial.kept("runs")["run_id"]
+    assert way_back(ended.err) == real.kept("runs")["run_id"]
 
 
-def test_a_terminal_that_is_closed_ends_it_in_order(trial):
+def test_a_terminal_that_is_closed_ends_it_in_order(real):
     ours, theirs = pty.openpty()
-    trial.when("insert", SENT, lambda: os.close(ours))
-    ended = trial.run(
+    real.when("insert", SENT, lambda: os.close(ours))
+    ended = real.run(
         stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
         preexec_fn=partial(fcntl.ioctl, theirs, termios.TIOCSCTTY, 0),
     )  # fmt: skip
     os.close(theirs)
 
     assert ended.exit_code == 128 + signal.SIGHUP
-    assert len(trial.world.assignments()) == trial.kept("runs")["assigned"] == SENT
+    assert len(real.world.assignments()) == real.kept("runs")["assigned"] == SENT
 
 
-def test_two_at_a_time_are_refused(trial):
-    with Keep(trial.folder / ".local/audit-trial"):
-        ended = trial.run()
+def test_two_at_a_time_are_refused(real):
+    with Keep(real.folder / ".local/audit-trial"):
+        ended = real.run()
 
     said = "error: .local/audit-trial is in use: wait until the other run has ended\n"
-    assert ended == Ended(1, said, "")
+    assert ended == Finished(1, said, "")
 
 
 def test_what_nohup_has_switched_off_stays_off():
