@@ -15,6 +15,7 @@ function/    the function, over the wire and whole; contract sections by their n
     test_large_results, test_directory   results in an object store; users and groups
     test_assign, test_retries, test_time   inserts and their batches; what is tried again; the end in time
     test_requests, test_pure_core   how often is asked for what; what decides loads neither HTTP nor AWS
+    test_chain                      the chain of plans, and what its records confirm
     test_promises, test_undo        one reviewer a row whatever happens; taking a run back
     test_sending                    nothing goes out late, whatever a connection waits for
     test_security, test_words       where the key may go; whose words an error and a log line may say
@@ -33,7 +34,7 @@ repository/  what is around the code
     test_house, test_code_figures   what imports what, what is named once; the figures of the code
     test_docs, test_locks, test_map, test_advisories, test_benchmarks
 
-Beside them: world.py and weeks.py (what a run touches, weeks of runs), listeners.py, processes.py (runs that are killed), soak.py
+Beside them: world.py, history.py and weeks.py (what a run touches, a clock that tests move, weeks of runs), listeners.py, processes.py (runs that are killed), soak.py
 (`make soak`), machine.py (what is kept from the tests). A test holds on other people's machines: it reads no file that
 people are asked to change, takes no port, compares no time at its very edge.
 """
@@ -59,6 +60,7 @@ os.environ |= {
 }
 
 from local.braintrust.server import LocalBraintrust
+from tests.history import History
 from tests.refusing_aws import RefusingAws
 from tests.weeks import Weeks, play
 from tests.world import BUCKET, SECRET, World, aws_client
@@ -101,6 +103,12 @@ def aws(shared_aws: RefusingAws) -> Iterator[RefusingAws]:
 def world(shared_braintrust: LocalBraintrust, aws_url: str) -> World:
     shared_braintrust.reset()
     return World(shared_braintrust, aws_url)
+
+
+@pytest.fixture
+def history(world: World, aws: RefusingAws) -> History:
+    """A world whose clock a test moves."""
+    return History(world, aws)
 
 
 @pytest.fixture(scope="session")
