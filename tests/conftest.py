@@ -16,7 +16,8 @@ function/    the function, over the wire and whole; contract sections by their n
     test_assign, test_retries, test_time   inserts and their batches; what is tried again; the end in time
     test_requests, test_pure_core   how often is asked for what; what decides loads neither HTTP nor AWS
     test_chain                      the chain of plans, and what its records confirm
-    test_promises, test_undo        one reviewer a row whatever happens; taking a run back
+    test_promises, test_chain       one reviewer a row whatever happens; what the chain of plans holds happened
+    test_undo                       taking a run back
     test_sending                    nothing goes out late, whatever a connection waits for
     test_security, test_words       where the key may go; whose words an error and a log line may say
 local/       the Braintrust and the AWS of this machine
