@@ -100,7 +100,7 @@ class Invocation(NamedTuple):
     settings: tuple[tuple[str, str], ...] = ()
 
 
-class Stop(BaseException):
+class Halt(BaseException):
     """The run wants an answer that is not written down yet."""
 
     def __init__(self, request: Ask) -> None:
@@ -121,7 +121,7 @@ class Tape:
 
     def ask(self, request: Ask) -> Reply:
         if self._place == len(self._answers):
-            raise Stop(request)
+            raise Halt(request)
         heard = self._answers[self._place]
         self._place += 1
         self.minute = heard.minute
@@ -344,7 +344,7 @@ def play(tape: Tape) -> Ask | str:
         result = lib.run.run(
             json.loads(script.event), environ, deadline, script.request_id, tape.now
         )
-    except Stop as stop:
+    except Halt as stop:
         return stop.request
     except AssignerError as error:
         if type(error) is AssignerError:
