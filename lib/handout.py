@@ -107,7 +107,7 @@ class HandOut:
                 "oldest_waiting_seconds": oldest_seconds(waiting, window),
                 "spread": spread(plan.turns),
                 "unknown_reviewers": len(roster.unknown),
-                "previous_plan": outlook.previous and what_became(outlook.previous, fetched.rows),
+                "previous_plan": what_became(outlook.past, fetched.rows),
             },
         )
 
@@ -186,19 +186,24 @@ def wait_words(plan: Plan, why: Waits, count: int) -> str:
     return f"{count} rows wait: {why.value}{until}"
 
 
-def what_became(previous: Plan, rows: Sequence[Row]) -> dict[str, object]:
-    """The previous plan against what this run sees: `landed`, `reassigned`, still `unassigned`, or not `seen`."""
+def what_became(past: Past, rows: Sequence[Row]) -> dict[str, object] | None:
+    """The previous plan against what this run sees: `landed`, `reassigned`, still `unassigned`, or `unseen`.
+
+    What a short read does not show has landed where its run's record says so.
+    """
+    if past.plan is None:
+        return None
     counts = {"landed": 0, "reassigned": 0, "unassigned": 0, "unseen": 0}
     by_id = {row.id: row for row in rows}
-    for row_id, reviewers in previous.assignments:
-        row = by_id.get(row_id)
+    for row_id, reviewers in past.plan.assignments:
+        row, entry = by_id.get(row_id), past.entries.get(row_id)
         if row is None:
-            counts["unseen"] += 1
+            counts["landed" if entry and entry.confirmed else "unseen"] += 1
         elif set(reviewers) <= set(row.reviewers):
             counts["landed"] += 1
         else:
             counts["unassigned" if row.needs_reviewer else "reassigned"] += 1
-    return {"run_id": previous.run_id, **counts}
+    return {"run_id": past.plan.run_id, **counts}
 
 
 def oldest_seconds(waiting: Sequence[Row], window: Window) -> int:

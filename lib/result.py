@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from lib.past import Past
 from lib.plan import Outcome, Plan
 from lib.rows import Fetched
 from lib.settings import Settings
@@ -27,7 +28,7 @@ class Outlook:
 
     fetched: Fetched
     plan: Plan
-    previous: Plan | None
+    past: Past = field(default_factory=Past)
     verdict: Verdict = Verdict.NEEDLESS
 
 

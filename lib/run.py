@@ -84,7 +84,7 @@ def decide(job: Job, kind: Kind) -> Outlook:
         for race in range(RACES):
             past = job.chain.read()
             fetched = kind.read(past)
-            outlook = Outlook(fetched, kind.propose(fetched, past), past.plan)
+            outlook = Outlook(fetched, kind.propose(fetched, past), past)
             plan = outlook.plan
             if job.settings.dry_run or not (plan.moves or plan.waiting or fetched.read):
                 return outlook

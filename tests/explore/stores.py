@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from local.braintrust.btql import BtqlError, compile_query
 from local.braintrust.merge import merge_event, reviewers
+from local.braintrust.options import Options
 from tests.explore.tape import BEGIN, PROJECT, Ask, Reply
 
 ASSIGNMENTS = "~__bt_assignments"
@@ -127,7 +128,7 @@ class Rows:
 
 @cache
 def _compiled(query: str) -> tuple[Callable[..., bool], Callable[..., Any], bool]:
-    compiled = compile_query(json.loads(query)["query"], BEGIN)
+    compiled = compile_query(json.loads(query)["query"], BEGIN, Options())
     ascending = bool(compiled.sort) and not compiled.sort[0][1]
     return compiled.matches, compiled.project, ascending
 

@@ -79,6 +79,14 @@ def test_the_plan_says_who_is_to_get_which_row(morning):
         "carried": [],
         "previous": None,
         "credit": {"": {ana: -0.5, bo: 0.5}},
+        "reading": [
+            {
+                "query": plan["reading"][0]["query"],
+                "days": 7,
+                "full_at": "2026-11-23T07:15:30.250Z",
+                "proved_at": "2026-11-23T07:15:30.250Z",
+            }
+        ],
     }
 
 
@@ -109,6 +117,14 @@ def test_the_plan_of_an_undo_says_what_is_taken_off(morning):
         ],
         "previous": morning.prefix + place(morning, "plans"),
         "credit": {"": {ana: -0.5, bo: 0.5}},
+        "reading": [
+            {
+                "query": plan["reading"][0]["query"],
+                "days": 0,  # for nobody: everything is read once more
+                "full_at": "2026-11-23T07:15:30.250Z",
+                "proved_at": "2026-11-23T07:15:30.250Z",
+            }
+        ],
         "undoes": RUN_ID,
         "freed": [{"row_id": row, "reviewer_id": reviewer} for row, reviewer in given],
     }
