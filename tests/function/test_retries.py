@@ -622,7 +622,10 @@ def test_every_request_carries_the_key_and_whom_to_act_as(world):
     assert [
         (record.kind, record.authorization, record.impersonated)
         for record in world.braintrust.requests
-    ] == [(kind, True, "lead@example.com") for kind in ("query", "query", "user", "user", "insert")]
+    ] == [
+        (kind, True, "lead@example.com")
+        for kind in ("query", "query", "query", "user", "user", "insert")
+    ]
 
 
 def test_nobody_is_impersonated_unless_asked(world):
@@ -681,7 +684,6 @@ QUERY_ANSWERS = [
     "rows_not_objects",
     "cursor_number",
     "cursor_object",
-    "newline_ids",
     "number_ids",
     "empty_ids",
     "no_ids",
@@ -718,13 +720,14 @@ def test_a_hostile_answer_to_a_query_is_a_query_error_and_nothing_is_written(wor
         '{"id": ["r"], "created": "2026-11-20T07:00:00Z", "_xact_id": "1"}',
     ],
 )
-def test_a_row_that_makes_no_sense_is_a_query_error_that_says_so(world, row):
+def test_a_page_in_which_nothing_makes_sense_is_a_query_error_that_says_so(world, row):
     world.add_users(1)
-    world.braintrust.faults.add("query", body=f'{{"data": [{row}]}}')
-    with pytest.raises(
-        QueryError, match=r"^BTQL query failed: a row without a usable id, created or _xact_id"
-    ):
+    world.braintrust.faults.add("query", body=f'{{"data": [{row}, {row}]}}')
+    with pytest.raises(QueryError) as refused:
         world.run()
+    assert str(refused.value) == (
+        "BTQL query failed: no row of a page has a usable id, created and _xact_id; nothing was written"
+    )
     assert world.braintrust.requests.count("insert") == 0
 
 
@@ -732,7 +735,10 @@ def test_an_answer_too_large_to_hold_is_asked_for_in_smaller_pages_and_refused_i
     world.braintrust.faults.add("query", hostile="huge", size=34_000_000, times=None)
     with pytest.raises(QueryError, match=r"^BTQL query failed \(413\): the answer is larger than"):
         world.fetch({"limit": 50}, sleep=Naps())
-    assert [record.limit for record in world.braintrust.requests.of("query")] == [50, 25]
+    assert [record.limit for record in world.braintrust.requests.of("query")] == [
+        *(50, 25, 12, 6, 3, 1),
+        1,  # without metadata
+    ]
 
 
 @pytest.mark.parametrize(
