@@ -354,8 +354,10 @@ def test_what_cannot_be_read_counts_as_assigned_is_left_alone_and_warned_about(w
         result[field] for field in ("fetched", "already_assigned", "already_reviewed", "unassigned")
     ] == [2, 1, 0, 1]
     assert result["warnings"] == [
-        "1 rows have an id, review fields, a created or an _xact_id of an unexpected kind and are left alone, "
-        f"such as '{row}'"
+        (
+            "1 rows have an id, review fields, a created or an _xact_id of an unexpected kind and are left alone, "
+            f"such as '{row}'"
+        )
     ]
 
 
@@ -404,8 +406,10 @@ def test_pages_shrink_down_to_one_row(world):
     fetched = world.fetch({"limit": 20}, sleep=Naps())
     assert (ids(fetched), limits(world)) == (wanted, [20, 10, 5, 2, 1, 1, 1, 1])
     assert fetched.warnings == [
-        "Braintrust could not answer pages of 20 rows, it had to be asked for 1 at a time: lower LIMIT, and it is "
-        "asked less often"
+        (
+            "Braintrust could not answer pages of 20 rows, it had to be asked for 1 at a time: lower LIMIT, and it is "
+            "asked less often"
+        )
     ]
 
 
