@@ -82,16 +82,15 @@ class Reading:
         if known is None or is_due(known, self._settings, now):
             return self._full_with_proof(known, planned, now)
         try:
-            pages = self._pages_of(self._short, patient=False)
+            short = self._pages_of(self._short, patient=False)
         except RequestFailed as failure:
-            why = self._words(failure)
-        else:
-            if not pages.cut_off:
-                return _fetched(pages, short=True)
-            why = "a full page named no next one"
-        pages, _ = self._everything()
-        words = f"a short read did not work, so everything was read: {why}"
-        return self._full(pages, known, None, now, [words])
+            words = f"a short read did not work, so everything was read: {self._words(failure)}"
+            return self._full(self._everything()[0], known, None, now, [words])
+        if not short.cut_off:
+            return _fetched(short, short=True)
+        pages, is_sorted = self._everything()
+        pages.add(short)
+        return self._full(pages, known, known.proved_at if is_sorted else None, now)
 
     def _everything(self) -> tuple[Pages, bool]:
         """The pages of a full read, and whether they came sorted.

@@ -61,6 +61,14 @@ def test_a_run_leaves_five_objects_under_keys_that_athena_can_partition(morning)
     }
 
 
+def reading(world, days):
+    """What a plan says of how rows are read, where a full read proved the short one."""
+    project = world.braintrust.project_id
+    what = [world.braintrust.url, project, TAG, "", ["BACKLOG", "PENDING"], False]
+    moment = "2026-11-23T07:15:30.250Z"
+    return {"query": json.dumps(what), "full_at": moment, "days": days, "proved_at": moment}
+
+
 def test_the_plan_says_who_is_to_get_which_row(morning):
     ana, bo = morning.users
     run(morning)
@@ -79,14 +87,7 @@ def test_the_plan_says_who_is_to_get_which_row(morning):
         "carried": [],
         "previous": None,
         "credit": {"": {ana: -0.5, bo: 0.5}},
-        "reading": [
-            {
-                "query": plan["reading"][0]["query"],
-                "days": 7,
-                "full_at": "2026-11-23T07:15:30.250Z",
-                "proved_at": "2026-11-23T07:15:30.250Z",
-            }
-        ],
+        "reading": [reading(morning, 7)],
     }
 
 
@@ -117,14 +118,7 @@ def test_the_plan_of_an_undo_says_what_is_taken_off(morning):
         ],
         "previous": morning.prefix + place(morning, "plans"),
         "credit": {"": {ana: -0.5, bo: 0.5}},
-        "reading": [
-            {
-                "query": plan["reading"][0]["query"],
-                "days": 0,  # for nobody: everything is read once more
-                "full_at": "2026-11-23T07:15:30.250Z",
-                "proved_at": "2026-11-23T07:15:30.250Z",
-            }
-        ],
+        "reading": [reading(morning, 0)],  # as rows were freed since
         "undoes": RUN_ID,
         "freed": [{"row_id": row, "reviewer_id": reviewer} for row, reviewer in given],
     }

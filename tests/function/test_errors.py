@@ -233,13 +233,11 @@ def test_wrong_settings_are_refused_before_anything_is_asked(ready):
     assert len(ready.braintrust.requests) == 0
 
 
-def test_what_nobody_expects_fails_the_invocation_and_is_told_by_kind_and_place(ready):
+def test_what_nobody_expects_is_an_error_that_says_its_kind_and_place_and_not_its_words(ready):
     def broken() -> None:
         raise RuntimeError(TAG)
 
     with pytest.raises(
         AssignerError, match=r"^unexpected RuntimeError in lib\.load:\d+: a defect$"
-    ) as failed:
+    ):
         ready.run(now=broken)
-    assert failed.value.__cause__ is None
-    assert failed.value.__suppress_context__  # its text may hold anything

@@ -73,6 +73,7 @@ def test_each_run_says_what_became_of_the_plan_before(world: World, history: His
     history.assign("taken over", "someone")
     history.take_off("left")
     world.braintrust.store.insert([{"id": "deleted", "_object_delete": True}])
+    world.settings = {"FULL_READ_HOURS": "0"}
     assert history.run()["previous_plan"] == {
         "run_id": first.run_id,
         "landed": 3,  # a deleted row had, by the record

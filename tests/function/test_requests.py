@@ -2,9 +2,16 @@
 
 import re
 
+import pytest
+
 from tests.history import HOUR, MOMENT, History
 from tests.refusing_aws import RefusingAws
 from tests.world import World
+
+
+@pytest.fixture
+def history(world: World, aws: RefusingAws) -> History:
+    return History(world, aws)
 
 
 class Watch:
@@ -52,7 +59,7 @@ def test_an_idle_run_makes_exactly_these_requests(world: World, aws: RefusingAws
         "HEAD /audit-bucket/dry_runs/project_id=<project>/<date>/<run>.json",
         "HEAD /audit-bucket/plans/project_id=<project>/<date>/<run>.json",
         "PUT /audit-bucket/runs/project_id=<project>/<date>/<run>.json",
-        "POST /btql",  # a short read: nothing needs anything
+        "POST /btql",  # the short read
         *USERS,
     ]
     assert watch.result["status"] == "nothing_to_assign"

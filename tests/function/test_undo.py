@@ -68,6 +68,7 @@ def test_an_undo_frees_exactly_the_rows_that_still_have_that_reviewer_and_no_fin
         "tag": TAG,
         "window": done["window"],
         "undoes": done["run_id"],
+        "read": "full",
         "fetched": 5,
         "given": 6,
         "undone": 2,

@@ -171,7 +171,7 @@ def test_of_a_refused_query_what_it_quotes_is_kept_if_we_said_it_or_it_is_a_plai
             {"status": 401},
             "BTQL query failed (401): check that the API key is correct and has not expired",
         ),
-        ({"status": 400, "message": "no"}, "BTQL query failed (400): no"),
+        ({"status": 400, "message": "no", "times": None}, "BTQL query failed (400): no"),
         (
             {"body": "no"},
             (
