@@ -11,17 +11,18 @@ function/    the function, over the wire and whole; contract sections by their n
     test_run                        whole runs: result, rows, secrets
     test_rows, test_large_results   which rows are selected, the pages they come in; results from an object store
     test_distribution, test_fairness   who gets which row; even over weeks
-    test_sending, test_words        nothing is sent late; what others' words may say in ours
     test_large_results, test_directory   results in an object store; users and groups
     test_assign, test_retries, test_time   inserts and their batches; what is tried again; the end in time
     test_requests, test_pure_core   how often is asked for what; what decides loads neither HTTP nor AWS
-    test_chain                      the chain of plans, and what its records confirm
-    test_promises, test_undo        one reviewer a row whatever happens; taking a run back
+    test_promises, test_chain       one reviewer a row whatever happens; what the chain of plans holds happened
+    test_undo                       taking a run back
+    test_explore                    the same in every order of their requests; the explorer itself is in explore/
     test_sending                    nothing goes out late, whatever a connection waits for
     test_security, test_words       where the key may go; whose words an error and a log line may say
 local/       the Braintrust and the AWS of this machine
     test_local_query, test_local_insert, test_local_organisation, test_local_faults   the Braintrust, by kinds of requests
     test_demo, test_serve           `make run` and `make local`, as processes
+    test_trial                      `DRY_RUN=false make run`, however it ends
 ops/         what operators run
     test_stack, test_settle         `make invoke`, `make undo`, `make outputs`; what `make deploy` asks and keeps
     test_report, test_audit_queries `make report` and `make status`; the SQL of the documents
