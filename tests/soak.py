@@ -1,7 +1,7 @@
 """Random trouble, and what must be true after it: `python -m tests.soak --scenarios 2000`.
 
 A scenario is drawn from its seed alone: rows and reviewers, faults of the API and of S3, reads that lag, runs side
-by side, runs that are killed, undos, reviews, time. Then everything is quiet, it is an hour later (or three, where
+by side, runs that are killed, undos, what people do, time. Then everything is quiet, it is an hour later (or three, where
 rows wait for two), one more run goes through, and the promises are checked.
 """
 
@@ -22,7 +22,7 @@ from local.braintrust.server import LocalBraintrust
 from tests.history import chain
 from tests.processes import Death, Running, start
 from tests.refusing_aws import RefusingAws
-from tests.world import BUCKET, REVIEW_LISTS, SECRET, TAG, World, aws_client
+from tests.world import ASSIGNMENTS, BUCKET, REVIEW_LISTS, SECRET, TAG, World, aws_client
 
 API_FAULTS: dict[str, list[dict[str, Any]]] = {
     "429 on queries": [{"kind": "query", "status": 429, "retry_after": 0, "times": 2}],
@@ -66,7 +66,7 @@ S3_FAULTS = {
 }
 OTHERS = (
     *("reads lag", "runs side by side", "killed", "roster changes", "two tags", "time runs out"),
-    *("undo", "reviews", "time passes"),
+    *("undo", "reviews", "people leave rows", "time passes"),
 )
 EVERY_FAULT = (*API_FAULTS, *S3_FAULTS, *OTHERS)
 REST, CARRY, LITTLE = timedelta(minutes=45), timedelta(hours=2), timedelta(seconds=20)
@@ -92,6 +92,8 @@ class Judgement:
     uneven: str = ""
     finished: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Reviewed rows, with whoever did."""
+    left: set[str] = field(default_factory=set)
+    """Rows that somebody took themself off."""
 
     @property
     def broken(self) -> bool:
@@ -128,12 +130,16 @@ def scenario(
             _arrive(world, chance, verdict)
         if "reviews" in faults:
             _review(world, chance, verdict)
+        if "people leave rows" in faults:
+            _leave(world, chance, verdict)
         if "time passes" in faults:
             pass_time(world, chance.choice(TIMES))
     braintrust.faults.clear()
     aws.reset()
     braintrust.options.read_lag = 0.0
-    pass_time(world, (CARRY if "roster changes" in faults else REST) + LITTLE)
+    pass_time(
+        world, (CARRY if {"roster changes", "people leave rows"} & {*faults} else REST) + LITTLE
+    )
     for tag in (TAG, "other") if "two tags" in faults else (TAG,):
         quiet = start(world.environ, {"tag": tag}, ahead=ahead(world)).join()
         verdict.runs += 1
@@ -207,6 +213,15 @@ def _review(world: World, chance: random.Random, verdict: Judgement) -> None:
             verdict.finished[row] = who
 
 
+def _leave(world: World, chance: random.Random, verdict: Judgement) -> None:
+    """Some people take themselves off rows that are not finished."""
+    for row in sorted(world.assignments().keys() - verdict.finished.keys()):
+        if chance.random() < 0.2:
+            event = {"id": row, "_is_merge": True, "metadata": {ASSIGNMENTS: []}}
+            world.braintrust.store.insert([event | {"_merge_paths": [["metadata", ASSIGNMENTS]]}])
+            verdict.left.add(row)
+
+
 def _check_refusals(
     world: World, result: dict[str, Any], before: dict[str, str], verdict: Judgement
 ) -> None:
@@ -229,7 +244,9 @@ def _judge(world: World, verdict: Judgement) -> None:
     verdict.lost = sorted(needy - {row for row, who in now.items() if len(who) == 1})
     freed = {item["row_id"] for plan in plans for item in plan["carried"] if item["freed"]}
     for row, history in store.contested().items():
-        if row not in freed or any(one and two for one, two in itertools.pairwise(history)):
+        if row not in freed | verdict.left or any(
+            one and two for one, two in itertools.pairwise(history)
+        ):
             verdict.contested[row] = history
     planned = {
         (assignment["row_id"], assignment["reviewer_id"])
@@ -251,7 +268,8 @@ def _judge(world: World, verdict: Judgement) -> None:
             verdict.lies.append(f"{row} was finished by {who} and is {now.get(row)} {lists}")
     _check_plans(world, plans, verdict)
     _check_lines(world, verdict)
-    if not {"roster changes", "two tags", "undo", "time passes"} & {*verdict.faults}:
+    dealt_anew = {"roster changes", "two tags", "undo", "people leave rows", "time passes"}
+    if not dealt_anew & {*verdict.faults}:
         counts = Counter(who[0] for row, who in now.items() if row not in by_hand)
         totals = [counts[user] for user in world.users]
         if max(totals) - min(totals) > 1:
@@ -281,6 +299,10 @@ def _check_plans(world: World, plans: list[dict[str, Any]], verdict: Judgement) 
                     f"{row} of {run_id} ({record}) was planned again after {at - time}"
                 )
             last[row] = at, plan["run_id"]
+        for item in plan.get("freed", ()):
+            planner = last[item["row_id"]][1]
+            if planner not in {"", plan["undoes"]}:
+                verdict.lies.append(f"an undo of {plan['undoes']} takes off {item} of {planner}")
         for item in plan["carried"]:
             if item["freed"] and item["planned_at"] == plan["created_at"]:
                 last[item["row_id"]] = at, ""  # it rests, whatever was confirmed
