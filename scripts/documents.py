@@ -30,6 +30,8 @@ MEANINGS = {
     "FILTER": "One more BTQL expression that rows must meet. "
     "Read [what it hides](#filter-and-what-it-hides) first.",
     "MAX_ASSIGNMENTS": "Rows handed out in one run, at most; the oldest of those seen go first.",
+    "FULL_READ_HOURS": "A run reads the whole window at least this often, and at least twice in the length of a window; "
+    "the runs between read only rows that may need something. 0: every run reads everything.",
     "OPEN_STATUSES": "Words that a review's status may have while it is not finished, compared "
     "letter by letter. `PENDING` always is one.",
     "DRY_RUN": "`true`: plan and report, write nothing to Braintrust.",

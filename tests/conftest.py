@@ -20,7 +20,7 @@ function/    the function, over the wire and whole; contract sections by their n
     test_sending                    nothing goes out late, whatever a connection waits for
     test_security, test_words       where the key may go; whose words an error and a log line may say
 local/       the Braintrust and the AWS of this machine
-    test_local_query, test_local_insert, test_local_organisation, test_local_faults   the Braintrust, by kinds of requests
+    test_local_query, test_local_insert, test_local_organisation, test_local_faults, test_local_dialects   the Braintrust, by kinds of requests
     test_demo, test_serve           `make run` and `make local`, as processes
     test_trial                      `DRY_RUN=false make run`, however it ends
 ops/         what operators run

@@ -14,7 +14,7 @@ from local.braintrust.merge import Row
 from local.braintrust.overflow import overflown
 from local.braintrust.state import State
 from local.braintrust.tokens import BtqlError
-from local.braintrust.versions import Place
+from local.braintrust.versions import Position
 
 QUERY_KEYS = {
     "query",
@@ -88,7 +88,7 @@ def _page(state: State, query: Query, effects: Fault) -> tuple[list[Row], str | 
     if query.sort is not None:
         return _sorted_page(state, query, limit, as_of), None
     after, rising = decode_cursor(query.cursor, rising=query.rising), query.rising
-    place = Place(query.project_id, after, rising=rising)
+    place = Position(query.project_id, after, rising=rising)
     rows = state.store.page(place, query.matches, limit + 1, as_of)
     if rows and after is not None:
         # One new row at least, or the pages would never end
@@ -114,7 +114,7 @@ def _page_limit(state: State, query: Query, effects: Fault) -> int:
 def _sorted_page(state: State, query: Query, limit: int, as_of: datetime | None) -> list[Row]:
     if query.cursor is not None:
         raise BtqlError("cursor: not supported together with sort")
-    rows = state.store.page(Place(query.project_id), query.matches, None, as_of)
+    rows = state.store.page(Position(query.project_id), query.matches, None, as_of)
     for key, descending in reversed(query.sort or ()):
         rows.sort(key=lambda row: (key(row) is not None, key(row)), reverse=descending)
     return rows[:limit]

@@ -18,7 +18,7 @@ from local.braintrust.merge import (
     replace_row,
     reviewers,
 )
-from local.braintrust.versions import Log, Place, Version
+from local.braintrust.versions import Log, Position, Version
 
 XACT_TOP_BITS = (
     0x0DE1 << 48
@@ -184,7 +184,7 @@ class Store:
 
     def page(
         self,
-        place: Place,
+        place: Position,
         matches: Callable[[Row], bool],
         count: int | None,
         as_of: datetime | None = None,
@@ -194,7 +194,7 @@ class Store:
             rows = self.logs[place.project_id].rows(place.key, as_of, rising=place.rising)
             return list(itertools.islice((row for row in rows if matches(row)), count))
 
-    def page_before(self, place: Place, matches: Callable[[Row], bool], count: int) -> list[Row]:
+    def page_before(self, place: Position, matches: Callable[[Row], bool], count: int) -> list[Row]:
         """Return up to `count` matching rows from just before a place, as they were before."""
         with self.lock:
             log = self.logs[place.project_id]

@@ -21,7 +21,7 @@ class Version(NamedTuple):
         return reviewers(self.row)
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Where a page of a project's rows begins: after a pagination key, or at the first row."""
 
     project_id: str

@@ -15,11 +15,6 @@ from tests.world import ASSIGNMENTS, REVIEW_LISTS, TAG, World
 CARRY, REST = timedelta(hours=2), timedelta(minutes=45)
 
 
-@pytest.fixture
-def history(world: World, aws: RefusingAws) -> History:
-    return History(world, aws)
-
-
 def counts(result: dict[str, Any]) -> dict[str, Any]:
     """What became of the rows."""
     fields = ("status", "already_assigned", "unassigned", "assigned", "deferred", "warnings")

@@ -42,20 +42,20 @@ NO_PAGING = (
 
 
 @pytest.fixture
-def history(world: World, aws: RefusingAws) -> History:
+def steady(world: World, aws: RefusingAws) -> History:
     """One person, whose first row proves that short reads work."""
     world.add_users(1)
     return History(world, aws)
 
 
 @pytest.fixture
-def proved(world: World, history: History) -> History:
-    history.log("first")
-    assert history.run()["read"] == "full"
-    assert proof(history) == history.now
-    history.wait(HOUR)
+def proved(world: World, steady: History) -> History:
+    steady.log("first")
+    assert steady.run()["read"] == "full"
+    assert proof(steady) == steady.now
+    steady.wait(HOUR)
     asked(world)
-    return history
+    return steady
 
 
 def asked(world: World) -> list[str]:
@@ -71,37 +71,37 @@ def _kind(query: dict[str, Any]) -> str:
     return kind if "sort" in query or kind == "again" else f"{kind}, unsorted"
 
 
-def proof(history: History) -> str | None:
+def proof(steady: History) -> str | None:
     """When the newest plan's only way of reading was proved."""
-    (reading,) = history.plan()["reading"]
+    (reading,) = steady.plan()["reading"]
     return reading["proved_at"]
 
 
-def open_rows(world: World, history: History, *names: str) -> None:
+def open_rows(world: World, steady: History, *names: str) -> None:
     """Rows that somebody has, by their own doing."""
-    history.log(*names, metadata={ASSIGNMENTS: [world.users[0]], REVIEW_LISTS: PENDING})
+    steady.log(*names, metadata={ASSIGNMENTS: [world.users[0]], REVIEW_LISTS: PENDING})
 
 
 # What is asked for
 
 
-def test_an_open_row_has_a_reviewer_and_no_finished_review(world: World, history: History) -> None:
+def test_an_open_row_has_a_reviewer_and_no_finished_review(world: World, steady: History) -> None:
     (ana,) = world.users
     for status in ("PENDING", "BACKLOG", None, "APPROVED", "REJECTED", "COMPLETE", "COMPLETED"):
         review = {REVIEW_LISTS: {DEFAULT_LIST: {"status": status}}}
-        history.log(f"with {status}", metadata={ASSIGNMENTS: [ana]} | review)
-        history.log(f"nobody's {status}", metadata=review)
-    history.wait(90 * MINUTE)
-    assert history.run({"dry_run": True})["people"] == {
+        steady.log(f"with {status}", metadata={ASSIGNMENTS: [ana]} | review)
+        steady.log(f"nobody's {status}", metadata=review)
+    steady.wait(90 * MINUTE)
+    assert steady.run({"dry_run": True})["people"] == {
         ana: {"open": 3, "reviewed": 4, "oldest_open_hours": 1.5}
     }
 
 
 def test_a_full_read_asks_for_every_row_of_the_window_with_the_tag_and_the_filter(
-    world: World, history: History
+    world: World, steady: History
 ) -> None:
     sent = world.overhear("query")
-    history.run({"filter": "scores.x < 1"})
+    steady.run({"filter": "scores.x < 1"})
     (query,) = (body["query"] for body in sent)
     window = {"op": "and", "left": query["filter"]["left"], "right": {"btql": "scores.x < 1"}}
     assert query["filter"] == window
@@ -110,14 +110,14 @@ def test_a_full_read_asks_for_every_row_of_the_window_with_the_tag_and_the_filte
 
 @pytest.mark.parametrize("max_open", [None, 5])
 def test_a_short_read_adds_the_condition_that_the_row_may_need_something(
-    world: World, history: History, max_open: int | None
+    world: World, steady: History, max_open: int | None
 ) -> None:
     """Where anybody has max_open, open rows are asked for as well, so that they can be counted."""
     if max_open:
         world.set_reviewers([{"id": world.users[0], "max_open": max_open}])
     sent = world.overhear("query")
-    history.log("row")
-    history.run()
+    steady.log("row")
+    steady.run()
     full, _, short = (body["query"] for body in sent)
     needs = UNFINISHED if max_open else {"op": "and", "left": NOBODY, "right": UNFINISHED}
     assert short == full | {"filter": {"op": "and", "left": full["filter"], "right": needs}}
@@ -185,9 +185,9 @@ def test_a_run_that_is_no_ordinary_one_makes_a_full_read(world: World, proved: H
     assert asked(world) == ["full"] * 6
 
 
-def test_a_dry_run_proves_nothing(world: World, history: History) -> None:
-    history.log("row")
-    history.run({"dry_run": True})
+def test_a_dry_run_proves_nothing(world: World, steady: History) -> None:
+    steady.log("row")
+    steady.run({"dry_run": True})
     assert world.objects("plans/") == {}
     assert asked(world) == ["full"] * 2
 
@@ -197,12 +197,12 @@ def test_with_full_read_hours_0_every_run_makes_a_full_read(world: World, proved
     assert [proved.run()["read"] for _ in range(3)] == ["full"] * 3
 
 
-def test_without_a_proof_every_run_makes_a_full_read(world: World, history: History) -> None:
-    open_rows(world, history, "open")
+def test_without_a_proof_every_run_makes_a_full_read(world: World, steady: History) -> None:
+    open_rows(world, steady, "open")
     for _ in range(3):
-        assert history.run()["read"] == "full"
-        history.wait(HOUR)
-    assert proof(history) is None
+        assert steady.run()["read"] == "full"
+        steady.wait(HOUR)
+    assert proof(steady) is None
     assert "short" not in asked(world)
 
 
@@ -250,35 +250,35 @@ def test_a_proof_is_good_for_its_own_project_only(world: World, proved: History)
     ],
 )
 def test_the_next_full_read_is_due_after_full_read_hours_or_half_a_window(
-    world: World, history: History, hours: str, days: str, due: timedelta
+    world: World, steady: History, hours: str, days: str, due: timedelta
 ) -> None:
     """A window must not end before any full read."""
     world.settings = {"FULL_READ_HOURS": hours, "DAYS": days}
-    history.log("row")
-    history.run()
-    history.wait(due - MINUTE)
-    assert history.run()["read"] == "short"
-    history.wait(MINUTE)
-    result = history.run()
+    steady.log("row")
+    steady.run()
+    steady.wait(due - MINUTE)
+    assert steady.run()["read"] == "short"
+    steady.wait(MINUTE)
+    result = steady.run()
     assert (result["read"], "people" in result) == ("full", True)
-    history.wait(due - MINUTE)
-    assert history.run()["read"] == "short"
+    steady.wait(due - MINUTE)
+    assert steady.run()["read"] == "short"
 
 
-def test_a_clock_that_was_once_ahead_does_not_put_full_reads_off(history: History) -> None:
-    history.wait(365 * DAY)
-    history.log("row")
-    history.run()
-    history.wait(-365 * DAY)
-    assert history.run()["read"] == "full"
+def test_a_clock_that_was_once_ahead_does_not_put_full_reads_off(steady: History) -> None:
+    steady.wait(365 * DAY)
+    steady.log("row")
+    steady.run()
+    steady.wait(-365 * DAY)
+    assert steady.run()["read"] == "full"
 
 
-def test_one_full_read_of_a_day_does_not_count_for_a_week(history: History) -> None:
-    history.log("row")
-    history.run({"days": 1})
-    assert history.run({"days": 1})["read"] == "short"
-    assert history.run()["read"] == "full"
-    assert history.run()["read"] == "short"
+def test_one_full_read_of_a_day_does_not_count_for_a_week(steady: History) -> None:
+    steady.log("row")
+    steady.run({"days": 1})
+    assert steady.run({"days": 1})["read"] == "short"
+    assert steady.run()["read"] == "full"
+    assert steady.run()["read"] == "short"
 
 
 def test_one_full_read_of_a_week_counts_for_a_day_and_is_not_forgotten_for_one(
@@ -330,12 +330,12 @@ def test_an_undo_keeps_the_proofs_of_other_queries_whose_runs_come_later(proved:
 
 
 def test_a_full_read_that_was_cut_short_counts_as_made_and_is_followed_by_a_short_page(
-    world: World, history: History
+    world: World, steady: History
 ) -> None:
     """Even where it found nothing to do: else the newest rows would starve behind old ones."""
-    open_rows(world, history, *(f"old{n}" for n in range(4)))
-    history.log("new0", "new1")
-    result = history.run({"limit": 2, "max_pages": 1})
+    open_rows(world, steady, *(f"old{n}" for n in range(4)))
+    steady.log("new0", "new1")
+    result = steady.run({"limit": 2, "max_pages": 1})
     assert asked(world) == ["full", "short"]
     assert [result[name] for name in ("status", "read", "complete", "fetched", "assigned")] == [
         "incomplete",
@@ -345,39 +345,39 @@ def test_a_full_read_that_was_cut_short_counts_as_made_and_is_followed_by_a_shor
         2,
     ]
     assert (result["warnings"], "people" in result) == ([CUT_SHORT], False)
-    assert [row for row, _ in history.given()] == ["new0", "new1"]
-    assert proof(history) == history.now
-    history.log("new2")
-    history.wait(HOUR)
-    result = history.run({"limit": 2, "max_pages": 1})
-    assert (result["read"], history.given()) == ("short", [("new2", world.users[0])])
+    assert [row for row, _ in steady.given()] == ["new0", "new1"]
+    assert proof(steady) == steady.now
+    steady.log("new2")
+    steady.wait(HOUR)
+    result = steady.run({"limit": 2, "max_pages": 1})
+    assert (result["read"], steady.given()) == ("short", [("new2", world.users[0])])
 
 
 def test_a_full_read_that_time_cut_short_is_followed_by_a_short_page_as_well(
-    world: World, history: History
+    world: World, steady: History
 ) -> None:
-    open_rows(world, history, *(f"old{n}" for n in range(30)))
-    history.log("new")
+    open_rows(world, steady, *(f"old{n}" for n in range(30)))
+    steady.log("new")
     world.braintrust.faults.add(
         "query", latency=0.4, times=None, when=lambda call: DEFAULT_LIST.encode() not in call.body
     )
-    result = world.run({"limit": 1}, seconds=5, now=lambda: history.moment)
+    result = world.run({"limit": 1}, seconds=5, now=lambda: steady.moment)
     kinds = asked(world)
     assert kinds == ["full"] * (len(kinds) - 1) + ["short"]
     assert [result[name] for name in ("status", "complete", "assigned")] == ["incomplete", False, 1]
-    assert history.given() == [("new", world.users[0])]
+    assert steady.given() == [("new", world.users[0])]
 
 
 def test_a_short_page_after_time_has_half_of_what_is_kept_for_inserts(
-    world: World, history: History
+    world: World, steady: History
 ) -> None:
-    open_rows(world, history, *(f"old{n}" for n in range(30)))
-    history.log("new")
+    open_rows(world, steady, *(f"old{n}" for n in range(30)))
+    steady.log("new")
     world.braintrust.faults.add(
         "query", latency=0.3, times=None, when=lambda call: DEFAULT_LIST.encode() not in call.body
     )
     world.braintrust.faults.add("query", hang=True, times=None, contains=DEFAULT_LIST)
-    result = world.run({"limit": 1}, seconds=5, now=lambda: history.moment)
+    result = world.run({"limit": 1}, seconds=5, now=lambda: steady.moment)
     assert result["status"] == "incomplete"
     assert 2_600 < result["duration_ms"] < 4_000  # of 4, 2.75 are for reading
 
@@ -403,21 +403,21 @@ def test_short_reads_that_are_cut_short_go_on_from_the_oldest_row_that_waits(
 
 @pytest.mark.parametrize("end_of_results", ["empty_page", "no_cursor"])
 def test_a_backlog_behind_a_limit_drains_from_the_oldest_and_no_row_is_passed_over(
-    world: World, history: History, end_of_results: str
+    world: World, steady: History, end_of_results: str
 ) -> None:
     world.braintrust.options.end_of_results = end_of_results
     rows = [f"row{n:03d}" for n in range(130)]
-    history.log(*rows)
+    steady.log(*rows)
     drained, asked_for = [], []
     while len(drained) < len(rows):
-        result = history.run({"limit": 10, "max_pages": 3})
-        drained += [row for row, _ in history.given()]
+        result = steady.run({"limit": 10, "max_pages": 3})
+        drained += [row for row, _ in steady.given()]
         asked_for.append((result["read"], result["assigned"]))
-        history.wait(HOUR)
+        steady.wait(HOUR)
     assert drained == rows
     last = "short" if end_of_results == "empty_page" else "full"  # as that page is full
     assert asked_for == [("full", 30), *[("short", 30)] * 3, (last, 10)]
-    assert proof(history) is not None
+    assert proof(steady) is not None
     assert {len(who) for who in world.assignments().values()} == {1}
 
 
@@ -426,38 +426,38 @@ def test_a_backlog_behind_a_limit_drains_from_the_oldest_and_no_row_is_passed_ov
 
 @pytest.mark.parametrize("read", ["full", "short"])
 def test_a_planned_row_that_a_complete_read_does_not_show_is_not_open(
-    world: World, history: History, read: str
+    world: World, steady: History, read: str
 ) -> None:
     """A short read shows no finished ones."""
     world.set_reviewers([{"id": world.users[0], "max_open": 2}])
-    history.log("a", "b", "c", "d")
-    history.run()
+    steady.log("a", "b", "c", "d")
+    steady.run()
     assert sorted(world.assignments()) == ["a", "b"]
-    history.finish("a")
+    steady.finish("a")
     if read == "full":
         world.settings = {"FULL_READ_HOURS": "0"}
         world.braintrust.store.insert([{"id": "b", "_object_delete": True}])
-    history.wait(MINUTE)
-    result = history.run()
-    assert (result["read"], [row for row, _ in history.given()]) == (
+    steady.wait(MINUTE)
+    result = steady.run()
+    assert (result["read"], [row for row, _ in steady.given()]) == (
         read,
         ["c", "d"] if read == "full" else ["c"],
     )
 
 
 def test_a_planned_row_that_an_incomplete_read_does_not_show_is_open(
-    world: World, history: History
+    world: World, steady: History
 ) -> None:
     world.set_reviewers([{"id": world.users[0], "max_open": 2}])
-    history.log("a")
-    history.run()
-    open_rows(world, history, "b")
-    history.wait(MINUTE)
-    history.log("c", "d")
-    history.finish("a")
-    history.wait(MINUTE)
+    steady.log("a")
+    steady.run()
+    open_rows(world, steady, "b")
+    steady.wait(MINUTE)
+    steady.log("c", "d")
+    steady.finish("a")
+    steady.wait(MINUTE)
     event = {"limit": 1, "max_pages": 1}
-    assert history.run(event)["per_reviewer"] == {world.users[0]: 0}
+    assert steady.run(event)["per_reviewer"] == {world.users[0]: 0}
 
 
 # The proof
@@ -474,64 +474,64 @@ def test_a_full_read_that_found_nothing_to_do_asks_for_no_proof(
 
 
 def test_a_full_read_that_found_rows_to_hand_out_asks_for_the_short_reads_first_page(
-    world: World, history: History
+    world: World, steady: History
 ) -> None:
-    history.log(*"abcdef")
-    history.run({"limit": 2})
+    steady.log(*"abcdef")
+    steady.run({"limit": 2})
     assert asked(world) == ["full"] * 4 + ["short"]
-    assert proof(history) == history.now
+    assert proof(steady) == steady.now
 
 
-def test_an_empty_page_proves_nothing(world: World, history: History) -> None:
+def test_an_empty_page_proves_nothing(world: World, steady: History) -> None:
     """A server on which the condition never holds."""
     world.braintrust.options.paths_are_never_null = True
-    history.log("row")
-    result = history.run()
-    assert (result["assigned"], proof(history)) == (1, None)
+    steady.log("row")
+    result = steady.run()
+    assert (result["assigned"], proof(steady)) == (1, None)
     assert result["warnings"] == [
         "short reads miss rows on this server, such as 'row': the next run reads everything again"
     ]
-    history.log("new")
-    assert (history.run()["read"], len(world.assignments())) == ("full", 2)
+    steady.log("new")
+    assert (steady.run()["read"], len(world.assignments())) == ("full", 2)
 
 
-def test_rows_that_somebody_has_prove_nothing(world: World, history: History) -> None:
+def test_rows_that_somebody_has_prove_nothing(world: World, steady: History) -> None:
     """With max_open the page holds open rows: that it does says nothing of rows that need a reviewer."""
     world.set_reviewers([{"id": world.users[0], "max_open": 1}])
-    open_rows(world, history, "open0", "open1")
-    history.log("new")
-    history.run({"limit": 2})
-    assert (asked(world)[-1], proof(history)) == ("short", None)
-    history.run({"limit": 3})
-    assert proof(history) == history.now
+    open_rows(world, steady, "open0", "open1")
+    steady.log("new")
+    steady.run({"limit": 2})
+    assert (asked(world)[-1], proof(steady)) == ("short", None)
+    steady.run({"limit": 3})
+    assert proof(steady) == steady.now
 
 
 def test_a_proof_misses_no_open_row_either_where_open_rows_are_counted(
-    world: World, history: History
+    world: World, steady: History
 ) -> None:
     world.set_reviewers([{"id": world.users[0], "max_open": 9}])
-    open_rows(world, history, "open")
-    history.log("new")
-    answer = {"data": [{"id": "new", "created": history.now, "_xact_id": "1", "metadata": None}]}
+    open_rows(world, steady, "open")
+    steady.log("new")
+    answer = {"data": [{"id": "new", "created": steady.now, "_xact_id": "1", "metadata": None}]}
     world.braintrust.faults.add("query", contains=DEFAULT_LIST, body=json.dumps(answer))
-    assert history.run()["warnings"] == [
+    assert steady.run()["warnings"] == [
         "short reads miss rows on this server, such as 'open': the next run reads everything again"
     ]
-    assert proof(history) is None
+    assert proof(steady) is None
 
 
-def test_only_rows_up_to_the_last_one_that_both_reads_have_can_be_missed(history: History) -> None:
-    history.log(*(f"row{n}" for n in range(9)))
-    assert history.run({"limit": 3})["warnings"] == []
-    assert proof(history) == history.now
+def test_only_rows_up_to_the_last_one_that_both_reads_have_can_be_missed(steady: History) -> None:
+    steady.log(*(f"row{n}" for n in range(9)))
+    assert steady.run({"limit": 3})["warnings"] == []
+    assert proof(steady) == steady.now
 
 
 @pytest.mark.parametrize("cursor", [True, False])
 def test_all_rows_can_be_missed_where_the_page_carries_no_cursor(
-    world: World, history: History, *, cursor: bool
+    world: World, steady: History, *, cursor: bool
 ) -> None:
-    history.log(*(f"row{n}" for n in range(9)))
-    row = {"created": history.now, "_xact_id": "1", "metadata": None}
+    steady.log(*(f"row{n}" for n in range(9)))
+    row = {"created": steady.now, "_xact_id": "1", "metadata": None}
     page: dict[str, Any] = {"data": [{"id": f"row{n}"} | row for n in range(3)]}
     if cursor:
         page["cursor"] = "more"
@@ -539,8 +539,8 @@ def test_all_rows_can_be_missed_where_the_page_carries_no_cursor(
     world.braintrust.faults.add(
         "query", contains=DEFAULT_LIST, body=json.dumps(page), headers=headers
     )
-    history.run({"limit": 3})
-    assert (proof(history) is not None) is cursor
+    steady.run({"limit": 3})
+    assert (proof(steady) is not None) is cursor
 
 
 def test_rows_planned_in_the_last_two_hours_do_not_count(world: World, proved: History) -> None:
@@ -562,27 +562,27 @@ def test_rows_planned_in_the_last_two_hours_do_not_count(world: World, proved: H
 
 
 def test_a_row_that_is_taken_or_finished_between_the_two_reads_is_not_missed(
-    world: World, history: History
+    world: World, steady: History
 ) -> None:
     """People work while rows are read: what the page lacks is looked at again, and left to them."""
     world.set_reviewers([{"id": world.users[0], "max_open": 9}])
-    open_rows(world, history, "open")
-    history.log("taken", "new")
+    open_rows(world, steady, "open")
+    steady.log("taken", "new")
     people: list[str] = []
 
     def work(call: Any) -> bool:
         if DEFAULT_LIST.encode() in call.body and not people:
             people.append("bo")
-            history.finish("open")
-            history.assign("taken", "bo")
-            history.finish("taken")
+            steady.finish("open")
+            steady.assign("taken", "bo")
+            steady.finish("taken")
         return False
 
     world.braintrust.faults.add("query", when=work, times=None)
-    result = history.run()
+    result = steady.run()
     assert (result["warnings"], asked(world)[-2:]) == ([], ["short", "again"])
-    assert proof(history) == history.now
-    assert history.given() == [("new", world.users[0])]
+    assert proof(steady) == steady.now
+    assert steady.given() == [("new", world.users[0])]
     assert world.assignments()["taken"] == ("bo",)
 
 
@@ -646,22 +646,22 @@ def test_plans_carry_along_how_rows_are_read_and_forget_what_nobody_asks_for_two
 
 
 def test_a_full_read_that_changes_nothing_is_planned_and_one_that_loses_the_race_is_not_told(
-    history: History, aws: RefusingAws
+    steady: History, aws: RefusingAws
 ) -> None:
-    assert history.run()["read"] == "full"
-    assert history.plan()["assignments"] == []
+    assert steady.run()["read"] == "full"
+    assert steady.plan()["assignments"] == []
     rivals: list[dict[str, Any]] = []
 
     def rival(method: str, path: str) -> None:
         if method == "PUT" and "/plans/" in path and not rivals:
             rivals.append({})
-            rivals[0] = history.run(request_id="rival")
+            rivals[0] = steady.run(request_id="rival")
 
-    history.wait(HOUR)
+    steady.wait(HOUR)
     aws.watch = rival
-    result = history.run()
+    result = steady.run()
     assert (result["status"], "plan" in result["audit"]) == ("nothing_to_assign", False)
-    assert history.plan()["run_id"] == rivals[0]["run_id"]
+    assert steady.plan()["run_id"] == rivals[0]["run_id"]
 
 
 # Servers that will not
@@ -746,28 +746,28 @@ def test_a_short_read_that_nobody_may_make_is_a_query_error_at_once(
 
 
 def test_a_sort_that_is_refused_is_left_out_and_said_and_proves_nothing(
-    world: World, history: History
+    world: World, steady: History
 ) -> None:
     """Such a server is read in full every hour, newest first."""
     world.braintrust.options.refused = ["sort"]
-    history.log(*"abc")
+    steady.log(*"abc")
     for _ in range(2):
-        result = history.run({"limit": 2})
+        result = steady.run({"limit": 2})
         assert asked(world) == ["full", *["full, unsorted"] * 3]
         assert result["warnings"] == [
             NO_PAGING.format("BTQL query failed (400): sort is not supported here")
         ]
-        assert (result["read"], result["complete"], proof(history)) == ("full", True, None)
-        history.wait(HOUR)
+        assert (result["read"], result["complete"], proof(steady)) == ("full", True, None)
+        steady.wait(HOUR)
     assert sorted(world.assignments()) == ["a", "b", "c"]
-    history.log(*"defgh")
-    result = history.run({"limit": 2, "max_pages": 1})
-    assert [row for row, _ in history.given()] == ["g", "h"]
+    steady.log(*"defgh")
+    result = steady.run({"limit": 2, "max_pages": 1})
+    assert [row for row, _ in steady.given()] == ["g", "h"]
     assert result["warnings"][0].endswith("older rows were not seen; raise MAX_PAGES or LIMIT")
 
 
-def test_a_sort_whose_later_pages_are_refused_is_left_out(world: World, history: History) -> None:
-    history.log(*"abc")
+def test_a_sort_whose_later_pages_are_refused_is_left_out(world: World, steady: History) -> None:
+    steady.log(*"abc")
     world.braintrust.faults.add(
         "query",
         status=400,
@@ -775,44 +775,41 @@ def test_a_sort_whose_later_pages_are_refused_is_left_out(world: World, history:
         times=None,
         when=lambda call: {"cursor", "sort"} <= call.parsed["query"].keys(),
     )
-    result = history.run({"limit": 2})
+    result = steady.run({"limit": 2})
     assert asked(world) == ["full", "full", *["full, unsorted"] * 3]
     assert result["warnings"] == [NO_PAGING.format("BTQL query failed (400): cursor and sort")]
     assert len(world.assignments()) == 3
 
 
 def test_a_sort_that_loses_the_cursor_is_left_out_and_nothing_is_lost(
-    world: World, history: History
+    world: World, steady: History
 ) -> None:
     world.braintrust.options.sorts_with_cursor = False
-    history.log(*"abc")
-    result = history.run({"limit": 2})
+    steady.log(*"abc")
+    result = steady.run({"limit": 2})
     assert asked(world) == ["full", *["full, unsorted"] * 3]
     assert result["warnings"] == [NO_PAGING.format("a full page named no next one")]
-    assert (len(world.assignments()), proof(history)) == (3, None)
+    assert (len(world.assignments()), proof(steady)) == (3, None)
 
 
 def test_a_sort_that_loses_the_cursor_shows_the_oldest_rows_and_the_rest_the_newest(
-    world: World, history: History
+    world: World, steady: History
 ) -> None:
     world.braintrust.options.sorts_with_cursor = False
-    history.log(*"abcdef")
-    result = history.run({"limit": 2, "max_pages": 1})
-    assert ([row for row, _ in history.given()], result["complete"]) == (
-        ["a", "b", "e", "f"],
-        False,
-    )
+    steady.log(*"abcdef")
+    result = steady.run({"limit": 2, "max_pages": 1})
+    assert ([row for row, _ in steady.given()], result["complete"]) == (["a", "b", "e", "f"], False)
 
 
 def test_a_full_last_page_without_a_cursor_is_the_end_where_there_are_no_more_rows(
-    world: World, history: History
+    world: World, steady: History
 ) -> None:
     world.braintrust.options.end_of_results = "no_cursor"
-    history.log(*"ab")
-    result = history.run({"limit": 2})
+    steady.log(*"ab")
+    result = steady.run({"limit": 2})
     assert (result["warnings"], result["complete"]) == ([], True)
     assert asked(world) == ["full", "full, unsorted", "short"]
-    assert proof(history) == history.now
+    assert proof(steady) == steady.now
 
 
 def test_a_short_read_that_loses_the_cursor_is_followed_by_a_full_read(
@@ -827,11 +824,11 @@ def test_a_short_read_that_loses_the_cursor_is_followed_by_a_full_read(
 
 @pytest.mark.parametrize("how", [{"latency": 9}, {"status": 504}], ids=str)
 def test_a_sort_that_is_slow_is_left_out(
-    world: World, history: History, how: dict[str, Any]
+    world: World, steady: History, how: dict[str, Any]
 ) -> None:
-    history.log("row")
+    steady.log("row")
     world.braintrust.faults.add("query", contains='"_pagination_key"', times=None, **how)
-    result = world.run(seconds=6, now=lambda: history.moment)
+    result = world.run(seconds=6, now=lambda: steady.moment)
     assert (result["assigned"], asked(world)[-2:]) == (1, ["full, unsorted"] * 2)
     assert result["warnings"][0].startswith(NO_PAGING.format("BTQL query failed"))
 
@@ -846,18 +843,18 @@ def test_only_what_the_unsorted_full_read_is_refused_with_becomes_a_query_error(
 
 
 def test_a_proof_that_is_refused_or_nonsense_costs_the_run_nothing(
-    world: World, history: History
+    world: World, steady: History
 ) -> None:
     for number, how in enumerate([{"status": 400}, {"body": "[]"}, {"hostile": "no_data"}]):
         world.braintrust.faults.clear()
         world.braintrust.faults.add("query", contains=DEFAULT_LIST, **how)
-        history.log(f"row{number}")
-        assert (history.run()["assigned"], proof(history)) == (1, None)
+        steady.log(f"row{number}")
+        assert (steady.run()["assigned"], proof(steady)) == (1, None)
 
 
-def test_undo_works_where_rows_do_not_come_sorted(world: World, history: History) -> None:
+def test_undo_works_where_rows_do_not_come_sorted(world: World, steady: History) -> None:
     world.braintrust.options.refused = ["sort"]
-    history.log("row")
-    first = history.run()["run_id"]
-    assert history.run({"undo": first})["undone"] == 1
-    assert TAG in json.dumps(history.plan())
+    steady.log("row")
+    first = steady.run()["run_id"]
+    assert steady.run({"undo": first})["undone"] == 1
+    assert TAG in json.dumps(steady.plan())

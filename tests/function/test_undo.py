@@ -62,7 +62,6 @@ def test_an_undo_frees_exactly_the_rows_that_still_have_that_reviewer_and_no_fin
     assert result == {
         "run_id": result["run_id"],
         "status": "undone",
-        "read": "full",
         "dry_run": False,
         "project_id": world.braintrust.project_id,
         "tag": TAG,

@@ -320,7 +320,16 @@ def test_plans_that_name_each_other_come_to_an_end(folder, weeks):
     (project,) = projects(Folder(folder))
     records = read_records(Folder(folder), project, NOW - timedelta(days=90))
 
-    plans = ("october", "undo-october", "refused", "mended", "mistake", "undo-mistake", "capped")
+    plans = (
+        "october",
+        "undo-october",
+        "refused",
+        "mended",
+        "mistake",
+        "undo-mistake",
+        "capped",
+        "idle",
+    )
     assert records.unfinished == [weeks.id(name) for name in plans]
 
 
