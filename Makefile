@@ -82,8 +82,14 @@ soak: .venv/.stamp ## thousands of random fault scenarios: make soak SCENARIOS=5
 figures: .venv/.stamp ## count the code: sizes, complexity, imports; beside a revision: make figures ARGS="--rev HEAD~10"
 	$(PY) scripts/code_figures.py $(ARGS)
 
-clean: ## remove what was built and installed here
-	rm -rf .aws-sam .local .venv .venv-tools .venv-checkov .pytest_cache .mypy_cache .ruff_cache .hypothesis
+explore: .venv/.stamp ## every order in which the requests of a few runs can happen, and each rule broken: make explore ARGS=undo
+	$(PY) -m tests.explore $(ARGS)
+
+clean: ## remove what was built and installed here; what a trial assigned stays on record
+	rm -rf .aws-sam .venv .venv-tools .venv-checkov .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@if [ -d .local/audit-trial ]; then find .local -mindepth 1 -maxdepth 1 ! -name audit-trial -exec rm -rf {} +; \
+	    echo 'kept: .local/audit-trial; what a trial assigned cannot be taken back without it (rm -r .local removes it)'; \
+	    else rm -rf .local; fi
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Deploy and operate it

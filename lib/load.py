@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from lib.audit import Audit
 from lib.aws import Aws
@@ -15,6 +15,8 @@ from lib.roster import Entry, parse_reviewers
 from lib.rows import Window
 from lib.settings import Settings, load_settings
 
+LONGEST_RUN = timedelta(minutes=15)
+"""Lambda's own limit; by the wall clock, so that a run which stood still plans nothing by what it read before."""
 AUDIT_SHARE = 0.2  # of the time, kept back for the audit
 AUDIT_RESERVE = 30.0  # seconds that are enough for it
 INSERT_SHARE = 0.25  # of the time, kept back from fetching for the inserts
@@ -45,6 +47,7 @@ def load(
     """Read everything a run depends on. Raises ConfigurationError for what is wrong with it."""
     settings = load_settings(environ, event)
     aws, started = Aws(environ), now()
+    deadline = deadline.until(started + LONGEST_RUN, now)
     entries = () if settings.undo else find_entries(settings, aws)
     bucket = AuditBucket(aws.s3(), settings)
     working = deadline.sooner(min(AUDIT_RESERVE, AUDIT_SHARE * deadline.left()))

@@ -7,14 +7,12 @@ from datetime import datetime, timedelta
 
 from lib.assign import Writing, build_removal
 from lib.errors import ConfigurationError
-from lib.load import Job
+from lib.load import LONGEST_RUN, Job
 from lib.past import Past, unsettled
 from lib.plan import Assignment, Carried, Outcomes, Plan, Spared
 from lib.reading import fetch_all_logs
 from lib.result import Outlook, Story, status_of
 from lib.rows import Fetched, Row, Window
-
-LONGEST_RUN = timedelta(minutes=15)  # Lambda's own limit
 
 
 class Undo:

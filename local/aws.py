@@ -17,6 +17,7 @@ import boto3
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
+from local.keep import Keep
 from local.listen import listen
 
 HOST = "127.0.0.1"
@@ -62,6 +63,7 @@ class LocalAws:
         )
         self._clients: dict[str, Any] = {}
         self._prepared = False
+        self._keep: Keep | None = None
         self.port = self._server.port
         self.url = f"http://{HOST}:{self.port}"
 
@@ -82,6 +84,9 @@ class LocalAws:
         """Every request comes through here, as WSGI has it."""
         path = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
         self.requests.append(environ.get("HTTP_X_AMZ_TARGET", path).removeprefix("Amazon"))
+        s3, _, key = environ["PATH_INFO"].encode("latin-1").decode().partition(f"/{BUCKET}/")
+        if self._keep and key and not s3 and environ["REQUEST_METHOD"] == "PUT":
+            return self._keep.put(key, self._moto, environ, start_response)
         answer: Iterable[bytes] = self._moto(environ, start_response)
         return answer
 
@@ -137,13 +142,11 @@ class LocalAws:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
 
-    def fill_bucket(self, folder: Path) -> None:
-        """Put back what `copy_bucket` wrote."""
-        s3 = self.client("s3")
-        for path in sorted(folder.rglob("*.json*")):
-            s3.put_object(
-                Bucket=BUCKET, Key=path.relative_to(folder).as_posix(), Body=path.read_bytes()
-            )
+    def keep_in(self, keep: Keep) -> None:
+        """Put back what was kept, and keep from now on what is put."""
+        for key, body in keep.objects():
+            self.client("s3").put_object(Bucket=BUCKET, Key=key, Body=body)
+        self._keep = keep
 
 
 parser = argparse.ArgumentParser(prog="python -m local.aws", description="An AWS on this machine.")

@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from datetime import datetime
 from pathlib import Path
@@ -18,9 +18,15 @@ LAMBDA_SECONDS = 900.0
 class Function:
     """Lambda's part: an environment, an import by name, a context for each invocation."""
 
-    def __init__(self, variables: Mapping[str, str], log: Path | None) -> None:
-        """`log`: a file that is begun anew; None: standard error."""
+    def __init__(
+        self,
+        variables: Mapping[str, str],
+        log: Path | None,
+        remaining_ms: Callable[[], float] = lambda: LAMBDA_SECONDS * 1000,
+    ) -> None:
+        """`log`: a file that is begun anew; None: standard error. `remaining_ms`: what the context tells of the time."""
         self._log = log
+        self._remaining_ms = remaining_ms
         self._variables = {"POWERTOOLS_SERVICE_NAME": "review-assigner", **variables}
         if log is not None:
             log.parent.mkdir(parents=True, exist_ok=True)
@@ -31,8 +37,7 @@ class Function:
         with self._environment(), self._output():
             handler = importlib.import_module("handler")
             context = SimpleNamespace(
-                aws_request_id=str(uuid.uuid4()),
-                get_remaining_time_in_millis=lambda: LAMBDA_SECONDS * 1000,
+                aws_request_id=str(uuid.uuid4()), get_remaining_time_in_millis=self._remaining_ms
             )
             result: dict[str, Any] = handler.lambda_handler(event, context)
             return result

@@ -10,6 +10,7 @@ from ops.records import Run, newest_records, projects
 
 SHOWN = ("fetched", "unassigned", "assigned", "failed", "deferred")
 KEPT = 300  # characters of a warning
+SECOND = len("20260101T000000")  # of a run id: when it began
 
 parser = argparse.ArgumentParser(
     prog="python -m ops.status", description="The last runs, newest first."
@@ -39,11 +40,16 @@ def main(arguments: list[str] | None = None) -> int:
 def status(place: Place, last: int, now: datetime) -> str:
     """The table, each run with what it warned about beneath it."""
     by_project = [newest_records(place, project, last, now) for project in projects(place)]
-    runs = sorted(
-        (run for records in by_project for run in records.runs),
-        key=lambda run: run.order,
-        reverse=True,
-    )
+    told = [
+        (run.run_id[:SECOND], run.order, [line(run), *warned(run)])
+        for records in by_project
+        for run in records.runs
+    ] + [
+        (run_id[:SECOND], (), [line_without_record(run_id)])
+        for records in by_project
+        for run_id in records.unfinished
+    ]
+    newest = sorted(told, key=lambda it: it[:2], reverse=True)[:last]
     unreadable = [key for records in by_project for key in records.unreadable]
     heads = (
         f"{'UTC':16}  {'status':18} "
@@ -51,11 +57,7 @@ def status(place: Place, last: int, now: datetime) -> str:
         + f"{'seconds':>9}  run"
     )
     notes = [f"cannot be read: {key}" for key in unreadable]
-    lines = [
-        text
-        for run in runs[:last]
-        for text in (line(run), *(f"    warning: {it[:KEPT]}" for it in run.warnings))
-    ]
+    lines = [text for *_, texts in newest for text in texts]
     return "\n".join([heads, *lines, *notes, f"{place.address}"])
 
 
@@ -66,6 +68,18 @@ def line(run: Run) -> str:
         f"  takes back {run.counts.get('undone', 0)} rows of {run.undoes}" if run.undoes else ""
     )
     return f"{run.at:%Y-%m-%d %H:%M}  {run.status:18.18} {counts}{run.seconds:>9.1f}  {run.run_id}{undone}"
+
+
+def warned(run: Run) -> list[str]:
+    """What it warned about, a line each."""
+    return [f"    warning: {it[:KEPT]}" for it in run.warnings]
+
+
+def line_without_record(run_id: str) -> str:
+    """A run that has a plan only: rows may have been assigned."""
+    at = f"{run_id[:4]}-{run_id[4:6]}-{run_id[6:8]} {run_id[9:11]}:{run_id[11:13]}"
+    dashes = f"{'-':>11}" * len(SHOWN)
+    return f"{at}  {'no record':18} {dashes}{'-':>9}  {run_id}  killed, or not over yet"
 
 
 if __name__ == "__main__":

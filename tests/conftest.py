@@ -11,16 +11,18 @@ function/    the function, over the wire and whole; contract sections by their n
     test_run                        whole runs: result, rows, secrets
     test_rows, test_large_results   which rows are selected, the pages they come in; results from an object store
     test_distribution, test_fairness   who gets which row; even over weeks
-    test_sending, test_words        nothing is sent late; what others' words may say in ours
     test_large_results, test_directory   results in an object store; users and groups
     test_assign, test_retries, test_time   inserts and their batches; what is tried again; the end in time
     test_requests, test_pure_core   how often is asked for what; what decides loads neither HTTP nor AWS
-    test_promises, test_undo        one reviewer a row whatever happens; taking a run back
+    test_promises, test_chain       one reviewer a row whatever happens; what the chain of plans holds happened
+    test_undo                       taking a run back
+    test_explore                    the same in every order of their requests; the explorer itself is in explore/
     test_sending                    nothing goes out late, whatever a connection waits for
     test_security, test_words       where the key may go; whose words an error and a log line may say
 local/       the Braintrust and the AWS of this machine
     test_local_query, test_local_insert, test_local_organisation, test_local_faults   the Braintrust, by kinds of requests
     test_demo, test_serve           `make run` and `make local`, as processes
+    test_trial                      `DRY_RUN=false make run`, however it ends
 ops/         what operators run
     test_stack, test_settle         `make invoke`, `make undo`, `make outputs`; what `make deploy` asks and keeps
     test_report, test_audit_queries `make report` and `make status`; the SQL of the documents
@@ -32,7 +34,7 @@ repository/  what is around the code
     test_house, test_code_figures   what imports what, what is named once; the figures of the code
     test_docs, test_locks, test_map, test_advisories, test_benchmarks
 
-Beside them: world.py and weeks.py (what a run touches, weeks of runs), listeners.py, processes.py (runs that are killed), soak.py
+Beside them: world.py, history.py and weeks.py (what a run touches, a clock that tests move, weeks of runs), listeners.py, processes.py (runs that are killed), soak.py
 (`make soak`), machine.py (what is kept from the tests). A test holds on other people's machines: it reads no file that
 people are asked to change, takes no port, compares no time at its very edge.
 """
@@ -58,6 +60,7 @@ os.environ |= {
 }
 
 from local.braintrust.server import LocalBraintrust
+from tests.history import History
 from tests.refusing_aws import RefusingAws
 from tests.weeks import Weeks, play
 from tests.world import BUCKET, SECRET, World, aws_client
@@ -101,6 +104,12 @@ def aws(shared_aws: RefusingAws) -> Iterator[RefusingAws]:
 def world(shared_braintrust: LocalBraintrust, aws_url: str) -> World:
     shared_braintrust.reset()
     return World(shared_braintrust, aws_url)
+
+
+@pytest.fixture
+def history(world: World, aws: RefusingAws) -> History:
+    """A world whose clock a test moves."""
+    return History(world, aws)
 
 
 @pytest.fixture(scope="session")

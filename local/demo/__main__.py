@@ -4,10 +4,12 @@ The second needs BRAINTRUST_API_KEY, PROJECT_ID, TAG and REVIEWERS in the enviro
 """
 
 import argparse
+import io
 import json
 import os
 import re
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -39,11 +41,22 @@ parser.add_argument(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what the environment asks for; 1 if anything was not as it must be."""
+    """Run what the environment asks for; 1 if anything was not as it must be, 128 and more if it was stopped."""
     options = parser.parse_args(arguments)
+    if sys.stdout is None:  # closed: a file that is opened next would be taken for it
+        sys.stdout = sys.stderr or io.StringIO()
     screen = Screen()
-    if options.undo or any(os.environ.get(name) for name in trial.ASKING):
-        return trial.main(screen, options.undo)
+    try:
+        return play(screen, options.undo)
+    except KeyboardInterrupt:
+        screen.say("Stopped.", "yellow")
+        return 128 + signal.SIGINT
+
+
+def play(screen: Screen, undo: str | None) -> int:
+    """The trial, or both acts."""
+    if undo or any(os.environ.get(name) for name in trial.ASKING):
+        return trial.main(screen, undo)
     if os.environ.get("BRAINTRUST_API_KEY"):
         screen.say(
             "BRAINTRUST_API_KEY is not used here: with PROJECT_ID, TAG and REVIEWERS too, this is a dry run there."

@@ -230,7 +230,7 @@ def test_the_deployed_functions_environment_emits_what_the_alarms_watch(
     ours = re.findall(r'"Namespace": "BraintrustReviewAssigner", "MetricName": "(\w+)"', watched)
     assert (
         {*ours}
-        == {"RunSucceeded", "RowsFailed", "OldestWaitingAge"}
+        == {"RunDuration", "RowsFailed", "OldestWaitingAge"}
         <= {name for _, name, _, _ in emitted}
     )
 

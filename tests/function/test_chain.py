@@ -15,11 +15,6 @@ from tests.world import ASSIGNMENTS, REVIEW_LISTS, TAG, World
 CARRY, REST = timedelta(hours=2), timedelta(minutes=45)
 
 
-@pytest.fixture
-def history(world: World, aws: RefusingAws) -> History:
-    return History(world, aws)
-
-
 def counts(result: dict[str, Any]) -> dict[str, Any]:
     """What became of the rows."""
     fields = ("status", "already_assigned", "unassigned", "assigned", "deferred", "warnings")
@@ -163,6 +158,26 @@ def test_a_record_carries_its_plans_id_also_where_an_invocation_without_a_plan_t
         == {"20261123T070000Z-same"}
     )
     assert [record for record in world.records("runs") if record != first] == [result]
+
+
+def test_a_plan_that_lost_the_race_is_none_whoever_left_a_record_under_its_id(
+    world: World, history: History
+) -> None:
+    """It is younger than the chain's first plan, before which there may have been others."""
+    world.add_users(2)
+    history.log("a", "b")
+    won = history.run(request_id="won")["run_id"]
+    history.wait(MINUTE)
+    lost = "20261123T070100Z-lost"
+    text = world.objects("plans/")[history.key(won, "plans")]
+    text = text.replace(won, lost).replace(
+        '"created_at": "2026-11-23T07:00', f'"created_at": "{history.now[:16]}'
+    )
+    history.put(history.key(lost, "plans"), text)
+    history.put(history.key(lost, "runs"), "{}")
+    with pytest.raises(ConfigurationError, match="assigned nothing: its plan was never committed"):
+        history.run({"undo": lost})
+    assert world.assignments().keys() == {"a", "b"}
 
 
 # Confirmed rows
@@ -510,12 +525,36 @@ def test_rows_given_again_use_up_no_cap_but_max_open(world: World, history: Hist
     ana, bo = world.add_users(2)
     history.log("a", "b", "c")
     history.refused()
-    world.set_reviewers([{"id": ana, "max_open": 3}, bo])
+    world.set_reviewers([{"id": ana, "max_open": 2}, bo])
     history.log("d", "e", "f", "g")
     result = history.run({"max_assignments": 3})
     assert history.given()[:3] == [("a", ana), ("b", bo), ("c", ana)]
-    assert result["per_reviewer"] == {ana: 2 + 1, bo: 1 + 2}
+    assert result["per_reviewer"] == {ana: 2, bo: 1 + 3}
     assert result["warnings"] == ["1 rows wait: MAX_ASSIGNMENTS is reached"]
+
+
+def test_a_row_that_was_planned_for_several_people_goes_to_all_of_them_again(
+    world: World, history: History
+) -> None:
+    ana, bo = world.add_users(2)
+    history.log("row")
+    ended = history.cut_off(landed=False)
+    key, entry = (
+        history.key(ended.run_id, "plans"),
+        json.dumps({"row_id": "row", "reviewer_id": ana}),
+    )
+    text = world.objects("plans/")[key]
+    history.put(key, text.replace(entry, f"{entry},\n{entry.replace(ana, bo)}"))
+    history.wait(MINUTE)
+    history.run()
+    assert [(item["row_id"], item["reviewer_id"]) for item in history.plan()["carried"]] == [
+        ("row", ana),
+        ("row", bo),
+    ]
+    history.wait(REST)
+    history.run()
+    assert history.given() == [("row", ana), ("row", bo)]
+    assert history.review("row") == ([ana, bo], PENDING)
 
 
 def test_rows_that_are_refused_for_good_do_not_use_up_the_cap(

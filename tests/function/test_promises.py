@@ -17,11 +17,6 @@ from tests.soak import scenario
 from tests.world import World, invoke
 
 
-@pytest.fixture
-def history(world: World, aws: RefusingAws) -> History:
-    return History(world, aws)
-
-
 def later(world: World, time: timedelta) -> datetime:
     """The time, so much later, for the server, too."""
     world.braintrust.store.clock.advance(time.total_seconds())  # type: ignore[attr-defined]

@@ -2,16 +2,9 @@
 
 import re
 
-import pytest
-
 from tests.history import HOUR, MOMENT, History
 from tests.refusing_aws import RefusingAws
 from tests.world import World
-
-
-@pytest.fixture
-def history(world: World, aws: RefusingAws) -> History:
-    return History(world, aws)
 
 
 class Watch:

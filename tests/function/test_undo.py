@@ -13,11 +13,6 @@ from tests.world import ASSIGNMENTS, REVIEW_LISTS, TAG, World
 CARRY, REST = timedelta(hours=2), timedelta(minutes=45)
 
 
-@pytest.fixture
-def history(world: World, aws: RefusingAws) -> History:
-    return History(world, aws)
-
-
 def told(result: dict[str, Any]) -> dict[str, Any]:
     """What an undo says became of the rows of its run."""
     fields = ("status", "given", "undone", "left_alone", "failed", "deferred", "warnings")

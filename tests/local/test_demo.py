@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PASSED_ON = ("PATH", "HOME")
 
 
-class Ended(NamedTuple):
+class Screenful(NamedTuple):
     """What a person has before them when it has ended."""
 
     exit_code: int
@@ -29,11 +29,11 @@ class Ended(NamedTuple):
 @pytest.fixture
 def demo(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Ended]:
+) -> Callable[..., Screenful]:
     """It runs in an empty folder, where it puts its .local/, with these variables and no others."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: str, **environ: str) -> Ended:
+    def run(*arguments: str, **environ: str) -> Screenful:
         before = dict(os.environ)
         os.environ.clear()
         os.environ |= {name: before[name] for name in PASSED_ON if name in before} | environ
@@ -42,7 +42,7 @@ def demo(
         finally:
             os.environ.clear()
             os.environ |= before
-        return Ended(exit_code, *capsys.readouterr())
+        return Screenful(exit_code, *capsys.readouterr())
 
     return run
 

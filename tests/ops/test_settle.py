@@ -28,13 +28,19 @@ parameters:
   Days: 3
 """
 FIRST = script.DEFAULT_STACK
+CONFIG = """version = 0.1
+
+[default.deploy.parameters]
+capabilities = "CAPABILITY_IAM"
+"""
+"""samconfig.toml before an earlier version put answers in it; the file itself is people's."""
 
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch, aws_url):
     """A checkout, and an AWS without stacks."""
-    for name in ("template.yaml", "samconfig.toml"):
-        shutil.copy(ROOT / name, tmp_path)
+    shutil.copy(ROOT / "template.yaml", tmp_path)
+    (tmp_path / "samconfig.toml").write_text(CONFIG, "utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws_url)
     monkeypatch.delenv("AWS_REGION", raising=False)
@@ -182,13 +188,12 @@ def test_answers_that_an_earlier_version_kept_in_samconfig_are_taken_over(checko
         f'region = "eu-central-1"\nparameter_overrides = "ProjectId=\\"{PROJECT}\\" Tag=\\"it\'s \\\\\\"new\\\\\\"\\" '
         'BraintrustApiKeySecretId=\\"braintrust/key\\" AlarmEmail=\\"\\" Gone=\\"1\\" DryRun=\\"true\\""\n'
     )
-    config = (checkout / "samconfig.toml").read_text()
     for stack, text in (
         (
             FIRST,
-            config.replace("[default.deploy.parameters]\n", f"[default.deploy.parameters]\n{line}"),
+            CONFIG.replace("[default.deploy.parameters]\n", f"[default.deploy.parameters]\n{line}"),
         ),
-        ("search", f"{config}\n[search.deploy.parameters]\n{line}"),
+        ("search", f"{CONFIG}\n[search.deploy.parameters]\n{line}"),
     ):
         (checkout / "samconfig.toml").write_bytes(text.replace("\n", "\r\n").encode())
         deployed = settle(stack)

@@ -173,7 +173,7 @@ def git(*arguments, cwd):
 def test_a_clone_made_on_windows_has_the_lines_that_a_shell_understands(tmp_path):
     origin, windows = tmp_path / "origin", tmp_path / "windows"
     (origin / "docs").mkdir(parents=True)
-    files = (".gitattributes", ".gitignore", "Makefile", "docs/report.png", "samconfig.toml")
+    files = (".gitattributes", ".gitignore", "Makefile", "docs/report.png", "template.yaml")
     for name in files:
         shutil.copy(ROOT / name, origin / name)
     (origin / "scripts").mkdir()
