@@ -9,9 +9,9 @@ function/    the function, over the wire and whole; contract sections by their n
     test_errors                     5: what a run says that could not do its work
     test_audit                      6: every object of the audit, and when it is written
     test_run                        whole runs: result, rows, secrets
+    test_reading                    8: full and short reads, the proof, the ways back
     test_rows, test_large_results   which rows are selected, the pages they come in; results from an object store
     test_distribution, test_fairness   who gets which row; even over weeks
-    test_large_results, test_directory   results in an object store; users and groups
     test_assign, test_retries, test_time   inserts and their batches; what is tried again; the end in time
     test_requests, test_pure_core   how often is asked for what; what decides loads neither HTTP nor AWS
     test_promises, test_chain       one reviewer a row whatever happens; what the chain of plans holds happened

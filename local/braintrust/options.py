@@ -26,6 +26,7 @@ class Options:
     minute: float = 60.0  # seconds in that minute, for tests with little time
     rate_limit_retry_after: Literal["seconds", "date", "none"] = "seconds"
     insert_max_bytes: int = 6_000_000  # 413 in the gateway's style above it
+    query_max_bytes: int | None = None  # of an answer; 413 in the gateway's style above it
     url_max_bytes: int = 8192  # 414 above it, as the usual gateways do
     emails_mind_case: bool = True  # /v1/user?email= finds the address only as it is written
     refuse_odd_user_ids: bool = False  # 400 for /v1/user?ids= with an id that is no UUID

@@ -50,6 +50,9 @@ def answer_query(exchange: Exchange) -> Response:
     payload = _envelope(
         state, query, [query.project(row) for row in rows], cursor, warnings, effects
     )
+    most = state.options.query_max_bytes
+    if most is not None and len(json.dumps(payload["data"])) > most:
+        raise Refusal(413, "Request Too Long", "gateway")
     if fmt == "jsonl":
         lines = "".join(json.dumps(row) + "\n" for row in payload["data"])
         return Response(lines, media_type="application/x-ndjson", headers=_cursor_header(cursor))

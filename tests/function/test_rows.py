@@ -389,6 +389,234 @@ def test_a_stale_answer_is_warned_about(world):
     )
 
 
+# Odd rows
+
+ODD_IDS = [
+    "no-break\u00a0space",
+    "ideographic\u3000space",
+    "\U0001f469\u200d\U0001f52c",
+    "tab\tid",
+    "new\nline",
+    "\r\n",
+    " ",
+    "line\u2028separator",
+    "zero\u200bwidth",
+    "right\u202eto left",
+    "nul\0",
+    "\"quoted' \\",
+    "{}",
+    "x" * 2000,
+]
+
+
+def test_any_text_is_an_id_and_its_row_is_assigned_like_others(world):
+    (ana,) = world.add_users(1)
+    for row in ODD_IDS:
+        world.add_rows(1, row_id=row)
+    world.settings["BATCH_SIZE"] = "3"
+    result = world.run()
+    assert (result["assigned"], result["warnings"]) == (len(ODD_IDS), [])
+    assert world.assignments() == dict.fromkeys(ODD_IDS, (ana,))
+    assert sorted(line["row_id"] for line in world.lines(result)) == sorted(ODD_IDS)
+    assert sorted(world.records("to_assign_ids")[0]) == sorted(ODD_IDS)
+    assert world.run()["status"] == "nothing_to_assign"
+    assert world.run({"undo": result["run_id"]})["undone"] == len(ODD_IDS)
+
+
+GOOD = {"id": "good", "created": "2026-11-20T07:00:00Z", "_xact_id": "1", "metadata": None}
+ODD = [
+    '"created": "yesterday"',
+    '"created": 1700000000',
+    '"created": null',
+    '"created": {}',
+    '"_xact_id": "one"',
+    '"_xact_id": [1]',
+    '"_xact_id": Infinity',
+    '"_xact_id": 1e999',
+    '"_xact_id": NaN',
+    f'"_xact_id": "{"9" * 5000}"',
+    f'"_xact_id": {"9" * 5000}',
+]
+
+
+def answer(world, *rows):
+    """Let Braintrust answer each query with these rows, given as JSON."""
+    world.braintrust.faults.add("query", body=f'{{"data": [{", ".join(rows)}]}}', times=None)
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_row_with_an_odd_created_or_xact_id_is_left_alone_and_named_and_the_rest_goes_out(
+    world, odd
+):
+    (ana,) = world.add_users(1)
+    row = json.dumps(GOOD | {"id": "odd"})[:-1] + f", {odd}}}"
+    answer(world, row, json.dumps(GOOD))
+    result = world.run()
+    assert world.assignments() == {"good": (ana,)}
+    counts = ("fetched", "already_assigned", "unassigned", "assigned")
+    assert [result[name] for name in counts] == [2, 1, 1, 1]
+    assert result["warnings"] == [
+        (
+            "1 rows have an id, review fields, a created or an _xact_id of an unexpected kind and are left alone, such "
+            "as 'odd'"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row_id", "first"),
+    [("12345", "12345"), ("null", "null"), ('""', "''"), ("true", "true"), ('["r"]', '["r"]')],
+)
+def test_a_row_without_an_id_that_is_text_is_left_alone_and_counted(world, row_id, first):
+    (ana,) = world.add_users(1)
+    odd = [json.dumps(GOOD)[:-1] + f', "id": {row_id}}}', '"no row"', "7", "null"]
+    answer(world, *odd, json.dumps(GOOD))
+    result = world.run()
+    assert (world.assignments(), result["fetched"]) == ({"good": (ana,)}, 1)
+    assert result["warnings"] == [
+        f"4 rows have no id that is text and are left alone; the first has {first}"
+    ]
+
+
+def test_an_id_that_cannot_be_written_down_is_left_alone_and_shown(world):
+    (ana,) = world.add_users(1)
+    answer(world, json.dumps(GOOD | {"id": "half \ud800"}), json.dumps(GOOD))
+    result = world.run()
+    assert world.assignments() == {"good": (ana,)}
+    assert result["warnings"] == [
+        (
+            "1 rows have an id, review fields, a created or an _xact_id of an unexpected kind and are left alone, such "
+            "as 'half <U+D800>'"
+        )
+    ]
+
+
+def test_what_is_odd_is_counted_once_however_often_it_is_read(world):
+    """Here twice: once sorted, of which the cursor is lost, and once as the server likes."""
+    world.braintrust.options.sorts_with_cursor = False
+    world.add_rows(2, metadata=reviewed("Done"))
+    (odd,) = world.add_rows(1, hours_ago=0.5, metadata="text")
+    world.add_rows(1)
+    assert world.fetch({"limit": 3}).warnings == [
+        (
+            "this server does not page through sorted rows, so everything was read, newest first: "
+            "a full page named no next one"
+        ),
+        (
+            "1 rows have an id, review fields, a created or an _xact_id of an unexpected kind and are left alone, such "
+            f"as '{odd}'"
+        ),
+        (
+            "2 rows have the review status 'Done', which nobody has documented: it is taken for a finished review; if it "
+            "is not, add it to OPEN_STATUSES"
+        ),
+    ]
+
+
+def test_a_page_of_one_row_that_makes_no_sense_is_no_reason_to_stop(world):
+    """Pages may have shrunk to one row, and then one odd row would end every run."""
+    (ana,) = world.add_users(1)
+    good, odd = json.dumps(GOOD), '{"id": "odd", "created": "yesterday"}'
+    for place, row in enumerate((odd, good)):
+        cursor = json.dumps(encode_cursor(f"p{place}", rising=True))
+        body = f'{{"data": [{row}], "cursor": {cursor}}}'
+        world.braintrust.faults.add("query", body=body, after=place)
+    assert world.run({"limit": 1})["assigned"] == 1
+    assert world.assignments() == {"good": (ana,)}
+
+
+def test_an_integer_of_five_thousand_digits_in_a_rows_metadata_is_no_matter(world):
+    (ana,) = world.add_users(1)
+    answer(world, json.dumps(GOOD)[:-1] + f', "metadata": {{"n": {"9" * 5000}}}}}')
+    assert (world.run()["warnings"], world.assignments()) == ([], {"good": (ana,)})
+
+
+def test_a_row_of_six_megabytes_is_left_alone_by_name_and_the_rest_goes_out(world):
+    (ana,) = world.add_users(1)
+    world.braintrust.options.query_max_bytes = 6_000_000
+    before = world.add_rows(2)
+    (large,) = world.add_rows(1, row_id="large", metadata={"text": "x" * 6_000_000})
+    after = world.add_rows(2)
+    result = world.run({"limit": 4})
+    assert world.assignments() == dict.fromkeys(before + after, (ana,))
+    assert (result["status"], result["fetched"], result["already_assigned"]) == ("assigned", 5, 1)
+    assert result["warnings"] == [
+        (
+            "Braintrust could not answer pages of 4 rows, it had to be asked for 1 at a time: lower LIMIT, and it is "
+            "asked less often"
+        ),
+        f"1 rows are too large to be read and are left alone, such as '{large}'",
+    ]
+
+
+def test_rows_of_six_megabytes_that_can_be_read_are_assigned_in_smaller_pages(world):
+    """What is too much is a page of them: more than this client takes at once."""
+    (ana,) = world.add_users(1)
+    rows = world.add_rows(6, metadata={"text": "x" * 6_000_000})
+    result = world.run({"limit": 6})
+    assert world.assignments() == dict.fromkeys(rows, (ana,))
+    assert limits(world)[:3] == [6, 3, 3]
+    assert result["warnings"][0].endswith("3 at a time: lower LIMIT, and it is asked less often")
+
+
+@pytest.mark.parametrize("status", [408, 413, 500, 504])
+def test_a_row_that_no_page_can_hold_is_asked_for_without_its_metadata(world, status):
+    """Whatever a server says of it: later rows would wait for ever."""
+    *_, third, large, last = rows = world.add_rows(5)
+    cursor = encode_cursor(world.braintrust.store.row(third)["_pagination_key"], rising=True)
+
+    def wants_all_of_it(call):
+        query = call.parsed["query"]
+        return query.get("cursor") == cursor and len(query["select"]) == 4
+
+    world.braintrust.faults.add("query", status=status, when=wants_all_of_it, times=None)
+    fetched = world.fetch({"limit": 1}, sleep=Naps())
+    assert [(row.id, row.readable) for row in fetched.rows] == [(row, row != large) for row in rows]
+    assert fetched.rows[-1].id == last
+    assert fetched.warnings == [
+        f"1 rows are too large to be read and are left alone, such as '{large}'"
+    ]
+
+
+# Status words
+
+
+@pytest.mark.parametrize("word", ["TODO", "In Review", "PENDING"])
+def test_open_statuses_are_words_of_reviews_that_are_not_finished(world, word):
+    world.settings["OPEN_STATUSES"] = "TODO, In Review"
+    (row,) = world.add_rows(1, metadata=reviewed(word))
+    (fetched,) = world.fetch().rows
+    assert (fetched.id, fetched.needs_reviewer) == (row, True)
+
+
+def test_backlog_is_open_unless_other_words_are_set(world):
+    world.add_rows(1, metadata=reviewed("BACKLOG"))
+    assert [row.needs_reviewer for row in world.fetch().rows] == [True]
+    world.settings["OPEN_STATUSES"] = "TODO"
+    assert [row.needs_reviewer for row in world.fetch().rows] == [False]
+
+
+def test_a_word_that_nobody_has_documented_is_a_finished_review_and_named_with_its_rows(world):
+    for word, count in {"pending": 2, "Done": 1, "APPROVED": 1, "COMPLETED": 1}.items():
+        world.add_rows(count, metadata=reviewed(word))
+    fetched = world.fetch()
+    assert not any(row.needs_reviewer for row in fetched.rows)
+    assert fetched.warnings == [
+        f"{count} rows have the review status {word!r}, which nobody has documented: it is taken for a finished "
+        "review; if it is not, add it to OPEN_STATUSES"
+        for word, count in {"pending": 2, "Done": 1}.items()
+    ]
+
+
+def test_of_many_unknown_words_the_most_frequent_five_are_named(world):
+    for number in range(8):
+        world.add_rows(number + 1, metadata=reviewed(f"word {number}"))
+    warnings = world.fetch().warnings
+    assert len(warnings) == 6
+    assert "8 rows have the review status 'word 7'" in warnings[0]
+    assert warnings[5] == "3 more such status words are taken alike"
+
+
 # Heavy pages
 
 

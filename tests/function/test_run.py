@@ -382,6 +382,49 @@ def test_rows_that_leave_the_window_without_a_reviewer_are_warned_about(seven):
     ]
 
 
+def test_a_full_read_says_what_everybody_has(seven):
+    """Everybody on the list, and whoever else has open rows; ages from creation."""
+    ana, bo, cy = seven.add_users(3)
+    log(seven, "old", 60 * 50, metadata={ASSIGNMENTS: [ana], REVIEW_LISTS: PENDING})
+    log(seven, "young", 3, metadata={ASSIGNMENTS: [ana]})
+    log(seven, "shared", 60 * 24 + 3, metadata={ASSIGNMENTS: [bo, "dee"]})
+    log(seven, "finished", 60 * 100, metadata={ASSIGNMENTS: [bo, "eve"]} | APPROVED)
+    log(seven, "nobody's", 60 * 100, metadata=APPROVED)
+    log(seven, "odd", 60 * 100, metadata={ASSIGNMENTS: cy})
+    people = {
+        ana: {"open": 2, "reviewed": 0, "oldest_open_hours": 50.0},
+        bo: {"open": 1, "reviewed": 1, "oldest_open_hours": 24.1},
+        cy: {"open": 0, "reviewed": 0, "oldest_open_hours": None},
+        "dee": {"open": 1, "reviewed": 0, "oldest_open_hours": 24.1},
+    }
+    dry = run(seven, {"dry_run": True})
+    assert dry["people"] == people
+    assert run(seven)["people"] == people
+    assert seven.records("runs")[0]["people"] == people
+    assert "people" not in run(seven, {"limit": 2, "max_pages": 2})
+
+
+def test_open_rows_that_leave_the_window_and_open_rows_of_strangers_are_warned_about(seven):
+    (ana,) = seven.add_users(1)
+    log(seven, "leaving", 7 * 24 * 60 - 60, metadata={ASSIGNMENTS: [ana]})
+    log(seven, "a stranger's", 6 * 24 * 60 + 1, metadata={ASSIGNMENTS: ["dee", "eve"]})
+    log(seven, "shared with one", 6 * 24 * 60 - 1, metadata={ASSIGNMENTS: [ana, "eve"]})
+    log(seven, "finished", 7 * 24 * 60 - 60, metadata={ASSIGNMENTS: ["fay"]} | APPROVED)
+    assert run(seven)["warnings"] == [
+        "2 rows that nobody has finished leave the window within 24 hours: raise DAYS or add reviewers",
+        "2 open rows are with people who are not on the list, such as 'eve', 'dee'",
+    ]
+
+
+def test_a_short_read_warns_of_no_open_rows_as_it_sees_none(seven):
+    (ana,) = seven.add_users(1)
+    log(seven, "new", 9)
+    log(seven, "leaving", 7 * 24 * 60 - 60, metadata={ASSIGNMENTS: ["dee"]})
+    assert len(run(seven)["warnings"]) == 2
+    later = seven.run(now=lambda: NOW + timedelta(minutes=30))
+    assert (later["read"], later["warnings"], later["per_reviewer"]) == ("short", [], {ana: 0})
+
+
 def test_rows_that_are_given_out_in_time_are_not_warned_about(seven):
     seven.add_users(1)
     log(seven, "leaving", 7 * 24 * 60 - 60)

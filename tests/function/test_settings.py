@@ -44,6 +44,7 @@ def test_only_five_variables_are_required_and_the_others_have_the_documented_def
         filter="",
         max_assignments=0,
         open_statuses=frozenset({"PENDING", "BACKLOG"}),
+        full_read_hours=24,
         dry_run=False,
         request_timeout=120.0,
         insert_concurrency=8,
@@ -69,6 +70,7 @@ def test_every_variable_is_read():
         "FILTER": "scores.quality < 0.5 OR tags INCLUDES 'x'",
         "MAX_ASSIGNMENTS": "12",
         "OPEN_STATUSES": "In Review, TODO",
+        "FULL_READ_HOURS": "168",
         "DRY_RUN": "True",
         "REQUEST_TIMEOUT": "2.5",
         "INSERT_CONCURRENCY": "16",
@@ -90,6 +92,7 @@ def test_every_variable_is_read():
         filter="scores.quality < 0.5 OR tags INCLUDES 'x'",
         max_assignments=12,
         open_statuses=frozenset({"PENDING", "In Review", "TODO"}),
+        full_read_hours=168,
         dry_run=True,
         request_timeout=2.5,
         insert_concurrency=16,
@@ -160,6 +163,10 @@ def test_the_audit_prefix_ends_in_one_slash_and_starts_with_none(given, used):
         *(("BATCH_SIZE", value, "an integer >= 1") for value in ("0", "-5", "all")),
         *(("MAX_PAGES", value, "an integer >= 1") for value in ("0", "inf")),
         *(("MAX_ASSIGNMENTS", value, "an integer >= 0 (0: no cap)") for value in ("-1", "none")),
+        *(
+            ("FULL_READ_HOURS", value, "an integer from 0 to 168")
+            for value in ("-1", "169", "1.5", "a day")
+        ),
         *(("DRY_RUN", value, "true or false") for value in ("yes", "1", "0", "tru")),
         *(
             ("REQUEST_TIMEOUT", value, "a number of seconds from 1 to 900")
@@ -389,7 +396,9 @@ def test_a_number_of_absurd_size_means_as_much_as_there_is(name, number):
     build_query(settings, Window.before(utc_now(), settings.days))
 
 
-@pytest.mark.parametrize("name", ["LIMIT", "INSERT_CONCURRENCY", "REQUEST_TIMEOUT"])
+@pytest.mark.parametrize(
+    "name", ["LIMIT", "FULL_READ_HOURS", "INSERT_CONCURRENCY", "REQUEST_TIMEOUT"]
+)
 @pytest.mark.parametrize("number", HUGE)
 def test_a_number_of_absurd_size_is_refused_where_there_is_a_bound(name, number):
     shown = f"'{number[:99]}..."

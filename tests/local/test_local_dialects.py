@@ -79,6 +79,17 @@ def test_a_sort_can_lose_its_cursor(client, braintrust):
     assert client.pages(limit=2) == [["held", "empty"], ["null"], []]
 
 
+def test_an_answer_can_be_too_large(client, braintrust):
+    braintrust.store.add_row("large", metadata={"text": "x" * 1000})
+    braintrust.store.add_row("small")
+    braintrust.options.query_max_bytes = 1000
+    columns = ("id", "metadata")
+    assert client.query(client.ast(*columns, limit=1)).status_code == 200
+    refused = client.query(client.ast(*columns, limit=2))
+    assert (refused.status_code, refused.json()) == (413, {"message": "Request Too Long"})
+    assert client.ids(client.ast(limit=2)) == ["small", "large"]
+
+
 @pytest.mark.usefixtures("rows")
 def test_what_a_query_says_can_make_it_slow_or_hang(client, braintrust):
     braintrust.faults.add("query", latency=0.2, contains='"_pagination_key"', times=None)

@@ -117,6 +117,7 @@ def test_exactly_one_source_of_the_key(parameters):
         ("ImpersonateUser", ["", "lead@example.com"], ["a b"]),
         ("MemorySize", ["256", "260", "999", "1000", "9999", "10000", "10199", "10239", "10240"], ["", "128", "255", "10241", "10300", "11000", "99999", "512.5"]),
         ("ReservedConcurrency", ["0", "1", "10"], ["", "-1", "11", "0.5"]),
+        ("FullReadHours", ["0", "9", "24", "99", "100", "159", "168"], ["", "-1", "169", "170", "200", "1000", "024", "1.5"]),
         ("OpenStatuses", ["", "PENDING", "TODO, In Review,COMPLETE_LATER"], ["APPROVED", "PENDING, COMPLETED ,x"]),
     ],
 )  # fmt: skip
