@@ -34,9 +34,6 @@ MEANINGS = {
     "the runs between read only rows that may need something. 0: every run reads everything.",
     "OPEN_STATUSES": "Words that a review's status may have while it is not finished, compared "
     "letter by letter. `PENDING` always is one.",
-    "FULL_READ_HOURS": "A run reads all rows of the window at least this often, and at least twice in the "
-    "length of a window; the others read [only rows that may need something](design.md#reading). "
-    "0: at every run.",
     "DRY_RUN": "`true`: plan and report, write nothing to Braintrust.",
     "REQUEST_TIMEOUT": "Seconds for one HTTP request, never more than the run has left.",
     "INSERT_CONCURRENCY": "Insert requests in flight at once. Queries always go one at a time.",

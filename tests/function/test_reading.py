@@ -359,9 +359,9 @@ def test_a_full_read_that_time_cut_short_is_followed_by_a_short_page_as_well(
     open_rows(world, steady, *(f"old{n}" for n in range(30)))
     steady.log("new")
     world.braintrust.faults.add(
-        "query", latency=0.4, times=None, when=lambda call: DEFAULT_LIST.encode() not in call.body
+        "query", latency=0.8, times=None, when=lambda call: DEFAULT_LIST.encode() not in call.body
     )
-    result = world.run({"limit": 1}, seconds=5, now=lambda: steady.moment)
+    result = world.run({"limit": 1}, seconds=10, now=lambda: steady.moment)
     kinds = asked(world)
     assert kinds == ["full"] * (len(kinds) - 1) + ["short"]
     assert [result[name] for name in ("status", "complete", "assigned")] == ["incomplete", False, 1]

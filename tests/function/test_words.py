@@ -182,7 +182,7 @@ def test_of_a_refused_query_what_it_quotes_is_kept_if_we_said_it_or_it_is_a_plai
     ],
 )
 def test_braintrusts_own_id_of_a_failure_is_told(world, fault, said, headers, told):
-    world.braintrust.faults.add("query", headers=headers, times=None, **fault)
+    world.braintrust.faults.add("query", headers=headers, **fault)
     world.add_users(1)
     with pytest.raises(QueryError) as refused:
         world.run()
