@@ -9,6 +9,7 @@ import time
 from benchmarks.cold_start import compare, import_times
 from benchmarks.idle import idle_requests
 from benchmarks.servers import NONE, Latency, Measured, contend, servers
+from benchmarks.steady import WINDOWS, steady
 from local.screen import Screen
 
 SLOW = Latency(query=0.3, insert=0.4)
@@ -39,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     screen, began = Screen(), time.monotonic()
     waiting(screen, SIZES[:2] if options.quick else SIZES)
     computing(screen, 1 if options.quick else 4)
+    steady(screen, WINDOWS[:1] if options.quick else WINDOWS, SLOW)
     cold_start(screen, 5 if options.quick else 15)
     idle(screen)
     screen.say(f"\n{len(screen.failed)} targets missed, {time.monotonic() - began:.0f} seconds")

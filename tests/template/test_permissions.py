@@ -77,8 +77,6 @@ def listening():
         calls.append((model.name, params))
 
     lib.aws._client.cache_clear()  # noqa: SLF001 - clients hear only what was registered before they were made
-    lib.aws._ssm.cache_clear()  # noqa: SLF001
-    lib.aws._secrets.cache_clear()  # noqa: SLF001
     before, boto3.DEFAULT_SESSION = boto3.DEFAULT_SESSION, boto3.Session()
     boto3.DEFAULT_SESSION.events.register("provide-client-params", listen)
     try:
@@ -86,8 +84,6 @@ def listening():
     finally:
         boto3.DEFAULT_SESSION = before
         lib.aws._client.cache_clear()  # noqa: SLF001
-        lib.aws._ssm.cache_clear()  # noqa: SLF001
-        lib.aws._secrets.cache_clear()  # noqa: SLF001
 
 
 def everything(world):
