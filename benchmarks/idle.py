@@ -23,11 +23,11 @@ class Idle:
         self._aws = aws
         aws.prepare(braintrust.api_key, braintrust.store.add_user("someone@example.com"))
         braintrust.store.add_rows(100, tag=TAG)
+        os.environ |= aws.variables  # where the SDK looks
         self._environ = dict(os.environ) | {
             "PROJECT_ID": braintrust.project_id,
             "TAG": TAG,
             "BRAINTRUST_API_URL": braintrust.url,
-            **aws.variables,
         }
 
     def requests(self) -> list[str]:

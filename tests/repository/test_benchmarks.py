@@ -4,21 +4,38 @@ import pytest
 
 from benchmarks.idle import idle_requests
 from benchmarks.servers import NONE, contend
+from benchmarks.steady import hour
 
 
-@pytest.mark.parametrize(("contender", "look_ups"), [("script", 0), ("ours", 2)])
-def test_a_contender_assigns_each_row_once_by_the_fewest_requests(contender, look_ups):
+@pytest.mark.parametrize(
+    ("contender", "requests"),
+    [
+        ("script", {"query": 2, "insert": 1}),
+        ("ours", {"query": 3, "insert": 1, "user": 2}),  # one query is the proof of section 8
+    ],
+)
+def test_a_contender_assigns_each_row_once_by_the_fewest_requests(contender, requests):
     measured = contend(contender, 1000, NONE)
 
     assert measured.assigned == 1000
-    assert measured.requests == {"query": 2, "insert": 1} | ({"user": look_ups} if look_ups else {})
+    assert measured.requests == requests
     assert measured.peak > measured.growth > 0 < measured.cpu
 
 
-def test_an_idle_run_asks_for_two_pages_and_writes_its_record():
+@pytest.mark.parametrize(
+    ("contender", "queries"), [("script", [2, 2]), ("full", [3, 4]), ("short", [1, 2])]
+)
+def test_a_steady_hour_asks_for_what_there_is_to_do(contender, queries):
+    """In a window of a thousand rows that somebody has, without new rows and with fifty."""
+    asked = {new: hour(contender, 1000, new, NONE).requests["query"] for new in (0, 50)}
+
+    assert asked == dict(zip((0, 50), queries, strict=True))
+
+
+def test_an_idle_run_asks_for_one_page_and_writes_its_record():
     found = idle_requests()
     idle = found["an idle run"]
 
-    assert idle.count("POST /btql") == 2
+    assert idle.count("POST /btql") == 1
     assert [request.split("/")[0] for request in idle if request.startswith("PUT")] == ["PUT "]
     assert len(idle) < len(found["a run that hands out 100 rows"])
