@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+from benchmarks.backlog import backlog
 from benchmarks.cold_start import compare, import_times
 from benchmarks.idle import idle_requests
 from benchmarks.servers import NONE, Latency, Measured, contend, servers
@@ -24,6 +25,9 @@ parser.add_argument(
     "--quick", action="store_true", help="without 100,000 rows and a slow API, and each once"
 )
 parser.add_argument(
+    "--backlog", action="store_true", help="only show how a backlog of 300,000 rows drains"
+)
+parser.add_argument(
     "--profile",
     metavar="ROWS",
     type=int,
@@ -34,6 +38,10 @@ parser.add_argument(
 def main(arguments: list[str] | None = None) -> int:
     """Measure and print; 1 if a target was missed."""
     options = parser.parse_args(arguments)
+    if options.backlog:
+        screen = Screen()
+        backlog(screen)
+        return 1 if screen.failed else 0
     if options.profile:
         profile(options.profile)
         return 0

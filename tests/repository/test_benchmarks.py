@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks.backlog import drain
 from benchmarks.idle import idle_requests
 from benchmarks.servers import NONE, contend
 from benchmarks.steady import hour
@@ -30,6 +31,17 @@ def test_a_steady_hour_asks_for_what_there_is_to_do(contender, queries):
     asked = {new: hour(contender, 1000, new, NONE).requests["query"] for new in (0, 50)}
 
     assert asked == dict(zip((0, 50), queries, strict=True))
+
+
+def test_a_backlog_drains_from_the_oldest_by_as_many_runs_as_are_needed():
+    runs = drain(450, 4, 50)
+
+    assert [(run["read"], run["assigned"], run["waiting"]) for run in runs] == [
+        ("full", 200, 250),
+        ("short", 200, 50),
+        ("short", 50, 0),
+    ]
+    assert [run["queries"] for run in runs] == [5, 4, 2]
 
 
 def test_an_idle_run_asks_for_one_page_and_writes_its_record():
