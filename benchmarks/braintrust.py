@@ -16,9 +16,11 @@ from local.braintrust.server import LocalBraintrust
 
 TAG = "review"
 REVIEWERS = 5
+PENDING = {"__bt_default_review_list": {"status": "PENDING"}}
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks.braintrust", description=__doc__)
 parser.add_argument("--rows", type=int, required=True)
+parser.add_argument("--assigned", type=int, default=0, help="rows before them that somebody has")
 parser.add_argument("--query", type=float, required=True, help="seconds that a page takes")
 parser.add_argument("--insert", type=float, required=True, help="seconds that an insert takes")
 
@@ -50,6 +52,8 @@ def main() -> None:
         braintrust.store.add_user(f"reviewer{number}@example.com") for number in range(REVIEWERS)
     ]
     empty = braintrust.store.add_project("Empty")
+    held = {"~__bt_assignments": users[:1], "~__bt_review_lists": PENDING}
+    braintrust.store.add_rows(options.assigned, tag=TAG, metadata=held)
     braintrust.store.add_rows(options.rows, tag=TAG)
     gc.freeze()  # the rows are here to stay: without this, looking through them doubles the cost of an insert
     ready = {

@@ -14,9 +14,12 @@ for service in {CLIENTS}:
     boto3.client(service)
 """
 OURS = """
+import os
 import handler
-from lib import aws
-aws._client("s3", ""), aws._ssm(""), aws._secrets("")
+from lib.aws import Aws
+aws = Aws(os.environ)
+for service in ("s3", "ssm", "secretsmanager"):
+    aws._client(service)
 """
 TIMED = """
 import time

@@ -28,7 +28,6 @@ class Idle:
             "PROJECT_ID": braintrust.project_id,
             "TAG": TAG,
             "BRAINTRUST_API_URL": braintrust.url,
-            **aws.variables,
         }
 
     def requests(self) -> list[str]:

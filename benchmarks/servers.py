@@ -50,10 +50,11 @@ def process(*module: str) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def servers(rows: int, latency: Latency) -> Iterator[dict[str, str]]:
-    """Both servers with fresh rows; yields the environment of a contender."""
+def servers(rows: int, latency: Latency, assigned: int = 0) -> Iterator[dict[str, str]]:
+    """Both servers with fresh rows, after so many that somebody has; yields the environment of a contender."""
     times = ("--query", str(latency.query), "--insert", str(latency.insert))
-    with process("benchmarks.braintrust", "--rows", str(rows), *times) as there:
+    count = ("--rows", str(rows), "--assigned", str(assigned))
+    with process("benchmarks.braintrust", *count, *times) as there:
         secrets = ("--api-key", there["BRAINTRUST_API_KEY"], "--reviewers", there["USER_IDS"])
         with process("local.aws", *secrets) as variables:
             yield CREDENTIALS | {"PATH": os.environ["PATH"]} | there | variables
@@ -62,11 +63,16 @@ def servers(rows: int, latency: Latency) -> Iterator[dict[str, str]]:
 def contend(contender: str, rows: int, latency: Latency) -> Measured:
     """One run of `ours` or `script` over fresh rows. Raises ValueError unless each row then has one reviewer."""
     with servers(rows, latency) as environ:
-        command = [sys.executable, "-m", "benchmarks.client", contender]
-        ran = subprocess.run(command, env=environ, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 - our own module
-        remote = RemoteBraintrust(environ["BRAINTRUST_API_URL"])
-        requests = Counter(request["kind"] for request in remote.get("requests"))
-        reviewers = Counter(map(len, remote.get("assignments").values()))
+        return run(contender, environ, rows)
+
+
+def run(contender: str, environ: dict[str, str], rows: int) -> Measured:
+    """One run. Raises ValueError unless each of the `rows` then has one reviewer."""
+    command = [sys.executable, "-m", "benchmarks.client", contender]
+    ran = subprocess.run(command, env=environ, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 - our own module
+    remote = RemoteBraintrust(environ["BRAINTRUST_API_URL"])
+    requests = Counter(request["kind"] for request in remote.get("requests"))
+    reviewers = Counter(map(len, remote.get("assignments").values()))
     if reviewers != {1: rows}:
         raise ValueError(
             f"{contender}: rows by number of reviewers: {dict(reviewers)}, not {rows} with one"

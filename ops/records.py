@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +26,16 @@ PREVIOUS = re.compile(rb'[{,] ?"previous": "([^"\\]*)"')
 HEAD = 2**16  # bytes of a plan that are enough to find it
 
 
+class Holding(NamedTuple):
+    """What one person had when a run read everything."""
+
+    person: str
+    open: int
+    reviewed: int
+    oldest: timedelta | None
+    """For how long the oldest open row has been there; None: nothing is open."""
+
+
 @dataclass(frozen=True)
 class Run:
     """One run's record, without the rows."""
@@ -40,6 +50,10 @@ class Run:
     counts: dict[str, int]
     """fetched, unassigned, assigned, failed, deferred, undone, unknown_reviewers; those that the record has."""
     per_reviewer: dict[str, int]
+    read: str
+    """`full` or `short`: whether `fetched` counts the whole window; empty: it is of a version that did not say."""
+    people: tuple[Holding, ...]
+    """Most open rows first; nothing unless it read everything."""
     oldest_waiting: timedelta
     spread: float
     warnings: tuple[str, ...]
@@ -115,6 +129,11 @@ def newest_records(place: Place, project: str, count: int, now: datetime) -> Rec
         if len(records.runs) + len(records.unreadable) >= count:
             break
     return records
+
+
+def full_reads(runs: Sequence[Run]) -> list[Run]:
+    """Of each tag the newest of these runs, which are the oldest first, that read everything."""
+    return list({run.tag: run for run in runs if run.people}.values())
 
 
 def read_lines(place: Place, run: Run) -> Iterator[Line]:
@@ -216,6 +235,8 @@ def _parse(key: str, text: bytes) -> Run:
         per_reviewer={
             shown(who): _count(rows) for who, rows in record.get("per_reviewer", {}).items()
         },
+        read=shown(record.get("read", "")),
+        people=_people(record.get("people", {})),
         oldest_waiting=timedelta(seconds=_count(record.get("oldest_waiting_seconds", 0))),
         spread=_number(record.get("spread", 0)),
         warnings=tuple(shown(warning) for warning in record["warnings"]),
@@ -224,6 +245,21 @@ def _parse(key: str, text: bytes) -> Run:
         previous=(shown(previous["run_id"]), _count(previous["landed"])),
         seconds=_number(record["duration_ms"]) / 1000,
     )
+
+
+def _people(told: dict[str, dict[str, float | None]]) -> tuple[Holding, ...]:
+    people = [
+        Holding(
+            shown(who),
+            _count(rows["open"] or 0),
+            _count(rows["reviewed"] or 0),
+            None
+            if (hours := rows["oldest_open_hours"]) is None
+            else timedelta(hours=_number(hours)),
+        )
+        for who, rows in told.items()
+    ]
+    return tuple(sorted(people, key=lambda has: (-has.open, has.person)))
 
 
 def _number(value: float) -> float:

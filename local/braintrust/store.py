@@ -136,7 +136,12 @@ class Store:
         return row_id
 
     def add_rows(
-        self, count: int, *, tag: str = "review", span: timedelta = timedelta(days=5)
+        self,
+        count: int,
+        *,
+        tag: str = "review",
+        span: timedelta = timedelta(days=5),
+        metadata: Row | None = None,
     ) -> None:
         """Plant `count` tagged rows, evenly spread over the time up to now: quick enough for 100,000."""
         with self.lock:
@@ -152,7 +157,7 @@ class Store:
                     "created": format_time(moment),
                     "_xact_id": self._next_xact(moment),
                     "_pagination_key": self._pagination_key(moment),
-                    "metadata": {"number": number},
+                    "metadata": {"number": number} | (metadata or {}),
                     "input": {"question": f"Question {number}"},
                     "output": f"Answer {number}",
                 }

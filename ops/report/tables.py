@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 
-from ops.records import Run
+from ops.records import Holding, Run, full_reads
 from ops.report.charts import spark
 from ops.report.figures import Figures, Portion
 from ops.report.markup import Html, join, tag
-from ops.report.words import day
+from ops.report.words import day, span
 
-MOST_REVIEWERS, MOST_RUNS, MOST_FAILURES, MOST_WARNINGS = 40, 24, 20, 3
+MOST_REVIEWERS, MOST_RUNS, MOST_FAILURES, MOST_WARNINGS, MOST_TAGS = 40, 24, 20, 3, 5
 LONGEST = 300  # characters of a warning or a name
 COLOURS = {
     "failed": "bad",
@@ -60,6 +60,43 @@ def reviewers(figures: Figures, names: Names) -> Html:
         ),
         class_="card reviewers",
     )
+
+
+def open_rows(figures: Figures, names: Names) -> list[Html]:
+    """Who has how many open rows, by the last run of each tag that read everything."""
+
+    def line(has: Holding) -> Html:
+        return tag(
+            "tr",
+            tag("th", person(has.person, names), scope="row"),
+            tag("td", f"{has.open:,}", class_="n"),
+            tag("td", "-" if has.oldest is None else span(has.oldest), class_="n"),
+            tag("td", f"{has.reviewed:,}", class_="n"),
+        )
+
+    cards = []
+    for run in full_reads(figures.runs):
+        more = run.people[MOST_REVIEWERS:]
+        rest = f"and {len(more)} more with {sum(has.open for has in more):,} open rows"
+        cards.append(
+            tag(
+                "div",
+                tag("h3", "Open rows per person"),
+                tag(
+                    "p",
+                    f"With the tag {clipped(run.tag)}, in the whole window, as of {run.at:%d %b %H:%M}.",
+                    class_="muted",
+                ),
+                table(
+                    ("Person", "Open", "Oldest of them", "Reviewed"),
+                    map(line, run.people[:MOST_REVIEWERS]),
+                    numbers=3,
+                ),
+                tag("p", rest, class_="muted") if more else None,
+                class_="card",
+            )
+        )
+    return cards[:MOST_TAGS]
 
 
 def failures(figures: Figures) -> Html | None:
@@ -121,8 +158,9 @@ def is_odd(run: Run, figures: Figures) -> bool:
 
 
 def run_table(runs: Sequence[Run], figures: Figures) -> Html:
-    heads = ("Run", "Status", "Fetched", "Needed", "Given", "Failed", "Left", "What to know")
-    return table(heads, (run_line(run, figures) for run in runs), numbers=5, number_at=2)
+    heads = ("Run", "Status", "Read", "Fetched", "Needed", "Given", "Failed", "Left")
+    lines = (run_line(run, figures) for run in runs)
+    return table((*heads, "What to know"), lines, numbers=5, number_at=3)
 
 
 def run_line(run: Run, figures: Figures) -> Html:
@@ -157,6 +195,7 @@ def run_line(run: Run, figures: Figures) -> Html:
                 class_=f"chip {COLOURS.get(run.status, '')}",
             ),
         ),
+        tag("td", run.read[:5] or "-"),
         [tag("td", "-" if count is None else f"{count:,}", class_="n") for count in counts],
         tag("td", [tag("div", note) for note in notes], class_="wide"),
         class_="dry" if run.kind == "dry run" else None,

@@ -480,13 +480,95 @@ def test_status_shows_the_last_runs_a_line_each(folder, weeks):
     assert [line.split()[2] for line in lines[1:5]] == [
         *("nothing_to_assign", "incomplete", "dry_run", "undone")
     ]
-    assert lines[2].split()[3:8] == ["9", "3", "2", "0", "1"]
+    assert lines[2].split()[3:9] == ["full", "9", "3", "2", "0", "1"]
     assert lines[4].endswith(f"takes back 3 rows of {weeks.id('mistake')}")
     assert [
         line.partition(weeks.id(name))[1]
         for line, name in zip(lines[1:], ("idle", "capped"), strict=False)
     ]
     assert lines[-1] == str(folder)
+
+
+def holders(run):
+    """The lines about what everybody had when a run read everything."""
+    people = [
+        (
+            f"{has['open']:>11} {who}"
+            + (f", the oldest for {has['oldest_open_hours']:,.1f} hours" if has["open"] else "")
+            + f"; reviewed: {has['reviewed']}"
+        )
+        for who, has in sorted(run["people"].items(), key=lambda it: (-it[1]["open"], it[0]))
+    ]
+    return [f"open rows with the tag {run['tag']!r}, as {run['run_id']} saw them:", *people]
+
+
+def test_status_shows_open_rows_per_person_from_the_last_full_read_of_each_tag(folder, weeks):
+    text = status(Folder(folder), 4, NOW)
+
+    assert sum(has["open"] for has in weeks.runs["capped"]["people"].values()) == 6
+    for name in ("capped", "idle"):
+        assert "\n".join(holders(weeks.runs[name])) in text
+    assert text.count("open rows with the tag") == 2
+
+
+def test_status_finds_a_full_read_that_is_older_than_the_runs_it_shows(folder, weeks):
+    record = weeks.runs["idle"] | {"read": "short"}
+    del record["people"]
+    (run,) = (folder / "runs").rglob("*-idle.json")
+    run.write_text(json.dumps(record))
+    text = status(Folder(folder), 1, NOW)
+
+    assert text.splitlines()[1].split()[3] == "short"
+    assert "\n".join(holders(weeks.runs["capped"])) in text
+
+
+def test_status_sums_up_many_people(folder, weeks):
+    (run,) = (folder / "runs").rglob("*-idle.json")
+    has = {"open": 2, "reviewed": 0, "oldest_open_hours": 1.0}
+    people = {f"person{number:02}": has for number in range(30)}
+    run.write_text(json.dumps(weeks.runs["idle"] | {"people": people}))
+    lines = status(Folder(folder), 1, NOW).splitlines()
+
+    assert lines[-3:-1] == [
+        "          2 person19, the oldest for 1.0 hours; reviewed: 0",
+        "         20 10 more people",
+    ]
+
+
+def test_the_page_shows_open_rows_per_person_from_the_last_full_read(render, folder, weeks):
+    page = Page(render())
+    capped = weeks.runs["capped"]["people"]
+
+    assert (
+        f"With the tag {weeks.runs['capped']['tag']}, in the whole window, as of 23 Nov 07:00."
+        in page.text
+    )
+    for who, has in capped.items():
+        age = f"{has['oldest_open_hours']:.0f} h" if has["oldest_open_hours"] < 48 else "3 days"
+        assert [id_of(who), str(has["open"]), age, str(has["reviewed"])] in page.rows
+    assert page.row("23 Nov 07:00")[2:4] == ["full", "9"]
+    for file in (folder / "runs").rglob("*.json"):
+        record = json.loads(file.read_text())
+        record.pop("people", None)
+        file.write_text(json.dumps(record))
+    shutil.rmtree(folder / "dry_runs")
+    assert "Open rows per person" not in Page(render()).text
+
+
+@pytest.mark.parametrize(
+    "people",
+    [
+        *([], 7, {"a": 7}, {"a": {}}, {"a": {"open": -1, "reviewed": 0, "oldest_open_hours": 0}}),
+        {"a": {"open": 1, "reviewed": 0, "oldest_open_hours": "long"}},
+    ],
+    ids=range(6),
+)
+def test_people_that_make_no_sense_make_a_record_unreadable(render, folder, people):
+    (run,) = (folder / "runs").rglob("*-capped.json")
+    run.write_text(hostile_record(people=people))
+    named = f"This record cannot be read: {run.relative_to(folder).as_posix()}"
+
+    assert named in Page(render()).text
 
 
 def test_runs_of_one_second_are_in_the_order_in_which_they_began(folder):

@@ -2,22 +2,49 @@
 
 import pytest
 
+from benchmarks.backlog import drain
 from benchmarks.idle import idle_requests
 from benchmarks.servers import NONE, contend
+from benchmarks.steady import hour
 
 
-@pytest.mark.parametrize(("contender", "queries", "look_ups"), [("script", 2, 0), ("ours", 3, 2)])
-def test_a_contender_assigns_each_row_once_by_the_fewest_requests(contender, queries, look_ups):
+@pytest.mark.parametrize(
+    ("contender", "requests"),
+    [
+        ("script", {"query": 2, "insert": 1}),
+        ("ours", {"query": 3, "insert": 1, "user": 2}),  # one query is the proof of section 8
+    ],
+)
+def test_a_contender_assigns_each_row_once_by_the_fewest_requests(contender, requests):
     measured = contend(contender, 1000, NONE)
 
     assert measured.assigned == 1000
-    assert measured.requests == {"query": queries, "insert": 1} | (
-        {"user": look_ups} if look_ups else {}
-    )
+    assert measured.requests == requests
     assert measured.peak > measured.growth > 0 < measured.cpu
 
 
-def test_an_idle_run_asks_one_query_and_writes_its_record():
+@pytest.mark.parametrize(
+    ("contender", "queries"), [("script", [2, 2]), ("full", [3, 4]), ("short", [1, 2])]
+)
+def test_a_steady_hour_asks_for_what_there_is_to_do(contender, queries):
+    """In a window of a thousand rows that somebody has, without new rows and with fifty."""
+    asked = {new: hour(contender, 1000, new, NONE).requests["query"] for new in (0, 50)}
+
+    assert asked == dict(zip((0, 50), queries, strict=True))
+
+
+def test_a_backlog_drains_from_the_oldest_by_as_many_runs_as_are_needed():
+    runs = drain(450, 4, 50)
+
+    assert [(run["read"], run["assigned"], run["waiting"]) for run in runs] == [
+        ("full", 200, 250),
+        ("short", 200, 50),
+        ("short", 50, 0),
+    ]
+    assert [run["queries"] for run in runs] == [5, 4, 2]
+
+
+def test_an_idle_run_asks_for_one_page_and_writes_its_record():
     found = idle_requests()
     idle = found["an idle run"]
 

@@ -5,7 +5,7 @@ CREATE EXTERNAL TABLE IF NOT EXISTS runs (
   dry_run boolean,
   tag string,
   `window` map<string, string> COMMENT 'from, to: ISO 8601, UTC',
-  `read` string COMMENT 'full, or short: whether the next three count the whole window or only rows that may need something',
+  `read` string COMMENT 'full: fetched and the two after it count the whole window; short: only rows that may need something',
   fetched bigint,
   complete boolean,
   already_assigned bigint,

@@ -30,7 +30,7 @@ FROM read_json(
     dry_run: 'BOOLEAN',
     tag: 'VARCHAR',
     "window": 'MAP(VARCHAR, VARCHAR)',
-    "read": 'VARCHAR',
+    read: 'VARCHAR',
     fetched: 'BIGINT',
     complete: 'BOOLEAN',
     already_assigned: 'BIGINT',
