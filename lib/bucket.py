@@ -6,7 +6,13 @@ from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
 
 from lib.errors import AuditError
 from lib.settings import Settings
@@ -14,6 +20,7 @@ from lib.settings import Settings
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+NO_ANSWER = (ConnectTimeoutError, ReadTimeoutError, EndpointConnectionError)
 LOST = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 MISSING = frozenset({"NoSuchKey", "404"})
 IN_MEMORY = 2**20  # bytes of an object before it goes to a temporary file
@@ -28,6 +35,8 @@ class AuditBucket:
         self._name = settings.audit_bucket
         self._prefix = settings.audit_prefix
         self._project = settings.project_id
+        self._hangs = False
+        """It gave no answer: whoever asks again would wait as long, and a run has only so much time for its audit."""
 
     @property
     def ledger(self) -> str:
@@ -46,6 +55,7 @@ class AuditBucket:
 
     def get(self, key: str) -> tuple[bytes, str] | None:
         """An object and its ETag; None if there is none. Raises AuditError if it cannot be read."""
+        self._refuse_if_it_hangs("read", key)
         try:
             found = self._s3.get_object(Bucket=self._name, Key=key)
             return found["Body"].read(), found["ETag"]
@@ -56,6 +66,7 @@ class AuditBucket:
 
     def mark(self, key: str) -> str | None:
         """The mark that the writer of an object left on it; None if there is no object."""
+        self._refuse_if_it_hangs("read", key)
         try:
             found = self._s3.head_object(Bucket=self._name, Key=key)
             return found["Metadata"].get("write", "")
@@ -69,6 +80,7 @@ class AuditBucket:
 
         `conditions`: `IfMatch` or `IfNoneMatch`. Raises AuditError if it cannot be written.
         """
+        self._refuse_if_it_hangs("written", key)
         mark = uuid4().hex  # the SDK repeats a write whose answer was lost, and then meets its own
         with SpooledTemporaryFile(IN_MEMORY) as body:
             pieces = iter(pieces)
@@ -92,7 +104,12 @@ class AuditBucket:
                 raise self._error("written", key, error) from error
         return True
 
+    def _refuse_if_it_hangs(self, verb: str, key: str) -> None:
+        if self._hangs:
+            raise AuditError(f"{self.address(key)} could not be {verb}: S3 did not answer before")
+
     def _error(self, verb: str, key: str, error: Exception) -> AuditError:
+        self._hangs = self._hangs or isinstance(error, NO_ANSWER)
         return AuditError(
             f"{self.address(key)} could not be {verb} ({_code(error) or type(error).__name__}): "
             f"check that AUDIT_BUCKET {self._name} exists and that the function may read and write it"

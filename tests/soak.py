@@ -29,6 +29,7 @@ API_FAULTS: dict[str, list[dict[str, Any]]] = {
     "429 on inserts, no Retry-After": [
         {"kind": "insert", "status": 429, "probability": 0.4, "times": 6}
     ],
+    "inserts land late": [{"kind": "insert", "latency": 1.5, "times": 2}],
     "5xx on queries": [{"kind": "query", "status": 503, "probability": 0.5, "times": 3}],
     "5xx on inserts": [{"kind": "insert", "status": 502, "probability": 0.5, "times": 5}],
     "5xx after an insert was applied": [
@@ -66,7 +67,12 @@ S3_FAULTS = {
 }
 OTHERS = (
     *("reads lag", "runs side by side", "killed", "roster changes", "two tags", "time runs out"),
-    *("undo", "reviews", "people leave rows", "time passes"),
+    *("undo", "reviews", "people leave rows", "time passes", "odd ids", "another dialect"),
+)
+ODD_IDS = ("a\u00a0b", "a\u3000b", "a\u200db", "a\tb", "a\nb", " a ", "%2F../a?b=c#d", "\U0001f600")
+DIALECTS: tuple[dict[str, Any], ...] = (
+    *({"refused": ["len"]}, {"refused": ["sort"]}, {"refused": ["isnull"]}),
+    *({"paths_are_never_null": True}, {"len_finds_empty": False}, {"sorts_with_cursor": False}),
 )
 EVERY_FAULT = (*API_FAULTS, *S3_FAULTS, *OTHERS)
 REST, CARRY, LITTLE = timedelta(minutes=45), timedelta(hours=2), timedelta(seconds=20)
@@ -169,6 +175,10 @@ def _arrive(world: World, chance: random.Random, verdict: Judgement) -> None:
     if "two tags" in verdict.faults:
         world.add_rows(chance.randint(1, 5), tags=[TAG, "other"])
     world.add_rows(1, metadata={"~__bt_assignments": [chance.choice(world.users)], "model": "m"})
+    if "odd ids" in verdict.faults:
+        moment = world.braintrust.store.clock() - timedelta(minutes=1)
+        odd = f"{chance.choice(ODD_IDS)}{chance.random()}"
+        world.braintrust.store.add_row(odd, created=moment, tags=[TAG])
 
 
 def _arm(world: World, aws: RefusingAws, chance: random.Random, faults: tuple[str, ...]) -> None:
@@ -182,6 +192,9 @@ def _arm(world: World, aws: RefusingAws, chance: random.Random, faults: tuple[st
             aws.refuse("PUT", f"/{kind}", times=1, applied=applied)
     if "reads lag" in faults:
         world.braintrust.options.read_lag = chance.choice([0.2, 1.0, 30.0, 840.0])
+    if "another dialect" in faults:
+        for option, value in chance.choice(DIALECTS).items():
+            setattr(world.braintrust.options, option, value)
     if "roster changes" in faults:
         world.set_reviewers(chance.sample(world.users, chance.randint(1, len(world.users))))
 

@@ -5,11 +5,16 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
+from lib.audit import Audit
+from lib.bucket import AuditBucket
 from lib.deadline import Deadline
-from lib.errors import AssignmentError, QueryError
+from lib.errors import AssignmentError, AuditError, QueryError
+from lib.plan import Assignment, Outcome
 from tests.world import World
 
 
@@ -147,3 +152,21 @@ def test_a_deadline_until_a_moment_ends_then_by_the_wall_or_with_the_whole() -> 
     clocks.wall = began + timedelta(hours=3)
     assert (near.left(), far.left()) == (60 - 3 * 3600, 10_000 - 3 * 3600)
     assert near.within(60).left() == near.left()
+
+
+def test_an_s3_that_hung_once_is_not_waited_for_again() -> None:
+    """Each of an audit's last writes would wait as long: together longer than the time that is kept for them."""
+    asked: list[str] = []
+
+    class Hanging:
+        def put_object(self, Key: str, **_: object) -> None:  # noqa: N803 - boto3's own name
+            asked.append(Key.partition("/")[0])
+            raise ReadTimeoutError(endpoint_url="https://s3.example.com")
+
+    settings = SimpleNamespace(audit_bucket="bucket", audit_prefix="", project_id="p")
+    bucket = AuditBucket(Hanging(), settings)  # type: ignore[arg-type] # as much of both as is used
+    audit = Audit(bucket, datetime(2026, 11, 23, 7, tzinfo=UTC), "r1")
+    planned, outcomes = [Assignment("row", ("ana",))], {"row": Outcome("assigned")}
+    with pytest.raises(AuditError, match=r"ReadTimeoutError.*S3 did not answer before"):
+        audit.write_outcomes(planned, outcomes, confirming=True)
+    assert asked == ["assignments"]
