@@ -148,6 +148,8 @@ def make_plan(draft: Plan, fetched: Fetched, roster: Roster, past: Past, most: i
     waiting[Waits.CAP] = len(new) - len(allowed)
     waiting[Waits.NOBODY] = len(allowed) - len(dealt)
     mine = credit.get(draft.queue, {})
+    capped = any(reviewer.max_open is not None for reviewer in roster.reviewers)
+    counted = open_now if capped or not fetched.short else None
     planned = {row_id for row_id, _ in (*again, *dealt)}
     return replace(
         draft,
@@ -156,7 +158,7 @@ def make_plan(draft: Plan, fetched: Fetched, roster: Roster, past: Past, most: i
         carried=[entry for entry in past.recent(now) if entry.row_id not in planned],
         previous=past.key,
         reading=settled(past, fetched.read, now),
-        turns=turns_of(roster.reviewers, open_now, mine, shares, repeated, today),
+        turns=turns_of(roster.reviewers, counted, mine, shares, repeated, today),
         unknown=roster.unknown,
         waiting=+waiting,
         rest_until=max((entry.planned_at for entry in resting), default=now - REST) + REST,
