@@ -19,6 +19,8 @@ from lib.roster import Roster, resolve
 from lib.rows import Fetched, Row, Window, oldest_first
 from lib.turns import Waits, open_rows, seats_of, spread, turns_of
 
+LEAVES = "rows without a reviewer leave the window within"
+
 
 class HandOut:
     """What to read, to propose, to write and to tell."""
@@ -100,7 +102,7 @@ class HandOut:
                 *roster.warnings,
                 *self._job.client.warnings,
                 *(wait_words(plan, why, count) for why, count in plan.waiting.items()),
-                *leaving(waiting, "without a reviewer", window, settings.days),
+                *leaving(waiting, LEAVES, window, settings.days),
                 *(open_rows_warnings(fetched, roster, window, settings.days) if people else ()),
             ],
             further={
