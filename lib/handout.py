@@ -19,6 +19,8 @@ from lib.roster import Roster, resolve
 from lib.rows import Fetched, Row, Window, oldest_first
 from lib.turns import Waits, open_rows, seats_of, spread, turns_of
 
+LEAVES = "rows without a reviewer leave the window within"
+
 
 class HandOut:
     """What to read, to propose, to write and to tell."""
@@ -100,7 +102,7 @@ class HandOut:
                 *roster.warnings,
                 *self._job.client.warnings,
                 *(wait_words(plan, why, count) for why, count in plan.waiting.items()),
-                *leaving(waiting, "without a reviewer", window, settings.days),
+                *leaving(waiting, LEAVES, window, settings.days),
                 *(open_rows_warnings(fetched, roster, window, settings.days) if people else ()),
             ],
             further={
@@ -148,6 +150,8 @@ def make_plan(draft: Plan, fetched: Fetched, roster: Roster, past: Past, most: i
     waiting[Waits.CAP] = len(new) - len(allowed)
     waiting[Waits.NOBODY] = len(allowed) - len(dealt)
     mine = credit.get(draft.queue, {})
+    capped = any(reviewer.max_open is not None for reviewer in roster.reviewers)
+    counted = open_now if capped or not fetched.short else None
     planned = {row_id for row_id, _ in (*again, *dealt)}
     return replace(
         draft,
@@ -156,7 +160,7 @@ def make_plan(draft: Plan, fetched: Fetched, roster: Roster, past: Past, most: i
         carried=[entry for entry in past.recent(now) if entry.row_id not in planned],
         previous=past.key,
         reading=settled(past, fetched.read, now),
-        turns=turns_of(roster.reviewers, open_now, mine, shares, repeated, today),
+        turns=turns_of(roster.reviewers, counted, mine, shares, repeated, today),
         unknown=roster.unknown,
         waiting=+waiting,
         rest_until=max((entry.planned_at for entry in resting), default=now - REST) + REST,

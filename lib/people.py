@@ -46,7 +46,9 @@ def open_rows_warnings(fetched: Fetched, roster: Roster, window: Window, days: i
     """Open rows of people who are not on the list, and open rows that are about to leave the window."""
     listed = {who.id for who in roster.reviewers}
     is_open = [row for row in fetched.rows if row.reviewers and not row.reviewed]
-    warnings = leaving(is_open, "that nobody has finished", window, days)
+    warnings = leaving(
+        is_open, "rows that nobody has finished leave the window within", window, days
+    )
     strange = [row.reviewers for row in is_open if not listed.issuperset(row.reviewers)]
     if strange:
         strangers = Counter(who for people in strange for who in people if who not in listed)
@@ -58,9 +60,9 @@ def open_rows_warnings(fetched: Fetched, roster: Roster, window: Window, days: i
 
 
 def leaving(rows: Sequence[Row], what: str, window: Window, days: int) -> list[str]:
-    """A warning about rows that the window is about to leave behind."""
+    """A warning about rows that the window is about to leave behind; `what` says so of them."""
     margin = timedelta(days=min(1.0, days / 7))
     count = sum(row.created < (window.start + margin).timestamp() for row in rows)
     hours = margin.total_seconds() / 3600
-    sentence = f"{count} rows {what} leave the window within {hours:.0f} hours: raise DAYS or add reviewers"
+    sentence = f"{count} {what} {hours:.0f} hours: raise DAYS or add reviewers"
     return [sentence] if count else []

@@ -28,8 +28,8 @@ class Turn:
     """What one person had before a plan, what it gives them, and why."""
 
     reviewer: Reviewer
-    open_now: int
-    """Rows they have and have not reviewed."""
+    open_now: int | None
+    """Rows they have and have not reviewed; None: the read did not ask for them, as nobody has max_open."""
     credit: float
     """What they were owed before this plan."""
     given: int
@@ -45,7 +45,7 @@ class Turn:
     @property
     def full(self) -> bool:
         """No new row fits any more."""
-        room = room_of(self.reviewer, self.open_now)
+        room = room_of(self.reviewer, self.open_now or 0)
         return room is not None and self.given >= room
 
     def to_json(self) -> dict[str, object]:
@@ -107,13 +107,16 @@ def room_of(person: Reviewer, open_now: int) -> int | None:
 
 def turns_of(
     reviewers: Iterable[Reviewer],
-    open_now: Counter[str],
+    open_now: Counter[str] | None,
     credit: Mapping[str, float],
     shares: Sequence[Share],
     again: Mapping[str, int],
     today: date,
 ) -> list[Turn]:
-    """Why everybody on the list got what they got; `again` counts rows that were planned before."""
+    """Why everybody on the list got what they got; `again` counts rows that were planned before.
+
+    `open_now`: None where it is not known.
+    """
     places = {share.seat.user: place for place, share in enumerate(shares)}
     turns = []
     for person in reviewers:
@@ -122,7 +125,7 @@ def turns_of(
         turns.append(
             Turn(
                 reviewer=person,
-                open_now=open_now[person.id],
+                open_now=None if open_now is None else open_now[person.id],
                 credit=credit.get(person.id, 0.0),
                 given=share.quota if share else 0,
                 given_again=again.get(person.id, 0),

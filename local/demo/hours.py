@@ -1,6 +1,7 @@
 """The first act of `make run`: a backlog, then a few hours with new rows, each followed by a run of the handler."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -140,18 +141,18 @@ def show(screen: Screen, ran: list[Ran], people: Mapping[str, str]) -> None:
         "deferred",
     )
     screen.table(
-        ("Hour", "Called", "Status", *(header(field) for field in fields), "ms"),
+        ("Hour", "Called", "Status", "Read", *(header(field) for field in fields)),
         (
             (
                 f"{run.at:%H:%M}",
                 run.step.called,
                 run.result["status"],
+                run.result["read"],
                 *(run.result[field] for field in fields),
-                run.result["duration_ms"],
             )
             for run in ran
         ),
-        left=3,
+        left=4,
     )
     for step in STEPS:
         if step.footnote:
@@ -174,7 +175,10 @@ def show(screen: Screen, ran: list[Ran], people: Mapping[str, str]) -> None:
 
 def header(field: str) -> str:
     """A field's name over two lines, so that the table stays narrow."""
-    return field.replace("_", "\n").replace("un", "un-\n", 1) if len(field) > 8 else field
+    broken = field.replace("_", "\n")
+    for syllable in ("un", "de"):
+        broken = re.sub(f"^{syllable}", f"{syllable}-\n", broken)
+    return broken
 
 
 def show_checks(screen: Screen, braintrust: LocalBraintrust, ran: list[Ran]) -> None:

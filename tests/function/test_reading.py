@@ -460,6 +460,20 @@ def test_a_planned_row_that_an_incomplete_read_does_not_show_is_open(
     assert steady.run(event)["per_reviewer"] == {world.users[0]: 0}
 
 
+@pytest.mark.parametrize("max_open", [None, 9])
+def test_what_everybody_had_before_is_in_the_plan_where_the_read_could_see_it(
+    world: World, proved: History, max_open: int | None
+) -> None:
+    if max_open:
+        world.set_reviewers([{"id": world.users[0], "max_open": max_open}])
+        proved.log("proves it again")
+        proved.run()
+    proved.log("new")
+    assert proved.run()["read"] == "short"
+    (turn,) = proved.plan()["reviewers"]
+    assert turn["open_before"] == (2 if max_open else None)
+
+
 # The proof
 
 
