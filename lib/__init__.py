@@ -2,7 +2,9 @@
 
 step            room            knows
 the story       run             the order of the steps, and nothing else
+                queues          one invocation, many runs: their time, and what comes back
 load            load            everything a run depends on; refuses what is wrong at once
+                queue_list      what each of several queues says     (pure)
                 settings        the variables and the event          (pure)
                 rules           what a setting may be                (pure)
                 roster          the reviewers list and its people    (pure)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from lib.assign import ASSIGNING
 from lib.distribution import deal_shares, settle, share_out
-from lib.errors import ConfigurationError
+from lib.errors import ConfigurationError, QueryError
 from lib.load import Job, reviewers_source
 from lib.past import REST, Past, Standing, settled
 from lib.people import leaving, open_rows_warnings, people_of
@@ -37,7 +37,7 @@ class HandOut:
     @cached_property
     def roster(self) -> Roster:
         """The people behind the reviewers list. Raises ConfigurationError when there is nobody behind it."""
-        roster = resolve(self._job.entries, self._job.client)
+        roster = resolve(self._job.entries, self._job.people)
         if not roster.reviewers:
             raise ConfigurationError(
                 f"no reviewers: add at least one reviewer id to {reviewers_source(self._job.settings)}; "
@@ -50,19 +50,26 @@ class HandOut:
         job, now = self._job, self._job.now()
         counting = any(entry.max_open is not None for entry in job.entries)
         reading = Reading(job.client, job.settings, job.window, job.fetching, counting=counting)
-        if job.settings.dry_run:
-            fetched = reading.full()
-        else:
-            planned = {entry.row_id for entry in past.recent(now)}
-            fetched = reading.read(past.reading.get(reading.query), planned, now)
+        try:
+            if job.settings.dry_run:
+                fetched = reading.full()
+            else:
+                planned = {entry.row_id for entry in past.recent(now)}
+                fetched = reading.read(past.reading.get(reading.query), planned, now)
+        except QueryError as error:
+            if not (error.no_page and job.shares_time):
+                raise
+            words = f"there was no time for a page of rows, so this queue waits for the next run: {error}"
+            return Fetched(complete=False, warnings=[words], short=True)
         return replace(fetched, rows=past.amended(fetched.rows, now))
 
     def propose(self, fetched: Fetched, past: Past) -> Plan:
         """Who is to get which row. The roster is looked up after the first query, which meets most refusals."""
         job = self._job
         window = job.window.to_json()
-        draft = Plan(job.settings.project_id, job.settings.tag, window, job.now())
-        return make_plan(draft, fetched, self.roster, past, job.settings.max_assignments)
+        settings = job.settings
+        draft = Plan(settings.project_id, settings.tag, window, job.now(), settings.queue)
+        return make_plan(draft, fetched, self.roster, past, settings.max_assignments)
 
     def changes(self, plan: Plan) -> Sequence[Assignment]:
         """What is written to Braintrust."""
@@ -100,7 +107,7 @@ class HandOut:
             people={"per_reviewer": {who.id: given[who.id] for who in roster.reviewers}, **people},
             warnings=[
                 *roster.warnings,
-                *self._job.client.warnings,
+                *self._job.people.warnings,
                 *(wait_words(plan, why, count) for why, count in plan.waiting.items()),
                 *leaving(waiting, LEAVES, window, settings.days),
                 *(open_rows_warnings(fetched, roster, window, settings.days) if people else ()),
@@ -132,7 +139,7 @@ def make_plan(draft: Plan, fetched: Fetched, roster: Roster, past: Past, most: i
             continue
         entry = past.entries[row.id]
         if not listed.issuperset(entry.reviewers) and not entry.freed:
-            waiting[Waits.LEFT] += 1
+            waiting[Waits.ELSEWHERE if draft.queue else Waits.LEFT] += 1
         elif standing is Standing.AGAIN:
             again.append(Assignment(row.id, entry.reviewers))
         else:

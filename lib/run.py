@@ -6,20 +6,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from traceback import walk_tb
+from typing import TypeVar
 
 from lib.assign import assign_all
 from lib.deadline import Deadline
-from lib.errors import AssignerError, AssignmentError, AuditError
+from lib.errors import AssignerError, AssignmentError, AuditError, QueuesError
 from lib.handout import HandOut
-from lib.load import Job, load
+from lib.load import Job, load, make_job
 from lib.plan import Outcomes
+from lib.queues import run_alone, run_queues
 from lib.result import Outlook, Result, Verdict, build_result, unwritten
-from lib.telemetry import emit, logger, run_metrics
+from lib.settings import Settings
+from lib.telemetry import Meter, logger, run_metrics
 from lib.undo import Undo
 
 LAST_SENDING = timedelta(minutes=15)  # after the plan: rows rest for as long as this and more
 RACES = 5  # how often a run starts again when another one commits its plan first
 
+T = TypeVar("T")
 Kind = HandOut | Undo
 """A kind of run: what to read, to propose, to write and to tell."""
 
@@ -41,31 +45,46 @@ def run(
     request_id: str,
     now: Callable[[], datetime] = utc_now,
 ) -> Result:
-    """Hand out the rows and return the contract's section 5 object. Raises an AssignerError."""
-    began = time.monotonic()
+    """Hand out the rows and return the contract's section 5 object, or section 9's. Raises an AssignerError."""
+    meter = Meter()
     try:
-        job = load(event, environ, deadline, request_id, now)
-        settings = job.settings
-        logger.info(
-            "run started", tag=settings.tag, window=job.window.to_json(), dry_run=settings.dry_run
-        )
-        kind = kind_of(job)
-        outlook = decide(job, kind)
-        outcomes = write(job, kind, outlook)
-        return record(job, kind, outlook, outcomes, began)
+        invocation = told(lambda: load(event, environ, deadline, request_id, now))
+
+        def one(settings: Settings, deadline: Deadline) -> Result:
+            return told(lambda: carry_out(make_job(invocation, settings, deadline), meter))
+
+        if invocation.by_queue:
+            return run_queues(invocation, one, meter)
+        return run_alone(invocation, one, meter)
     except AssignerError as error:
-        tell_failure(error)
+        meter.add({} if isinstance(error, QueuesError) else {"RunSucceeded": 0})
         raise
+    finally:
+        meter.flush()
+
+
+def told(step: Callable[[], T]) -> T:
+    """What a step returns. A failure is logged; what nobody foresaw becomes an AssignerError."""
+    try:
+        return step()
+    except AssignerError as error:
+        failure = error
     except Exception as error:  # noqa: BLE001 - the last net: its text may hold a row or a key
         failure = AssignerError(f"unexpected {type(error).__name__} in {place_of(error)}: a defect")
-        tell_failure(failure)
-        raise failure from None
+    logger.error("run failed", error=type(failure).__name__, reason=str(failure))
+    raise failure
 
 
-def tell_failure(error: AssignerError) -> None:
-    """Say that the run failed, in the log and as a metric."""
-    logger.error("run failed", error=type(error).__name__, reason=str(error))
-    emit({"RunSucceeded": 0})
+def carry_out(job: Job, meter: Meter) -> Result:
+    """One run, from its ledger to its record."""
+    settings = job.settings
+    logger.info(
+        "run started", tag=settings.tag, window=job.window.to_json(), dry_run=settings.dry_run
+    )
+    kind = kind_of(job)
+    outlook = decide(job, kind)
+    outcomes = write(job, kind, outlook)
+    return record(job, kind, outlook, outcomes, meter)
 
 
 def place_of(error: Exception) -> str:
@@ -117,7 +136,7 @@ def write(job: Job, kind: Kind, outlook: Outlook) -> Outcomes:
     )
 
 
-def record(job: Job, kind: Kind, outlook: Outlook, outcomes: Outcomes, began: float) -> Result:
+def record(job: Job, kind: Kind, outlook: Outlook, outcomes: Outcomes, meter: Meter) -> Result:
     """Write down what was done and return it. Raises AuditError or AssignmentError once everything was tried."""
     problems = []
     changes = kind.changes(outlook.plan)
@@ -129,7 +148,7 @@ def record(job: Job, kind: Kind, outlook: Outlook, outcomes: Outcomes, began: fl
     story = kind.tell(outlook, outcomes)
 
     def result_of(run_id: str, audit: Mapping[str, str]) -> Result:
-        took = round((time.monotonic() - began) * 1000)
+        took = round((time.monotonic() - job.began) * 1000)
         return build_result(job.settings, outlook, story, run_id, audit, took)
 
     try:
@@ -137,7 +156,7 @@ def record(job: Job, kind: Kind, outlook: Outlook, outcomes: Outcomes, began: fl
     except AuditError as error:
         problems.append(str(error))
         result = result_of(job.audit.run_id, job.audit.written)
-    emit(run_metrics(result, job.client.counts))
+    meter.add(run_metrics(result, job.client.counts))
     for warning in result["warnings"]:
         logger.warning("run warned", warning=warning)
     logger.info("run finished", result=result)
@@ -152,5 +171,5 @@ def record(job: Job, kind: Kind, outlook: Outlook, outcomes: Outcomes, began: fl
         where = result["audit"].get("assignments")
         raise AssignmentError(f"{failure}. See {where}; {kind.again}")
     if kind.ordinary and not job.settings.dry_run:
-        emit({"RunSucceeded": 1})
+        meter.add({"RunSucceeded": 1})
     return result

@@ -24,8 +24,8 @@ import lib.run
 from lib.braintrust import Answer, RequestFailed
 from lib.deadline import Deadline
 from lib.errors import AssignerError
+from lib.queue_list import Asked
 from lib.roster import User
-from lib.settings import Settings
 
 BEGIN = datetime(2026, 11, 23, 7, tzinfo=UTC)
 """Minute 0 of every history."""
@@ -44,6 +44,7 @@ ENVIRON = {
     "BATCH_SIZE": "1",
     "INSERT_CONCURRENCY": "1",
 }
+QUEUES = ""
 PEOPLE = {name: f"{number:08}-0000-4000-8000-000000000000" for number, name in enumerate("ABC", 1)}
 
 
@@ -88,7 +89,7 @@ class TimedReply(NamedTuple):
     """Minutes of these in which the run stood still, and with it every clock but the one on the wall."""
 
 
-class Invocation(NamedTuple):
+class Script(NamedTuple):
     """One invocation."""
 
     name: str
@@ -111,7 +112,7 @@ class Halt(BaseException):
 class Tape:
     """The answers so far; the last one's minute is the run's clock."""
 
-    def __init__(self, script: Invocation, answers: tuple[TimedReply, ...] = ()) -> None:
+    def __init__(self, script: Script, answers: tuple[TimedReply, ...] = ()) -> None:
         self.script = script
         self.minute = script.start
         self.stood = 0
@@ -143,7 +144,7 @@ class Tape:
 class LiveTape(Tape):
     """Answers by `carry_out`, at once: for runs that nothing interferes with."""
 
-    def __init__(self, script: Invocation, carry_out: Callable[[Ask], Reply]) -> None:
+    def __init__(self, script: Script, carry_out: Callable[[Ask], Reply]) -> None:
         super().__init__(script)
         self.ask = carry_out  # type: ignore[method-assign]
 
@@ -240,6 +241,9 @@ class TapedAws:
     def api_key(self, _: object) -> str:
         return "key"
 
+    def queues(self, _: object) -> str:
+        return QUEUES
+
     def reviewers(self, _: object) -> str:
         return self._tape.script.reviewers
 
@@ -313,14 +317,14 @@ def stilled() -> Iterator[None]:
         for name in instead
         if hasattr(module, name)
     ]
-    load_settings = lib.load.load_settings
+    load_asked = lib.load.load_asked
 
     @cache
-    def settings(environ: tuple[tuple[str, str], ...], event: str) -> Settings:
-        return load_settings(dict(environ), json.loads(event))
+    def asked(environ: tuple[tuple[str, str], ...], event: str) -> Asked:
+        return load_asked(dict(environ), json.loads(event), lambda _: QUEUES)
 
     loading = {
-        "load_settings": lambda environ, event: settings(tuple(environ.items()), json.dumps(event)),
+        "load_asked": lambda environ, event, _: asked(tuple(environ.items()), json.dumps(event)),
         "Aws": lambda _: TapedAws(Now.tape),
         "Braintrust": lambda _, __, deadline: TapedBraintrust(Now.tape, deadline),
     }
@@ -357,10 +361,10 @@ class Life:
     """What one run has lived through: its answers so far. Equal lives are one object."""
 
     __slots__ = ("_answers", "_later", "at", "request", "script")
-    known: dict[Invocation, "Life"] = {}  # noqa: RUF012 - of the class
+    known: dict[Script, "Life"] = {}  # noqa: RUF012 - of the class
     played = 0
 
-    def __init__(self, script: Invocation, answers: tuple[TimedReply, ...]) -> None:
+    def __init__(self, script: Script, answers: tuple[TimedReply, ...]) -> None:
         self.script = script
         self.at = answers[-1].minute if answers else script.start
         self._answers = answers
@@ -369,7 +373,7 @@ class Life:
         self.request = play(Tape(script, answers))
 
     @classmethod
-    def begun(cls, script: Invocation) -> "Life":
+    def begun(cls, script: Script) -> "Life":
         if script not in cls.known:
             cls.known[script] = cls(script, ())
         return cls.known[script]

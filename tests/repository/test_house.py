@@ -31,6 +31,7 @@ PURE = {
     "terms",
     "pauses",
     "quoting",
+    "queue_list",
 }
 """What decides in lib, without an HTTP library or an AWS SDK."""
 HTTP_CLIENT = {"braintrust"}
