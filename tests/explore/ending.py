@@ -5,7 +5,7 @@ from typing import Any
 from tests.explore import rules
 from tests.explore.state import OVER, RECORDS, Moment
 from tests.explore.stores import events_of
-from tests.explore.tape import Ask, LiveTape, Reply, Script, play
+from tests.explore.tape import Ask, Invoked, LiveTape, Reply, play
 from tests.explore.world import OK, REFUSED, Futures
 
 ROUNDS, HOUR = 3, 60
@@ -75,7 +75,7 @@ class Endings:
             ]
         return wrong
 
-    def _run(self, state: Moment, index: int, script: Script) -> tuple[Moment, list[str]]:
+    def _run(self, state: Moment, index: int, script: Invoked) -> tuple[Moment, list[str]]:
         wrong: list[str] = []
 
         def carry_out(request: Ask) -> Reply:

@@ -89,7 +89,7 @@ class TimedReply(NamedTuple):
     """Minutes of these in which the run stood still, and with it every clock but the one on the wall."""
 
 
-class Script(NamedTuple):
+class Invoked(NamedTuple):
     """One invocation."""
 
     name: str
@@ -112,7 +112,7 @@ class Halt(BaseException):
 class Tape:
     """The answers so far; the last one's minute is the run's clock."""
 
-    def __init__(self, script: Script, answers: tuple[TimedReply, ...] = ()) -> None:
+    def __init__(self, script: Invoked, answers: tuple[TimedReply, ...] = ()) -> None:
         self.script = script
         self.minute = script.start
         self.stood = 0
@@ -144,7 +144,7 @@ class Tape:
 class LiveTape(Tape):
     """Answers by `carry_out`, at once: for runs that nothing interferes with."""
 
-    def __init__(self, script: Script, carry_out: Callable[[Ask], Reply]) -> None:
+    def __init__(self, script: Invoked, carry_out: Callable[[Ask], Reply]) -> None:
         super().__init__(script)
         self.ask = carry_out  # type: ignore[method-assign]
 
@@ -361,10 +361,10 @@ class Life:
     """What one run has lived through: its answers so far. Equal lives are one object."""
 
     __slots__ = ("_answers", "_later", "at", "request", "script")
-    known: dict[Script, "Life"] = {}  # noqa: RUF012 - of the class
+    known: dict[Invoked, "Life"] = {}  # noqa: RUF012 - of the class
     played = 0
 
-    def __init__(self, script: Script, answers: tuple[TimedReply, ...]) -> None:
+    def __init__(self, script: Invoked, answers: tuple[TimedReply, ...]) -> None:
         self.script = script
         self.at = answers[-1].minute if answers else script.start
         self._answers = answers
@@ -373,7 +373,7 @@ class Life:
         self.request = play(Tape(script, answers))
 
     @classmethod
-    def begun(cls, script: Script) -> "Life":
+    def begun(cls, script: Invoked) -> "Life":
         if script not in cls.known:
             cls.known[script] = cls(script, ())
         return cls.known[script]

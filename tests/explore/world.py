@@ -8,7 +8,7 @@ from tests.explore import rules, stores
 from tests.explore.rules import Committed
 from tests.explore.state import OVER, Flight, Frozen, Moment, Scenario, actor_of, run_of
 from tests.explore.stores import Objects, Rows, events_of
-from tests.explore.tape import PEOPLE, Ask, Life, Reply, Script
+from tests.explore.tape import PEOPLE, Ask, Invoked, Life, Reply
 
 OK, LOST, AGAIN, REFUSED = Reply("ok"), Reply("lost"), Reply("again"), Reply("refused")
 WRITTEN_ONCE = {"plans", "runs", "dry_runs", "assignments", "to_assign_ids"}
@@ -58,7 +58,7 @@ class Futures:
             if state.budget.kills:
                 yield ("kill", index), state.spending("kills").over(index), []
 
-    def _script(self, state: Moment, index: int) -> Script | None:
+    def _script(self, state: Moment, index: int) -> Invoked | None:
         """The invocation, if it may start now."""
         actor = self.scenario.actors[index]
         if actor.after is not None and state.runs[actor.after] is None:
@@ -80,11 +80,11 @@ class Futures:
 
     def script(
         self, state: Moment, name: str, event: dict[str, str], request_id: str = ""
-    ) -> Script:
+    ) -> Invoked:
         """An invocation at this moment."""
         people = " ".join(PEOPLE[name] for name in self.scenario.lists[state.listed])
         settings = self.scenario.settings
-        return Script(name, json.dumps(event), state.now, people, request_id or name, settings)
+        return Invoked(name, json.dumps(event), state.now, people, request_id or name, settings)
 
     def _lost(self, state: Moment, index: int) -> list[str]:
         """Plans of an actor that are there, and that the ledger never named."""
