@@ -39,7 +39,7 @@ class Invocation:
     deadline: Deadline
     request_id: str
     now: Callable[[], datetime]
-    people: dict[str, Any] = field(default_factory=dict)
+    people: dict[str, Any] = field(default_factory=dict, repr=False)
     """What was looked up of the organisation."""
 
 

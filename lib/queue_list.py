@@ -52,7 +52,7 @@ def load_asked(environ: Mapping[str, str], event: object, parameter: Callable[[s
         return Asked((load_settings(environ, event),), by_queue=False)
     problems: list[str] = []
     said = read_event(event, problems)
-    shared = read_environment(environ, problems, said, DEFAULTS)
+    shared = read_environment(environ, problems, optional=DEFAULTS)
     queues = _read_queues(shared["queues_parameter"], parameter, problems)
     problems += _missing(queues, shared, said)
     problems += _misplaced(said, queues)
@@ -63,7 +63,8 @@ def load_asked(environ: Mapping[str, str], event: object, parameter: Callable[[s
         if said.get("queue") in {None, queue["queue"]}
     ]
     if "undo" in said and "queue" not in said:
-        elsewhere = replace(runs[0], queue="", project_id=shared.get("project_id", ""))
+        project_id = {**shared, **said}.get("project_id", "")
+        elsewhere = replace(runs[0], queue="", project_id=project_id)
         places = [run for run in (*runs, elsewhere) if run.project_id]
         return Asked(tuple(places), by_queue=False)
     return Asked(tuple(runs), by_queue="queue" not in said)

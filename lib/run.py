@@ -81,10 +81,13 @@ def carry_out(job: Job, meter: Meter) -> Result:
     logger.info(
         "run started", tag=settings.tag, window=job.window.to_json(), dry_run=settings.dry_run
     )
-    kind = kind_of(job)
-    outlook = decide(job, kind)
-    outcomes = write(job, kind, outlook)
-    return record(job, kind, outlook, outcomes, meter)
+    try:
+        kind = kind_of(job)
+        outlook = decide(job, kind)
+        outcomes = write(job, kind, outlook)
+        return record(job, kind, outlook, outcomes, meter)
+    finally:
+        job.client.close()  # no thread of it sends anything after this
 
 
 def place_of(error: Exception) -> str:

@@ -213,6 +213,7 @@ def read_fields(
     values: dict[str, Any] = {}
     for key, value in given.items():
         if key == "reviewers":
+            values[key] = None
             try:
                 values[key] = parse_reviewers(value, where(key))
             except ConfigurationError as error:

@@ -10,6 +10,7 @@ function/    the function, over the wire and whole; contract sections by their n
     test_audit                      6: every object of the audit, and when it is written
     test_run                        whole runs: result, rows, secrets
     test_reading                    8: full and short reads, the proof, the ways back
+    test_queue_list, test_queues    9: what a queue may be; one invocation, many runs
     test_rows, test_large_results   which rows are selected, the pages they come in; results from an object store
     test_distribution, test_fairness   who gets which row; even over weeks
     test_assign, test_retries, test_time   inserts and their batches; what is tried again; the end in time

@@ -23,6 +23,7 @@ from local.braintrust.server import LocalBraintrust
 
 BUCKET = "audit-bucket"
 REVIEWERS = "/review-assigner/reviewers"
+QUEUES = "/review-assigner/queues"
 SECRET = "review-assigner/api-key"
 TAG = "needs review"
 ASSIGNMENTS = "~__bt_assignments"
@@ -62,8 +63,16 @@ class World:
         return aws_client(service, self.aws_url)
 
     def set_reviewers(self, value: Any) -> None:
+        self.set_parameter(REVIEWERS, value)
+
+    def set_queues(self, *queues: dict[str, Any]) -> None:
+        """Queues from now on; each that names no tag has its own name for one."""
+        self.settings["QUEUES_PARAMETER"] = QUEUES
+        self.set_parameter(QUEUES, [{"tag": queue["name"]} | queue for queue in queues])
+
+    def set_parameter(self, name: str, value: Any) -> None:
         text = value if isinstance(value, str) else json.dumps(value)
-        self.client("ssm").put_parameter(Name=REVIEWERS, Value=text, Type="String", Overwrite=True)
+        self.client("ssm").put_parameter(Name=name, Value=text, Type="String", Overwrite=True)
 
     def add_users(self, count: int) -> list[str]:
         """Their ids in order, so that where all are owed alike the first one is the first in turn."""
