@@ -37,6 +37,8 @@ ASKED = (
 )
 """What a first deployment is asked for; everything else has a default that stands in the file."""
 SUGGESTED = {"DryRun": "true"}
+NEEDED = ("ProjectId", "Tag", "ReviewersParameter")
+"""Without queues; with them, each queue may have its own."""
 HEAD = """\
 # What the stack {stack} is deployed with: change a line, `make deploy`, commit this file. No secret is in it.
 # Values are text as it stands here. One that YAML would take for something else (it begins with a quote, a bracket or
@@ -103,11 +105,10 @@ def problems(answers: Answers, parameters: Parameters) -> list[str]:
         for name, value in given.items()
         if name in parameters and (why := refusal(parameters[name], value))
     ]
-    wrong += [
-        f"{name} is missing"
-        for name, parameter in parameters.items()
-        if "Default" not in parameter and name not in given
-    ]
+    values = {name: each["Default"] for name, each in parameters.items() if "Default" in each}
+    values |= given
+    if not values.get("QueuesParameter"):
+        wrong += [f"{name} is missing" for name in NEEDED if not values.get(name)]
     keys = [
         each
         for each in ("BraintrustApiKeySecretId", "BraintrustApiKeyParameter")
@@ -229,6 +230,8 @@ def ask(parameters: Parameters, answer: Callable[[str], str]) -> dict[str, str]:
             why = refusal(parameter, value)
             if name == "BraintrustApiKeyParameter" and not value:
                 why = "is needed, because there is no BraintrustApiKeySecretId"
+            if name in NEEDED and not value:
+                why = "is needed"
             if not why:
                 break
             print(f"{name} {why}.")

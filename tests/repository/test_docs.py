@@ -486,15 +486,22 @@ def test_the_costs_add_up_and_are_those_of_this_template():
     costs = [line for line in lines if line[1].startswith("$")]
     total = next(line for line in lines if line[0] == "**a month**")
     stack = documents.template()
-    alarms = len(documents.alarms())
+    with_queues = [
+        name for name, each in stack["Resources"].items() if each.get("Condition") == "HasQueues"
+    ]
+    assert with_queues == ["QueuesFailedAlarm"]
+    alarms, metrics = len(documents.alarms()) - 1, len(METRICS) - 1  # QueuesFailed
 
     for column in (1, 2, 3):
         assert round(sum(dollars(line[column]) for line in costs), 2) == dollars(total[column])
     labels = " ".join(line[0] for line in lines)
-    assert f"metrics: {len(METRICS)} x $0.30" in labels
+    assert f"metrics: {metrics} x $0.30" in labels
     assert f"alarms: {alarms} x $0.10" in labels
     assert f"{stack['Parameters']['MemorySize']['Default']} MB" in labels
-    assert f"({len(METRICS)} metrics, a dashboard, {alarms} alarms)" in DEPLOY
+    assert (
+        f"({metrics} metrics, a dashboard, {alarms} alarms; with [queues](#queues) one more of each)"
+        in DEPLOY
+    )
     monthly = round(dollars(total[1]))
     assert f"[${monthly} a month]" in README
     assert f"About ${monthly} a month" in DEPLOY
