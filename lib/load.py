@@ -12,7 +12,7 @@ from lib.braintrust import Braintrust
 from lib.bucket import AuditBucket
 from lib.chain import Chain
 from lib.deadline import Deadline
-from lib.directory import People
+from lib.directory import SharedDirectory
 from lib.errors import ConfigurationError
 from lib.queue_list import load_asked
 from lib.roster import Entry, parse_reviewers
@@ -39,7 +39,7 @@ class Invocation:
     deadline: Deadline
     request_id: str
     now: Callable[[], datetime]
-    people: dict[str, Any] = field(default_factory=dict, repr=False)
+    looked_up: dict[str, Any] = field(default_factory=dict, repr=False)
     """What was looked up of the organisation."""
 
 
@@ -50,7 +50,7 @@ class Job:
     settings: Settings
     entries: tuple[Entry, ...]
     client: Braintrust
-    people: People
+    directory: SharedDirectory
     chain: Chain
     audit: Audit
     window: Window
@@ -102,7 +102,7 @@ def make_job(invocation: Invocation, settings: Settings, deadline: Deadline) -> 
         settings=settings,
         entries=entries,
         client=client,
-        people=People(invocation.people, client, client.warnings),
+        directory=SharedDirectory(invocation.looked_up, client, client.warnings),
         chain=Chain(bucket, started),
         audit=Audit(bucket, started, invocation.request_id + suffix),
         window=Window.before(started, settings.days),
