@@ -189,10 +189,8 @@ def nothing_found(fetched: Fetched, settings: Settings) -> list[str]:
     if fetched.rows or fetched.short or not fetched.complete:
         return []
     met = " and meets FILTER" if settings.filter else ""
-    return [
-        f"no row of the last {settings.days} days carries the tag {shown(settings.tag)}{met} "
-        "(tags are compared letter by letter)"
-    ]
+    tag = f"{shown(settings.tag)}{met} (tags are compared letter by letter)"
+    return [f"no row of the last {settings.days} days carries the tag {tag}"]
 
 
 def wait_words(plan: Plan, why: Waits, count: int) -> str:

@@ -75,20 +75,31 @@ def read_event(path: Path) -> Any:  # noqa: ANN401 - any JSON
         sys.exit(f"error: the event {path} is no JSON: {error}")
 
 
+class FunctionError(Exception):
+    """Raised when the function raised: says which error, and its message."""
+
+
 def invoke_function(stack: str, event: Any) -> int:  # noqa: ANN401 - any JSON
     """Run the function with the event and print what it returns; 1 if it raised."""
+    try:
+        print(written(invoke(stack, event)))
+    except FunctionError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def invoke(stack: str, event: Any) -> Any:  # noqa: ANN401 - any JSON
+    """What the function returns for the event. Raises FunctionError."""
     answer = probing(boto3.client("lambda", config=PATIENT)).invoke(
         FunctionName=outputs(stack)["FunctionName"], Payload=json.dumps(event).encode()
     )
     result = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:
-        print(
-            f"{result.get('errorType', 'error')}: {result.get('errorMessage', result)}",
-            file=sys.stderr,
+        raise FunctionError(
+            f"{result.get('errorType', 'error')}: {result.get('errorMessage', result)}"
         )
-        return 1
-    print(written(result))
-    return 0
+    return result
 
 
 def probing(client: Any) -> Any:  # noqa: ANN401 - boto3's clients have no type of their own
