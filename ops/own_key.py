@@ -4,17 +4,14 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-
-import yaml  # type: ignore[import-untyped] # its types are a package of their own
 
 from lib.braintrust import Braintrust, RequestFailed
 from lib.deadline import Deadline
 from lib.errors import AssignerError
 from lib.settings import RULES, Settings
+from ops.stack_file import in_file
 
 KEY, URL = "BRAINTRUST_API_KEY", "BRAINTRUST_API_URL"
-STACKS = Path("ops/stacks")
 PATIENCE = 30.0  # seconds, for everything that is asked
 NEWEST = 1000  # rows that are asked for their tags
 MOST_TAGS = 15
@@ -32,20 +29,12 @@ def is_set() -> bool:
 
 def address(stack: str = "") -> str:
     """The API's address: BRAINTRUST_API_URL, else that of the stack's file, else the usual one. Raises NoAnswerError."""
-    text = os.environ.get(URL, "").strip() or _in_file(STACKS / f"{stack}.yaml")
+    text = os.environ.get(URL, "").strip() or in_file(stack, "BraintrustApiUrl")
     problems: list[str] = []
     url = RULES[URL].of_text(URL, text or str(RULES[URL].default), problems)
     if problems:
         raise NoAnswerError(problems[0])
     return str(url)
-
-
-def _in_file(path: Path) -> str:
-    try:
-        found = yaml.safe_load(path.read_text("utf-8-sig"))
-        return str(found["parameters"]["BraintrustApiUrl"])
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-        return ""  # no such file, or it says nothing of it
 
 
 @contextmanager

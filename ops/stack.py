@@ -15,6 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    EndpointConnectionError,
     NoCredentialsError,
     NoRegionError,
     SSOError,
@@ -28,6 +29,13 @@ PATIENT = Config(
 # Nothing is said on a connection while the function runs, and NAT gateways forget one after 350 seconds. The systems'
 # own first probe comes after two hours. (Linux and macOS name the seconds to the first probe differently.)
 PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 60, "TCP_KEEPCNT": 5}
+UNKNOWN_TO_AWS = frozenset(
+    {
+        *("ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"),
+        *("UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidAccessKeyId"),
+    }
+)
+"""Codes for credentials that AWS does not, or no longer, know."""
 
 
 class NoStackError(Exception):
@@ -125,9 +133,21 @@ def written(result: Any) -> str:  # noqa: ANN401 - any JSON
 
 def outputs(stack: str) -> dict[str, str]:
     """The stack's outputs: FunctionName, ... Raises NoStackError."""
+    found = described(stack).get("Outputs", [])
+    return {output["OutputKey"]: output["OutputValue"] for output in found}
+
+
+def parameters(stack: str) -> dict[str, str]:
+    """What the stack was deployed with: ReviewersParameter, ... Raises NoStackError."""
+    found = described(stack).get("Parameters", [])
+    return {each["ParameterKey"]: each["ParameterValue"] for each in found}
+
+
+def described(stack: str) -> dict[str, Any]:
+    """What CloudFormation says of the stack. Raises NoStackError."""
     client: Any = boto3.client("cloudformation")
     try:
-        described = client.describe_stacks(StackName=stack)["Stacks"][0]
+        found: dict[str, Any] = client.describe_stacks(StackName=stack)["Stacks"][0]
     except ClientError as error:
         if "does not exist" not in str(
             error
@@ -136,7 +156,7 @@ def outputs(stack: str) -> dict[str, str]:
         raise NoStackError(
             f"no stack {stack} in region {client.meta.region_name}; name another: STACK=..."
         ) from error
-    return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+    return found
 
 
 def reason(error: BotoCoreError | ClientError | OSError) -> str:
@@ -145,6 +165,13 @@ def reason(error: BotoCoreError | ClientError | OSError) -> str:
         return "No region: export AWS_REGION=... (the one you deployed to)"
     if isinstance(error, NoCredentialsError):
         return "No AWS credentials: set AWS_PROFILE, or run `aws sso login` or `aws configure`"
+    if isinstance(error, EndpointConnectionError):
+        return f"{error}: is that a region, and is there a network?"
+    if (
+        isinstance(error, ClientError)
+        and (code := error.response["Error"]["Code"]) in UNKNOWN_TO_AWS
+    ):
+        return f"the credentials are wrong or have expired ({code}): run `aws sso login`, or set AWS_PROFILE"
     if isinstance(error, SSOError | TokenRetrievalError):
         return f"{error}: run `aws sso login`"
     return str(error)

@@ -9,13 +9,12 @@ from datetime import UTC, datetime, timedelta
 from ops.names import Names, kept_here
 from ops.places import AuditUnreadableError, NothingRecordedError, Place, add_arguments, open_audit
 from ops.records import Run, full_reads, newest_records, projects
-from ops.table import GAP, Column, table, width, wrapped
+from ops.table import GAP, UNBOUND, Column, table, width, wrapped
 
 LOOKED_BACK = 200  # runs, for the last one that read everything: more than a week of hours
 MOST_PEOPLE, HOUR = 20, timedelta(hours=1)
 SHOWN = ("fetched", "unassigned", "assigned", "failed", "deferred")
 KEPT = 300  # characters of a warning
-UNBOUND = 10_000  # columns
 SECOND = len("20260101T000000")  # of a run id: when it began
 
 COLUMNS = (

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from rich.cells import cell_len
 
 WIDTH = 100  # where nothing tells, as in a file
+UNBOUND = 10_000  # columns, for what reads lines
 GAP = "  "
 
 

@@ -38,6 +38,7 @@ LONGEST = 310  # lines
 SAME_NAMES = {
     "aws": "what runs ask of AWS, and the AWS that answers here",
     "braintrust": "what runs ask of Braintrust, and the Braintrust that answers here, also with delays",
+    "names": "what people are called: in the list of reviewers, and on an operator's screen",
     "fairness": "how evenly rows are dealt, measured",
 }
 """Module names that two rooms share, each with the one thing that they mean."""
