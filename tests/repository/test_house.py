@@ -104,7 +104,7 @@ def test_an_import_is_seen_however_it_is_written(text, names):
     [
         ("handler", {"lib"}),
         ("lib", {"lib"}),
-        ("local", {"lib", "local"}),
+        ("local", {"lib", "local", "ops"}),
         ("ops", {"lib", "ops"}),
         ("scripts", {"lib"}),
         ("benchmarks", {"handler", "lib", "local", "benchmarks"}),
