@@ -94,7 +94,7 @@ clean: ## remove what was built and installed here; what a trial assigned stays 
 
 ##@ Deploy and operate it
 
-.PHONY: build deploy answers outputs status logs stack-is-there invoke dry-run undo report
+.PHONY: build deploy answers outputs status logs stack-is-there invoke dry-run undo report reviewers names
 build: .venv-tools/.stamp ## make the artifact in .aws-sam/build; ARCH=x86_64 for `sam local` on such a machine
 	$(TOOLS)/sam build --parameter-overrides Architecture=$(ARCH)
 
@@ -140,7 +140,13 @@ invoke: .venv/.stamp ## one run now; other settings for it: make invoke EVENT=ev
 	$(IN_REGION)$(PY) -m ops.stack invoke $(STACK) "$(or $(EVENT),events/empty.json)"
 
 dry-run: .venv/.stamp ## what a run would do now, without writing to Braintrust
-	$(IN_REGION)$(PY) -m ops.stack invoke $(STACK) events/dry-run.json
+	@$(IN_REGION)$(PY) -m ops.dry_run $(STACK)
+
+reviewers: .venv/.stamp ## the stored list of reviewers; check another one, try it, and store it: make reviewers FILE=reviewers.txt
+	@$(IN_REGION)$(PY) -m ops.reviewers $(STACK) $(if $(FILE),"$(FILE)") $(ARGS)
+
+names: .venv/.stamp ## names in place of ids in all of this, fetched with your own key: BRAINTRUST_API_KEY=... make names
+	@$(PY) -m ops.names --stack $(STACK) $(ARGS)
 
 undo: .venv/.stamp ## take back what one run assigned: make undo RUN_ID=... (DRY_RUN=true only says what it would do; so does anything but false)
 	$(IN_REGION)$(PY) -m ops.stack undo $(STACK) $(RUN_ID) $(if $(filter-out false,$(DRY_RUN)),--dry-run)

@@ -10,6 +10,7 @@ from lib.assign import ASSIGNING
 from lib.distribution import deal_shares, settle, share_out
 from lib.errors import ConfigurationError, QueryError
 from lib.load import Job, reviewers_source
+from lib.names import shown
 from lib.past import REST, Past, Standing, settled
 from lib.people import leaving, open_rows_warnings, people_of
 from lib.plan import NOT_ATTEMPTED, Assignment, Carried, Outcomes, Plan
@@ -17,6 +18,7 @@ from lib.reading import Reading
 from lib.result import Outlook, Story, status_of
 from lib.roster import Roster, resolve
 from lib.rows import Fetched, Row, Window
+from lib.settings import Settings
 from lib.turns import Waits, open_rows, seats_of, spread, turns_of
 
 LEAVES = "rows without a reviewer leave the window within"
@@ -111,6 +113,7 @@ class HandOut:
             warnings=[
                 *roster.warnings,
                 *self._job.directory.warnings,
+                *nothing_found(fetched, settings),
                 *(wait_words(plan, why, count) for why, count in plan.waiting.items()),
                 *leaving(waiting, LEAVES, window, settings.days),
                 *(open_rows_warnings(fetched, roster, window, settings.days) if people else ()),
@@ -190,6 +193,15 @@ def unseen_people(fetched: Fetched, past: Past, now: datetime) -> list[str]:
         if entry.row_id not in seen and not entry.freed
         for who in entry.reviewers
     ]
+
+
+def nothing_found(fetched: Fetched, settings: Settings) -> list[str]:
+    """A warning where everything was read and no row was there: a tag with a slip in it fails in no other way."""
+    if fetched.rows or fetched.short or not fetched.complete:
+        return []
+    met = " and meets FILTER" if settings.filter else ""
+    tag = f"{shown(settings.tag)}{met} (tags are compared letter by letter)"
+    return [f"no row of the last {settings.days} days carries the tag {tag}"]
 
 
 def wait_words(plan: Plan, why: Waits, count: int) -> str:

@@ -55,10 +55,12 @@ class Roster:
 
 
 class User(NamedTuple):
-    """A user of the organisation; `email` is lower case and may be empty."""
+    """A user of the organisation; `email` is lower case. What the organisation does not say is empty."""
 
     id: str
     email: str
+    given_name: str = ""
+    family_name: str = ""
 
 
 @dataclass(frozen=True)

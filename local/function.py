@@ -42,7 +42,7 @@ class Function:
             result: dict[str, Any] = handler.lambda_handler(event, context)
             return result
 
-    def run_at(self, moment: datetime) -> dict[str, Any]:
+    def run_at(self, moment: datetime, event: object = None) -> dict[str, Any]:
         """The same run without the handler's frame, as if it were `moment`."""
         with self._environment(), self._output():
             run = importlib.import_module("lib.run").run
@@ -50,7 +50,7 @@ class Function:
                 lambda: LAMBDA_SECONDS * 1000
             )
             result: dict[str, Any] = run(
-                {}, os.environ, deadline, str(uuid.uuid4()), lambda: moment
+                event, os.environ, deadline, str(uuid.uuid4()), lambda: moment
             )
             return result
 

@@ -100,16 +100,16 @@ def explain(
     url = f"http://{HOST}:{port}"
     screen.say("Up, until Ctrl-C:", "bold green")
     screen.fact("Braintrust", f"{url}  key {api_key}, project {PROJECT}")
-    screen.line("AWS", f"{aws.url}  bucket {BUCKET}, any credentials")
+    screen.fact("AWS", f"{aws.url}  bucket {BUCKET}, any credentials")
     if options.host == HOST:
-        screen.line("Open to", "this machine only")
+        screen.fact("Open to", "this machine only")
     else:
         screen.fact(
             "Open to",
             f"EVERYBODY who can reach {options.host}: containers, and this network. Nothing secret is in here. "
             f"--host {HOST} keeps to this machine, and then containers on Linux stay outside.",
         )
-    screen.line("Variables", f"{options.env_file}, written for {FUNCTION}")
+    screen.fact("Variables", f"{options.env_file}, written for {FUNCTION}")
     arch = "x86_64" if platform.machine() in {"x86_64", "AMD64"} else "arm64"
     with_file = "" if options.env_file == Path("env.json") else f" --env-file {options.env_file}"
     container = (

@@ -37,6 +37,8 @@ class Ending:
     problem: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
     """By user id."""
+    instead: list[str] = field(default_factory=list)
+    """Where no row carries the tag: what rows do carry."""
 
     @property
     def exit_code(self) -> int:
@@ -142,7 +144,9 @@ def show(screen: Screen, ending: Ending, result: dict[str, Any]) -> None:
             ((known.get(user_id, user_id), count) for user_id, count in given.items()),
         )
     for warning in result["warnings"]:
-        screen.say(f"warning: {in_words(warning)}", "yellow")
+        screen.say(f"warning: {in_words(warning)}", "yellow", indent=4)
+    for line in ending.instead:
+        screen.say(line)
     address = result["audit"].get("plan")
     if address and given is not None:
         path = ending.keep.folder / address.removeprefix(f"s3://{BUCKET}/")
@@ -150,9 +154,9 @@ def show(screen: Screen, ending: Ending, result: dict[str, Any]) -> None:
         screen.say()
         for item in assignments[:SHOWN]:
             who = known.get(item["reviewer_id"], item["reviewer_id"])
-            screen.line("row" if dry else "planned", f"{item['row_id']}  to  {who}")
+            screen.fact("row" if dry else "planned", f"{item['row_id']}  to  {who}")
         if len(assignments) > SHOWN:
-            screen.line("", f"... and {len(assignments) - SHOWN:,} more, oldest first")
+            screen.fact("", f"... and {len(assignments) - SHOWN:,} more, oldest first")
         screen.whole("Whole plan", str(path))
     screen.whole("Function's log", str(LOG))
-    screen.line("Status", f"{result['status']}, after {result['duration_ms'] / 1000:.1f} s")
+    screen.fact("Status", f"{result['status']}, after {result['duration_ms'] / 1000:.1f} s")

@@ -1,8 +1,9 @@
 """The page's tables: who got how much, what failed, the runs, the charts' numbers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
+from ops.names import Names
 from ops.records import Holding, Run, full_reads
 from ops.report.charts import spark
 from ops.report.figures import Figures, Portion
@@ -18,7 +19,6 @@ COLOURS = {
     "nothing_to_assign": "good",
     "undone": "good",
 }
-Names = Mapping[str, str]
 
 
 def reviewers(figures: Figures, names: Names) -> Html:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from local.demo.__main__ import main
+from local.demo.play import main
 from tests.world import TAG, World
 
 ROOT = Path(__file__).parents[2]

@@ -37,6 +37,7 @@ AWS = [
     "dry-run",
     "undo",
     "report",
+    "reviewers",
     "deploy",
 ]
 """The targets that speak to AWS."""
@@ -184,7 +185,7 @@ def test_every_target_works_in_the_same_region(make, monkeypatch, target, termin
 
 def test_the_list_of_targets_is_whole():
     recipes = (ROOT / "Makefile").read_text("utf-8").split("##@ Deploy and operate it")[1]
-    targets = {*AWS, "answers", "build"}
+    targets = {*AWS, "answers", "build", "names"}
     assert targets == {*recipes.split(".PHONY: ")[1].splitlines()[0].split()} | {"answers"}
 
 

@@ -301,6 +301,8 @@ def test_whoever_operates_may_call_what_the_commands_call(world, monkeypatch):
             ("ops.stack", "outputs", "s"),
             ("ops.stack", "invoke", "s", str(ROOT / "events" / "empty.json")),
             ("ops.status", "--stack", "s"),
+            ("ops.reviewers", "s"),
+            ("ops.reviewers", "s", "--yes", str(ROOT / "tests/machine.py")),
         ):
             monkeypatch.setattr("sys.argv", [module, *arguments])
             with contextlib.suppress(SystemExit):  # there is no such function

@@ -48,6 +48,7 @@ class Day:
             "RowsFailed": 0,
             "OldestWaitingAge": 600,
             "QueuesFailed": 0,
+            "UnknownReviewers": 0,
         } | counted
         for name, value in said.items():
             self.metrics[name, SERVICE].append(Datum(end, end + LATE, value))
@@ -63,7 +64,7 @@ class Day:
     def dry_run(self, start: int) -> None:
         """A run that says nothing of rows that wait."""
         self.invocation(start, 0, error=False)
-        for name, value in (("RunDuration", 1), ("RowsFailed", 0)):
+        for name, value in (("RunDuration", 1), ("RowsFailed", 0), ("UnknownReviewers", 0)):
             self.metrics[name, SERVICE].append(Datum(start, start + LATE, value))
 
     def failed_run(self, start: int, minutes: int = 0, *, again: bool = True) -> None:
@@ -143,6 +144,12 @@ def runs_that_end_just_before_the_next_hour_or_just_after(day: Day) -> None:
 def rows_are_refused_for_hours(day: Day) -> None:
     day.hourly("00:00", "09:00")
     day.hourly("10:00", "12:00", RowsFailed=3)
+    day.hourly("13:00", "23:00")
+
+
+def a_reviewer_is_misspelt_for_hours(day: Day) -> None:
+    day.hourly("00:00", "09:00")
+    day.hourly("10:00", "12:00", UnknownReviewers=1)
     day.hourly("13:00", "23:00")
 
 
@@ -262,6 +269,10 @@ TALES: list[tuple[Callable[[Day], None], Tells]] = [
             "QueuesFailedAlarm": [(ALARM, "10:02", "10:05"), (OK, "11:00", "12:05")],
             "FailedRunsAlarm": [(ALARM, "10:03", "10:08")],
         },
+    ),
+    (
+        a_reviewer_is_misspelt_for_hours,
+        {"UnknownReviewersAlarm": [(ALARM, "10:02", "10:05"), (OK, "13:20", "13:40")]},
     ),
     (slow_for_hours, {"SlowRunAlarm": [(ALARM, "10:16", "10:20"), (OK, "13:20", "13:40")]}),
     (
