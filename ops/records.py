@@ -18,6 +18,8 @@ MOST_BYTES = 2**20  # of a record: one that is longer is not ours
 MOST_LINES = 200_000  # of one run's assignments
 MOST = 10**10  # of anything that is counted
 RUN_ID = re.compile(r"(\d{8}T\d{6})Z-.+")
+REQUEST = re.compile(r"^\d{8}T\d{6}Z-([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?")
+QUEUE_DAYS = 8  # within which a queue that leaves no record is still remembered
 PLANNED = b', "assignments": ['
 """What follows a dry run's own fields; inside a JSON text the quotation marks would have backslashes."""
 
@@ -46,6 +48,8 @@ class Run:
     kind: str
     """`run`, `dry run` or `undo`; an undo that was dry is a `dry run`, too."""
     status: str
+    queue: str
+    """Its name; empty: there are no queues."""
     tag: str
     counts: dict[str, int]
     """fetched, unassigned, assigned, failed, deferred, undone, unknown_reviewers; those that the record has."""
@@ -132,8 +136,23 @@ def newest_records(place: Place, project: str, count: int, now: datetime) -> Rec
 
 
 def full_reads(runs: Sequence[Run]) -> list[Run]:
-    """Of each tag the newest of these runs, which are the oldest first, that read everything."""
-    return list({run.tag: run for run in runs if run.people}.values())
+    """Of each tag and queue the newest of these runs, which are the oldest first, that read everything."""
+    return list({(run.queue, run.tag): run for run in runs if run.people}.values())
+
+
+def newest_of_queues(place: Place, project: str, now: datetime) -> list[Run]:
+    """The newest record of each queue in the last days, whichever has waited longest first.
+
+    A queue that fails before its plan leaves no record: the older this one is, the longer it has been broken. Which
+    records to read is told by the ids, which end with a queue's name; whose they are, they say themselves.
+    """
+    since = now - timedelta(days=QUEUE_DAYS)
+    keys = _keys(place, "runs", project, since) + _keys(place, "dry_runs", project, since)
+    newest = {_ending(_name(key)): key for key in sorted(keys, key=_name)}
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        read = list(pool.map(lambda key: _read(place, key), newest.values()))
+    runs = sorted((run for run in read if isinstance(run, Run)), key=lambda run: run.order)
+    return sorted({run.queue: run for run in runs if run.queue}.values(), key=lambda run: run.order)
 
 
 def read_lines(place: Place, run: Run) -> Iterator[Line]:
@@ -193,6 +212,11 @@ def _keys(place: Place, kind: str, project: str, since: datetime) -> list[str]:
     return [key for key in keys if RUN_ID.fullmatch(_name(key))]
 
 
+def _ending(run_id: str) -> str:
+    """What follows the request's id, which in Lambda is a UUID: `-<queue>`, where there are queues."""
+    return REQUEST.sub("", run_id)
+
+
 def _name(key: str) -> str:
     return key.rpartition("/")[2].removesuffix(".json")
 
@@ -230,6 +254,7 @@ def _parse(key: str, text: bytes) -> Run:
         at=datetime.strptime(moment[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC),
         kind="dry run" if record["dry_run"] else "undo" if undoes else "run",
         status=shown(record["status"]),
+        queue=shown(record.get("queue") or ""),
         tag=shown(record["tag"]),
         counts={field: _count(record[field]) for field in fields if field in record},
         per_reviewer={

@@ -27,6 +27,7 @@ local/       the Braintrust and the AWS of this machine
 ops/         what operators run
     test_stack, test_settle         `make invoke`, `make undo`, `make outputs`; what `make deploy` asks and keeps
     test_people                     `make names`, `make dry-run`, `make reviewers`: who is who, who would get what, the list
+    test_check_queues               `make queues`: a file with queues, checked before it is stored
     test_report, test_audit_queries `make report` and `make status`; the SQL of the documents
 template/    template.yaml: test_function, test_permissions, test_watching (dashboard, queries), test_alarms (played by
              the minute), test_keeping (buckets, logs); through_sam.py (what SAM itself reads; `make template`)
