@@ -16,6 +16,7 @@ function/    the function, over the wire and whole; contract sections by their n
     test_requests, test_pure_core   how often is asked for what; what decides loads neither HTTP nor AWS
     test_promises, test_chain       one reviewer a row whatever happens; what the chain of plans holds happened
     test_undo                       taking a run back
+    test_digest, test_message, test_webhook   4: the message for the team, its text, where it is posted
     test_explore                    the same in every order of their requests; the explorer itself is in explore/
     test_sending                    nothing goes out late, whatever a connection waits for
     test_security, test_words       where the key may go; whose words an error and a log line may say
