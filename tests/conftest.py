@@ -61,6 +61,7 @@ os.environ |= {
 }
 
 from local.braintrust.server import LocalBraintrust
+from local.chat import Chat
 from tests.history import History
 from tests.refusing_aws import RefusingAws
 from tests.weeks import Weeks, play
@@ -105,6 +106,14 @@ def aws(shared_aws: RefusingAws) -> Iterator[RefusingAws]:
 def world(shared_braintrust: LocalBraintrust, aws_url: str) -> World:
     shared_braintrust.reset()
     return World(shared_braintrust, aws_url)
+
+
+@pytest.fixture
+def chat(world: World) -> Iterator[Chat]:
+    """A chat whose webhook the world's settings name."""
+    with Chat() as chat:
+        world.set_webhook(chat.address)
+        yield chat
 
 
 @pytest.fixture

@@ -4,34 +4,17 @@ import json
 import logging
 import time
 import traceback
-from collections.abc import Iterator
 
 import pytest
 
 from lib.errors import AssignerError, ConfigurationError, DigestError, QueryError
 from lib.settings import is_webhook, load_settings
-from local.chat import PATH, Chat
+from local.chat import PATH
 from tests.history import APPROVED, HOUR, PENDING
-from tests.world import ASSIGNMENTS, REVIEW_LISTS, TAG
+from tests.world import ASSIGNMENTS, REVIEW_LISTS, TAG, WEBHOOK
 
-WEBHOOK = "/review-assigner/webhook"
 DIGEST = {"digest": True}
 PARAMETER = "the name of an SSM SecureString parameter (not the address itself), or empty"
-
-
-@pytest.fixture
-def chat(world) -> Iterator[Chat]:
-    """A chat whose webhook the settings name."""
-    with Chat() as chat:
-        set_webhook(world, chat.address)
-        yield chat
-
-
-def set_webhook(world, address):
-    world.client("ssm").put_parameter(
-        Name=WEBHOOK, Value=address, Type="SecureString", Overwrite=True
-    )
-    world.settings["WEBHOOK_PARAMETER"] = WEBHOOK
 
 
 def open_row(*people):
@@ -237,7 +220,7 @@ def test_an_address_that_cannot_be_posted_to_is_refused_before_anything_is_read_
     world, address, caplog
 ):
     world.add_users(1)
-    set_webhook(world, address or " ")
+    world.set_webhook(address or " ")
     with pytest.raises(ConfigurationError) as refused:
         world.run(DIGEST)
     assert str(refused.value) == (
@@ -344,7 +327,7 @@ def test_names_and_addresses_are_in_that_message_only(world, chat, monkeypatch, 
     monkeypatch.setattr("lib.webhook.LONGEST_ATTEMPT", 0.5)
     monkeypatch.setattr("lib.pauses.FIRST_PAUSE", 0.01)
     path = PATH + "/RECOGNISE"
-    set_webhook(world, chat.address.replace(PATH, path))
+    world.set_webhook(chat.address.replace(PATH, path))
 
     def take(_, body):
         chat.bodies.append(body)
@@ -380,7 +363,7 @@ def test_a_defect_is_said_without_the_address(world, chat, monkeypatch, told):
         raise RuntimeError(f"{text} to {self._path} in {deadline}")
 
     monkeypatch.setattr("lib.webhook.Webhook.post", broken)
-    set_webhook(world, chat.address + "/RECOGNISE")
+    world.set_webhook(chat.address + "/RECOGNISE")
     with pytest.raises(AssignerError, match="unexpected RuntimeError in lib") as failed:
         world.run(DIGEST)
     shown = "".join([*traceback.format_exception(failed.value), *told()])
