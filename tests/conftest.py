@@ -26,6 +26,7 @@ local/       the Braintrust and the AWS of this machine
     test_trial                      `DRY_RUN=false make run`, however it ends
 ops/         what operators run
     test_stack, test_settle         `make invoke`, `make undo`, `make outputs`; what `make deploy` asks and keeps
+    test_tell                       `make digest`, with the names that the operator's own key may see
     test_report, test_audit_queries `make report` and `make status`; the SQL of the documents
 template/    template.yaml: test_function, test_permissions, test_watching (dashboard, queries), test_alarms (played by
              the minute), test_keeping (buckets, logs); through_sam.py (what SAM itself reads; `make template`)
