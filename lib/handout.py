@@ -11,11 +11,11 @@ from lib.distribution import deal_shares, settle, share_out
 from lib.load import Job, find_roster
 from lib.past import REST, Past, Standing, settled
 from lib.people import leaving, open_rows_warnings, people_of
-from lib.plan import Assignment, Carried, Outcomes, Plan
+from lib.plan import NOT_ATTEMPTED, Assignment, Carried, Outcomes, Plan
 from lib.reading import Reading
 from lib.result import Outlook, Story, status_of
 from lib.roster import Roster
-from lib.rows import Fetched, Row, Window, oldest_first
+from lib.rows import Fetched, Row, Window
 from lib.turns import Waits, open_rows, seats_of, spread, turns_of
 
 LEAVES = "rows without a reviewer leave the window within"
@@ -70,14 +70,17 @@ class HandOut:
         failed = counts["failed"] + counts["unknown"]
         deferred = len(needy) - counts["assigned"] - failed
         reviewed = sum(row.reviewed and not row.reviewers for row in fetched.rows)
-        landed = {row_id for row_id, what in outcomes.items() if what.status == "assigned"}
+
+        def landed(row_id: str) -> bool:
+            return outcomes.get(row_id, NOT_ATTEMPTED).status == "assigned"
+
         given = Counter(
             reviewer
             for row_id, reviewers in plan.assignments
-            if settings.dry_run or row_id in landed
+            if settings.dry_run or landed(row_id)
             for reviewer in reviewers
         )
-        waiting = [row for row in needy if row.id not in landed]
+        waiting = [row for row in needy if not landed(row.id)]
         people = people_of(fetched, roster, window)
         return Story(
             status=status_of(settings, outlook, failed, deferred)
@@ -118,7 +121,7 @@ def make_plan(draft: Plan, fetched: Fetched, roster: Roster, past: Past, most: i
     new: list[str] = []
     waiting = Counter[Waits]()
     resting: list[Carried] = []
-    for row in oldest_first(row for row in fetched.rows if row.needs_reviewer):
+    for row in sorted(row for row in fetched.rows if row.needs_reviewer):  # oldest first
         standing = past.standing(row.id, now)
         if standing is Standing.NEW:
             new.append(row.id)
@@ -139,13 +142,14 @@ def make_plan(draft: Plan, fetched: Fetched, roster: Roster, past: Past, most: i
     seats = seats_of(roster.reviewers, open_now, credit, draft.queue, today)
     allowed = new[:most] if most else new
     shares = share_out(len(allowed), seats)
-    dealt = [Assignment(row_id, (who,)) for row_id, who in deal_shares(allowed, shares)]
+    alone = {share.seat.user: (share.seat.user,) for share in shares}  # rows of one share a tuple
+    dealt = [Assignment(row_id, alone[who]) for row_id, who in deal_shares(allowed, shares)]
     waiting[Waits.CAP] = len(new) - len(allowed)
     waiting[Waits.NOBODY] = len(allowed) - len(dealt)
     mine = credit.get(draft.queue, {})
     capped = any(reviewer.max_open is not None for reviewer in roster.reviewers)
     counted = open_now if capped or not fetched.short else None
-    planned = {row_id for row_id, _ in (*again, *dealt)}
+    planned = past.entries.keys() & (row_id for row_id, _ in again + dealt)
     return replace(
         draft,
         assignments=again + dealt,
@@ -191,7 +195,8 @@ def what_became(past: Past, rows: Sequence[Row]) -> dict[str, object] | None:
     if past.plan is None:
         return None
     counts = {"landed": 0, "reassigned": 0, "unassigned": 0, "unseen": 0}
-    by_id = {row.id: row for row in rows}
+    planned = {row_id for row_id, _ in past.plan.assignments}
+    by_id = {row.id: row for row in rows if row.id in planned}
     for row_id, reviewers in past.plan.assignments:
         row, entry = by_id.get(row_id), past.entries.get(row_id)
         if row is None:
