@@ -61,7 +61,7 @@ def load(
         client=Braintrust(settings, aws.api_key(settings), working),
         chain=Chain(bucket, started),
         audit=Audit(bucket, started, request_id),
-        webhook=Webhook(aws.webhook(settings)) if posts else None,
+        webhook=Webhook(aws.webhook(settings), settings.request_timeout) if posts else None,
         window=Window.before(started, settings.days),
         fetching=working.sooner(INSERT_SHARE * deadline.left()),
         now=now,

@@ -42,7 +42,8 @@ def message(
 ) -> str:
     """The text: a line a heading, the notes, then a line for each person with open rows, most rows first.
 
-    `people`: open rows by user id; `labels`: what each of them is called. What does not fit is counted at the end.
+    `people`: open rows by user id; `labels`: what they are called, if not by their ids. What does not fit is counted
+    at the end.
     """
     lines = [
         f"{cleaned(name)}: {count} open, {waiting} waiting for a reviewer"
@@ -50,7 +51,7 @@ def message(
     ]
     lines += notes
     having = sorted(
-        (-count, labels.get(who, who), who) for who, count in people.items() if count > 0
+        (-count, labels.get(who) or cleaned(who), who) for who, count in people.items() if count > 0
     )
     lines += [f"{label}: {-count}" for count, label, _ in having]
     return _fitted(lines)

@@ -33,7 +33,7 @@ COMING = ("queue", "take_back")  # no fields yet, but nobody means them to be pa
 
 def is_webhook(url: str) -> bool:
     """An address that may be posted to: as an API's, and its path and query may hold more signs."""
-    return url.isascii() and _is_url(url, r"[\s#\\]|^https?://[^/?]*@")
+    return url.isascii() and _is_url(url, r"[\s#\\]|^[^/]*//[^/?]*@")
 
 
 def _is_api_url(url: str) -> bool:
@@ -221,8 +221,7 @@ def _problem_of_key_source(environ: Mapping[str, str]) -> list[str]:
 def _problem_of_digest(values: Mapping[str, Any]) -> list[str]:
     if not values.get("digest") or values.get("dry_run") or "webhook_parameter" in values:
         return []
-    rule = RULES["WEBHOOK_PARAMETER"]
-    return [f"WEBHOOK_PARAMETER is not set: a digest that is no dry run needs {rule.accepted}"]
+    return ["WEBHOOK_PARAMETER is not set: only a dry run of a digest needs no place to post it to"]
 
 
 def _problem_of_envelope(event: dict[Any, Any], ours: set[str]) -> list[str]:

@@ -49,7 +49,9 @@ class _Came(NamedTuple):
 class Webhook:
     """Posts messages to one address, which the caller has checked."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, timeout: float = LONGEST_ATTEMPT) -> None:
+        """`timeout`: seconds for one attempt, if LONGEST_ATTEMPT is not less."""
+        self._timeout = timeout
         parts = urlsplit(address)
         self._tls = parts.scheme == "https"
         self._host, self._port = parts.hostname or "", parts.port
@@ -67,7 +69,7 @@ class Webhook:
             if deadline.left() - pause < LEAST_TIME:
                 break
             sleep(pause)
-            came = self._attempt(body, min(LONGEST_ATTEMPT, deadline.left()))
+            came = self._attempt(body, min(LONGEST_ATTEMPT, self._timeout, deadline.left()))
             if 200 <= came.status < 300:
                 return
             if not came.passes:

@@ -30,6 +30,10 @@ def test_people_of_as_many_rows_come_by_name_and_without_a_label_by_id():
     ]
 
 
+def test_an_id_in_place_of_a_name_calls_nobody_either():
+    assert message([], {"@here\n<!channel>": 1}, {}) == "\uff20here \u2039!channel\u203a: 1"
+
+
 def test_several_headings_and_notes_stand_before_the_people():
     headings = [HEADING, Heading("german", 1, 0)]
     assert message(headings, {ANA: 13}, {ANA: "Ana"}, [UNSEEN_ROWS]).splitlines() == [

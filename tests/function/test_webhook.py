@@ -213,6 +213,13 @@ def test_where_no_answer_came_it_is_not_sent_again_and_does_not_take_for_ever(
     silence(error)
 
 
+def test_a_request_s_own_bound_holds_here_too() -> None:
+    with odd_server(silent) as (port, _):
+        began = time.monotonic()
+        refused(Webhook(f"http://127.0.0.1:{port}", timeout=0.3))
+    assert time.monotonic() - began < 4
+
+
 def test_nobody_there(silence: Callable[..., None]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
