@@ -15,9 +15,10 @@ from lib.deadline import Deadline
 from lib.directory import SharedDirectory
 from lib.errors import ConfigurationError
 from lib.queue_list import load_asked
-from lib.roster import Entry, parse_reviewers
+from lib.roster import Entry, Roster, parse_reviewers, resolve
 from lib.rows import Window
 from lib.settings import Settings
+from lib.webhook import Webhook
 
 LONGEST_RUN = timedelta(minutes=15)
 """Lambda's own limit; by the wall clock, so that a run which stood still plans nothing by what it read before."""
@@ -39,6 +40,8 @@ class Invocation:
     deadline: Deadline
     request_id: str
     now: Callable[[], datetime]
+    webhook: Webhook | None
+    """Where a digest is posted to; None in a dry run, and in every other kind."""
     looked_up: dict[str, Any] = field(default_factory=dict, repr=False)
     """What was looked up of the organisation."""
 
@@ -74,6 +77,7 @@ def load(
     aws, started = Aws(environ), now()
     asked = load_asked(environ, event, aws.queues)
     runs = asked.runs
+    posts = runs[0].digest and not all(run.dry_run for run in runs)
     if runs[0].undo and len(runs) > 1:
         runs = (find_place(runs, aws, started),)
     return Invocation(
@@ -84,6 +88,7 @@ def load(
         deadline.until(started + LONGEST_RUN, now),
         request_id,
         now,
+        Webhook(aws.webhook(runs[0]), runs[0].request_timeout) if posts else None,
     )
 
 
@@ -141,6 +146,18 @@ def find_entries(settings: Settings, aws: Aws) -> tuple[Entry, ...]:
             f"no reviewers: add at least one reviewer id to {reviewers_source(settings)}"
         )
     return entries
+
+
+def find_roster(job: Job) -> Roster:
+    """The people behind the reviewers list. Raises ConfigurationError when there is nobody behind it."""
+    roster = resolve(job.entries, job.directory)
+    if not roster.reviewers:
+        who = "" if job.settings.digest else f" ({', '.join(roster.unknown)})"  # it names nobody
+        raise ConfigurationError(
+            f"no reviewers: add at least one reviewer id to {reviewers_source(job.settings)}; "
+            f"nobody in it is known to the organisation{who}"
+        )
+    return roster
 
 
 def reviewers_source(settings: Settings) -> str:

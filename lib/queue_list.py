@@ -13,6 +13,7 @@ from lib.settings import (
     OVERRIDES,
     Settings,
     load_settings,
+    problems_of_commands,
     read_environment,
     read_event,
     read_fields,
@@ -56,6 +57,7 @@ def load_asked(environ: Mapping[str, str], event: object, parameter: Callable[[s
     queues = _read_queues(shared["queues_parameter"], parameter, problems)
     problems += _missing(queues, shared, said)
     problems += _misplaced(said, queues)
+    problems += problems_of_commands({**shared, **said})
     refuse(problems)
     runs = [
         _settings(shared, queue, said, place, len(queues))

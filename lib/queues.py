@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
 
 from lib.deadline import Deadline
 from lib.errors import AssignerError, QueuesError
@@ -10,8 +11,9 @@ from lib.result import Result
 from lib.settings import Settings
 from lib.telemetry import Meter, logger
 
-One = Callable[[Settings, Deadline], Result]
-"""Carries out one run by these settings, in this time. Raises an AssignerError."""
+T = TypeVar("T")
+One = Callable[[Settings, Deadline], T]
+"""Does one queue's work by these settings, in this time. Raises an AssignerError."""
 LONGEST_REASON = 300  # characters of what a failed queue says
 STATUSES = (
     *("incomplete", "assigned", "taken_back", "nothing_to_assign", "nothing_to_take_back"),
@@ -20,22 +22,16 @@ STATUSES = (
 """Of one queue; the first of these that any has is that of all."""
 
 
-def run_alone(invocation: Invocation, one: One, meter: Meter) -> Result:
-    """The only run, of a queue or where there are none: its object is what comes back, its error is raised as it is."""
+def run_alone(invocation: Invocation, one: One[T]) -> T:
+    """The only run, of a queue or where there are none: what it comes to, and its error, are raised as they are."""
     (settings,) = invocation.runs
     with named(settings.queue):
-        try:
-            result = one(settings, invocation.deadline)
-        except AssignerError:
-            meter.add({"QueuesFailed": 1} if settings.queue else {})
-            raise
-    meter.add({"QueuesFailed": 0} if settings.queue else {})
-    return result
+        return one(settings, invocation.deadline)
 
 
-def run_queues(invocation: Invocation, one: One, meter: Meter) -> Result:
-    """Run each queue; section 9's object. Raises QueuesError once all of them have run, if any failed."""
-    results: dict[str, Result] = {}
+def run_each(invocation: Invocation, one: One[T]) -> tuple[dict[str, T], dict[str, AssignerError]]:
+    """One queue after the other: what each comes to, and the errors of those that failed."""
+    results: dict[str, T] = {}
     failures: dict[str, AssignerError] = {}
     for place, settings in enumerate(invocation.runs):
         deadline = part_of(invocation.deadline, len(invocation.runs) - place)
@@ -44,13 +40,26 @@ def run_queues(invocation: Invocation, one: One, meter: Meter) -> Result:
                 results[settings.queue] = one(settings, deadline)
             except AssignerError as error:
                 failures[settings.queue] = error
-                meter.add({} if settings.dry_run else {"RunSucceeded": 0})
-    meter.add({"QueuesFailed": len(failures)})
-    if failures:
-        raise QueuesError(words_of(failures, len(invocation.runs)))
+    return results, failures
+
+
+def run_queues(invocation: Invocation, one: One[Result], meter: Meter) -> Result:
+    """Run each queue; section 9's object. Raises QueuesError once all of them have run, if any failed."""
+    results, failures = run_each(invocation, one)
+    real = [run.queue for run in invocation.runs if not run.dry_run]
+    meter.add(
+        {"QueuesFailed": len(failures)} | ({"RunSucceeded": 0} if {*real} & {*failures} else {})
+    )
+    raise_if_any(failures, invocation)
     found = {result["status"] for result in results.values()}
     status = next(status for status in STATUSES if status in found)
     return {"status": status, "queues": results}
+
+
+def raise_if_any(failures: Mapping[str, AssignerError], invocation: Invocation) -> None:
+    """Raise QueuesError if queues failed."""
+    if failures:
+        raise QueuesError(words_of(failures, len(invocation.runs)))
 
 
 def part_of(deadline: Deadline, queues: int) -> Deadline:

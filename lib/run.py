@@ -10,14 +10,15 @@ from typing import TypeVar
 
 from lib.assign import assign_all
 from lib.deadline import Deadline
+from lib.digest import Look, look_at, post_digest
 from lib.errors import AssignerError, AssignmentError, AuditError, QueuesError
 from lib.handout import HandOut
-from lib.load import Job, load, make_job
+from lib.load import Invocation, Job, load, make_job
 from lib.plan import Outcomes
-from lib.queues import run_alone, run_queues
+from lib.queues import named, raise_if_any, run_alone, run_each, run_queues
 from lib.result import Outlook, Result, Verdict, build_result, unwritten
 from lib.settings import Settings
-from lib.telemetry import Meter, logger, run_metrics
+from lib.telemetry import Meter, logger, request_metrics, run_metrics
 from lib.undo import Undo
 
 LAST_SENDING = timedelta(minutes=15)  # after the plan: rows rest for as long as this and more
@@ -45,22 +46,64 @@ def run(
     request_id: str,
     now: Callable[[], datetime] = utc_now,
 ) -> Result:
-    """Hand out the rows and return the contract's section 5 object, or section 9's. Raises an AssignerError."""
+    """Do what the event asks for; the contract's object of section 5, or of section 9. Raises an AssignerError."""
     meter = Meter()
     try:
         invocation = told(lambda: load(event, environ, deadline, request_id, now))
-
-        def one(settings: Settings, deadline: Deadline) -> Result:
-            return told(lambda: carry_out(make_job(invocation, settings, deadline), meter))
-
-        if invocation.by_queue:
-            return run_queues(invocation, one, meter)
-        return run_alone(invocation, one, meter)
+        if invocation.runs[0].digest:
+            return run_digest(invocation, meter)
+        return run_all(invocation, meter)
     except AssignerError as error:
-        meter.add({} if isinstance(error, QueuesError) else {"RunSucceeded": 0})
+        is_run = not (isinstance(event, dict) and "digest" in event)
+        meter.add({"RunSucceeded": 0} if is_run and not isinstance(error, QueuesError) else {})
         raise
     finally:
         meter.flush()
+
+
+def run_all(invocation: Invocation, meter: Meter) -> Result:
+    """The one run, or one a queue."""
+
+    def one(settings: Settings, deadline: Deadline) -> Result:
+        return told(lambda: carry_out(make_job(invocation, settings, deadline), meter))
+
+    if invocation.by_queue:
+        return run_queues(invocation, one, meter)
+    queues = {"QueuesFailed": 1} if invocation.runs[0].queue else {}
+    try:
+        result = run_alone(invocation, one)
+    except AssignerError:
+        meter.add(queues)
+        raise
+    meter.add(dict.fromkeys(queues, 0))
+    return result
+
+
+def run_digest(invocation: Invocation, meter: Meter) -> Result:
+    """The message that is no run. Raises QueuesError after it was posted, if queues could not be read."""
+
+    def look(settings: Settings, deadline: Deadline) -> Look:
+        job = make_job(invocation, settings, deadline)
+        try:
+            return look_at(job)
+        finally:
+            meter.add(request_metrics(job.client.counts))
+
+    def one(settings: Settings, deadline: Deadline) -> Look:
+        return told(lambda: look(settings, deadline))
+
+    looks: dict[str, Look]
+    failures: dict[str, AssignerError] = {}
+    if invocation.by_queue:
+        looks, failures = run_each(invocation, one)
+    else:
+        looks = {invocation.runs[0].queue: run_alone(invocation, one)}
+    result = told(lambda: post_digest(invocation, looks))
+    for name, each in result.get("queues", {"": result}).items():
+        with named(name):
+            tell(each, "digest finished")
+    raise_if_any(failures, invocation)
+    return result
 
 
 def told(step: Callable[[], T]) -> T:
@@ -139,6 +182,13 @@ def write(job: Job, kind: Kind, outlook: Outlook) -> Outcomes:
     )
 
 
+def tell(result: Result, message: str) -> None:
+    """Log what came of it, and what it warns about."""
+    for warning in result["warnings"]:
+        logger.warning("run warned", warning=warning)
+    logger.info(message, result=result)
+
+
 def record(job: Job, kind: Kind, outlook: Outlook, outcomes: Outcomes, meter: Meter) -> Result:
     """Write down what was done and return it. Raises AuditError or AssignmentError once everything was tried."""
     problems = []
@@ -160,9 +210,7 @@ def record(job: Job, kind: Kind, outlook: Outlook, outcomes: Outcomes, meter: Me
         problems.append(str(error))
         result = result_of(job.audit.run_id, job.audit.written)
     meter.add(run_metrics(result, job.client.counts))
-    for warning in result["warnings"]:
-        logger.warning("run warned", warning=warning)
-    logger.info("run finished", result=result)
+    tell(result, "run finished")
     failure = unwritten(outcomes)
     if problems:
         done = sum(what.assigned_at is not None for what in outcomes.values())

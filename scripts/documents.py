@@ -44,6 +44,7 @@ MEANINGS = {
     "REVIEWERS_PARAMETER": "Where [the reviewers](#reviewers) are.",
     "QUEUES_PARAMETER": "Where [several queues](settings.md#queues) are; with it, the project, the tag and the "
     "reviewers above are only what queues do not say themselves.",
+    "WEBHOOK_PARAMETER": "Where the address is that [the digest](deploy.md#the-digest) is posted to.",
     "IMPERSONATE_USER": "Act as [this user](deploy.md#impersonation).",
     "AUDIT_BUCKET": "Where plans and records go. The stack makes a bucket if its parameter is "
     "empty; stacks on one project [have to share one](deploy.md#several-stacks).",
@@ -54,6 +55,8 @@ NEXT_TO_SETTINGS = {
     "AlarmEmail",
     "AlarmTopicArn",
     "MaxWaitingHours",
+    "DigestSchedule",
+    "DigestTimezone",
     "ScheduleState",
     "LogRetentionDays",
     "LogLevel",

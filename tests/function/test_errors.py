@@ -8,6 +8,7 @@ from lib.errors import (
     AssignmentError,
     AuditError,
     ConfigurationError,
+    DigestError,
     QueryError,
     QueuesError,
 )
@@ -36,7 +37,14 @@ def test_all_errors_have_one_base_and_only_these_five_kinds_are_raised():
         for error in vars(lib.errors).values()
         if isinstance(error, type) and issubclass(error, Exception) and error is not AssignerError
     }
-    assert kinds == {ConfigurationError, QueryError, AssignmentError, AuditError, QueuesError}
+    assert kinds == {
+        ConfigurationError,
+        QueryError,
+        AssignmentError,
+        AuditError,
+        DigestError,
+        QueuesError,
+    }
     assert all(issubclass(kind, AssignerError) for kind in kinds)
 
 

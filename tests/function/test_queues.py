@@ -15,9 +15,9 @@ from lib.errors import AssignerError, AssignmentError, ConfigurationError, Query
 from lib.queues import part_of, run_queues
 from lib.telemetry import Meter, logger
 from lib.turns import Waits
-from tests.history import HOUR, MINUTE, History
+from tests.history import HOUR, MINUTE, PENDING, History
 from tests.refusing_aws import RefusingAws
-from tests.world import QUEUES, World
+from tests.world import ASSIGNMENTS, QUEUES, REVIEW_LISTS, World
 
 DE, FR, IT = {"name": "de"}, {"name": "fr"}, {"name": "it"}
 COUNTS = ("status", "fetched", "unassigned", "assigned", "deferred")
@@ -742,3 +742,70 @@ def test_no_connection_outlives_its_queue(two: History) -> None:
         patch.setattr(Braintrust, "close", lambda client: closed.append(client))  # noqa: PLW0108 - a method
         two.run()
     assert len(set(map(id, closed))) == 2
+
+
+# The digest
+
+
+def open_row(*people: str) -> dict[str, Any]:
+    return {"metadata": {ASSIGNMENTS: [*people], REVIEW_LISTS: PENDING}}
+
+
+def test_a_digest_is_one_message_a_line_a_queue_then_a_line_a_person_over_all(
+    two: History, chat: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ana, ben = two.world.users
+    log(two, "de", "a", "b", **open_row(ana))
+    log(two, "de", "both", **{"tags": ["de", "fr"]} | open_row(ana, ben))
+    log(two, "fr", "x", **open_row(ben))
+    log(two, "fr", "y")
+    result = two.run({"digest": True}, request_id="r1")
+    assert chat.messages == [
+        "de: 3 open, 0 waiting for a reviewer\nfr: 2 open, 1 waiting for a reviewer\nuser0: 3\nuser1: 2"
+    ]
+    assert result["status"] == "posted"
+    assert [(own["queue"], own["open"]) for own in result["queues"].values()] == [
+        ("de", 3),
+        ("fr", 2),
+    ]
+    assert result["queues"]["de"]["run_id"] == "20261123T070000Z-r1-de"
+    assert two.world.objects() == {}
+    assert metrics(capsys) == [{"Queries": 4, "Retries": 0, "Throttles": 0}]
+    assert two.world.braintrust.requests.count("user") == 2
+
+
+def test_a_queue_that_cannot_be_read_is_named_in_it_and_raised_after_it_was_posted(
+    two: History, chat: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log(two, "fr", "x", **open_row(two.world.users[0]))
+    refuse_queries(two)
+    with pytest.raises(QueuesError, match=r"1 of 2 queues failed:\n- de: QueryError: BTQL query"):
+        two.run({"digest": True})
+    assert chat.messages == [
+        "de: could not be read\nfr: 1 open, 0 waiting for a reviewer\nuser0: 1"
+    ]
+    assert metrics(capsys) == [{"Queries": 3, "Retries": 0, "Throttles": 0}]
+
+
+def test_a_digest_of_one_queue_is_that_queues_own(two: History, chat: Any) -> None:
+    log(two, "fr", "x", **open_row(two.world.users[0]))
+    result = two.run({"digest": True, "queue": "fr"})
+    assert chat.messages == ["fr: 1 open, 0 waiting for a reviewer\nuser0: 1"]
+    assert (result["status"], result["queue"]) == ("posted", "fr")
+
+
+def test_a_dry_digest_says_its_text_once(two: History) -> None:
+    (ana, _) = two.world.users
+    log(two, "fr", "x", **open_row(ana))
+    result = two.run({"digest": True, "dry_run": True})
+    assert (result["status"], result["text"]) == (
+        "dry_run",
+        f"de: 0 open, 0 waiting for a reviewer\nfr: 1 open, 0 waiting for a reviewer\n{ana}: 1",
+    )
+
+
+def test_without_a_webhook_a_digest_of_queues_is_refused_once(two: History) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"^1 wrong setting:\n- WEBHOOK_PARAMETER is not set"
+    ):
+        two.run({"digest": True})
