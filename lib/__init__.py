@@ -5,13 +5,16 @@ the story       run             the order of the steps, and nothing else
 load            load            everything a run depends on; refuses what is wrong at once
                 settings        the variables and the event          (pure)
                 rules           what a setting may be                (pure)
+                taking          what a take-back means               (pure)
                 roster          the reviewers list and its people    (pure)
                 terms           weight, room, absences of a person   (pure)
                 names           ids and addresses as people paste    (pure)
                 aws             clients, the parameter, the secret
 a kind of run   handout         hands rows out
                 undo            takes back what one run assigned
+                take_back       takes rows back from people
 read            chain           the plans before, and what their records confirm
+                gifts           who had a row last
                 bucket          objects in S3, and conditional writes
                 reading         full and short reads, and the proof
                 fetch           the pages that rows come in
@@ -19,6 +22,7 @@ read            chain           the plans before, and what their records confirm
                 rows            the query, and what a row says       (pure)
 propose         past            what the last two hours planned      (pure)
                 plan            what is planned and carried          (pure)
+                passed          who does not get a row again         (pure)
                 turns           whose turn it is, and why            (pure)
                 distribution    who gets which row                   (pure)
 commit          audit           plans, the ledger, records

@@ -21,12 +21,13 @@ from lib.rules import (
     key_prefix,
     with_pending,
 )
+from lib.taking import TAKE_BACK, Taking, problem_of_window
 
 REQUIRED: Any = object()
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1", "host.docker.internal"})
 ENVELOPE = frozenset({"detail-type", "source"})
 """What every event of EventBridge has, and no other."""
-COMING = ("digest", "queue", "take_back")  # no fields yet, but nobody means them to be passed over
+COMING = ("digest", "queue")  # no fields yet, but nobody means them to be passed over
 
 
 def _is_api_url(url: str) -> bool:
@@ -119,6 +120,8 @@ class Settings:
     """The event's own reviewers; None: those of the SSM parameter."""
     undo: str = _setting("the run_id of the run to take back", "", is_run_id, role="command")
     """Empty: no undo."""
+    take_back: Taking | None = field(default=None, metadata={"command": TAKE_BACK})
+    """None: no take-back."""
 
 
 def _rules(role: str) -> dict[str, Rule]:
@@ -152,6 +155,9 @@ def load_settings(environ: Mapping[str, str], event: object = None) -> Settings:
         elif rule.default is REQUIRED:
             problems.append(f"{name} is not set: must be {rule.accepted}")
     problems += _problem_of_key_source(environ)
+    problems += problem_of_window(
+        values.get("take_back"), values.get("days", RULES["DAYS"].default)
+    )
     if problems:
         raise ConfigurationError(
             f"{len(problems)} wrong setting{'s' * (len(problems) > 1)}:\n- " + "\n- ".join(problems)
