@@ -21,9 +21,11 @@ read            chain           the plans before, and what their records confirm
                 sieve           what is kept of a row, what is odd   (pure)
                 rows            the query, and what a row says       (pure)
 propose         past            what the last two hours planned      (pure)
+                bars            who may not have which row           (pure)
                 plan            what is planned and carried          (pure)
                 passed          who does not get a row again         (pure)
                 turns           whose turn it is, and why            (pure)
+                lots            row by row: several people, and bars (pure)
                 distribution    who gets which row                   (pure)
 commit          audit           plans, the ledger, records
                 jsontext        JSON by the piece                    (pure)

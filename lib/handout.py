@@ -1,15 +1,19 @@
 """An ordinary run: rows that have no reviewer are handed out."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import starmap
+from typing import NamedTuple
 
 from lib.assign import ASSIGNING
-from lib.distribution import deal_shares, settle, share_out
+from lib.bars import Bars, people_named
+from lib.distribution import settle
 from lib.errors import ConfigurationError
 from lib.load import Job, reviewers_source
+from lib.lots import Dealt, PerRow, Wish, hand_out
 from lib.past import REST, Past, Standing, settled
 from lib.people import leaving, open_rows_warnings, people_of
 from lib.plan import Assignment, Carried, Outcomes, Plan
@@ -19,6 +23,7 @@ from lib.roster import Roster, resolve
 from lib.rows import Fetched, Row, Window, oldest_first
 from lib.turns import Waits, open_rows, seats_of, spread, turns_of
 
+ONE_EACH = PerRow()
 LEAVES = "rows without a reviewer leave the window within"
 
 
@@ -114,58 +119,90 @@ class HandOut:
         )
 
 
-def make_plan(draft: Plan, fetched: Fetched, roster: Roster, past: Past, most: int = 0) -> Plan:
-    """Fill `draft` (project, tag, window, time): rows planned before go to the same people, then the new ones.
+class Needy(NamedTuple):
+    """Rows that need a reviewer, by what is to be done with them; all from the oldest on."""
 
-    `most` caps the new rows that are handed out (0: no cap).
-    """
-    now, today = draft.created_at, draft.created_at.date()
-    listed = {reviewer.id for reviewer in roster.reviewers}
-    again: list[Assignment] = []
+    new: list[str]
+    """To be dealt."""
+    again: list[Assignment]
+    """To be sent to the people they were planned for."""
+    resting: list[Carried]
+    """Left alone until it is certain what became of them."""
+    left: int
+    """How many wait because somebody they were planned for has left the list."""
+
+
+def sort_out(fetched: Fetched, listed: Collection[str], past: Past, now: datetime) -> Needy:
+    """What is to be done with each row that reads as if it needed a reviewer."""
     new: list[str] = []
-    waiting = Counter[Waits]()
+    again: list[Assignment] = []
     resting: list[Carried] = []
+    left = 0
     for row in oldest_first(row for row in fetched.rows if row.needs_reviewer):
         standing = past.standing(row.id, now)
         if standing is Standing.NEW:
             new.append(row.id)
             continue
         entry = past.entries[row.id]
-        if not listed.issuperset(entry.reviewers) and not entry.freed:
-            waiting[Waits.LEFT] += 1
+        if not entry.freed and any(who not in listed for who in entry.reviewers):
+            left += 1
         elif standing is Standing.AGAIN:
             again.append(Assignment(row.id, entry.reviewers))
         else:
-            waiting[Waits.RESTS] += 1
             resting.append(entry)
-    repeated = Counter(who for _, people in again for who in people)
+    return Needy(new, again, resting, left)
+
+
+def make_plan(
+    draft: Plan,
+    fetched: Fetched,
+    roster: Roster,
+    past: Past,
+    most: int = 0,
+    per_row: PerRow = ONE_EACH,
+) -> Plan:
+    """Fill `draft` (project, tag, window, time): rows planned before go to the same people, then the new ones.
+
+    `most` caps the new rows that are handed out (0: no cap); `per_row` is how many people each of them gets.
+    """
+    now, today = draft.created_at, draft.created_at.date()
+    needy = sort_out(fetched, {reviewer.id for reviewer in roster.reviewers}, past, now)
+    repeated = Counter(who for _, people in needy.again for who in people)
     open_now = open_rows(fetched.rows, repeated)
     open_now.update(unseen_people(fetched, past, now))
-    open_now.update(who for entry in resting if not entry.freed for who in entry.reviewers)
+    open_now.update(who for entry in needy.resting if not entry.freed for who in entry.reviewers)
     credit = past.plan.credit if past.plan else {}
     seats = seats_of(roster.reviewers, open_now, credit, draft.queue, today)
-    allowed = new[:most] if most else new
-    shares = share_out(len(allowed), seats)
-    dealt = [Assignment(row_id, (who,)) for row_id, who in deal_shares(allowed, shares)]
-    waiting[Waits.CAP] = len(new) - len(allowed)
-    waiting[Waits.NOBODY] = len(allowed) - len(dealt)
+    bars = Bars(authors=people_named(fetched.authors, roster.reviewers))
+    wishes = [Wish(row_id, per_row.of(row_id), bars.of(row_id)) for row_id in needy.new]
+    dealt = hand_out(wishes, seats, most)
+    assignments = [*needy.again, *starmap(Assignment, dealt.rows)]
     mine = credit.get(draft.queue, {})
     capped = any(reviewer.max_open is not None for reviewer in roster.reviewers)
     counted = open_now if capped or not fetched.short else None
-    planned = {row_id for row_id, _ in (*again, *dealt)}
+    planned = {row_id for row_id, _ in assignments}
     return replace(
         draft,
-        assignments=again + dealt,
-        repeated=len(again),
+        assignments=assignments,
+        repeated=len(needy.again),
         carried=[entry for entry in past.recent(now) if entry.row_id not in planned],
         previous=past.key,
         reading=settled(past, fetched.read, now),
-        turns=turns_of(roster.reviewers, counted, mine, shares, repeated, today),
+        turns=turns_of(roster.reviewers, counted, mine, dealt.shares, repeated, today),
         unknown=roster.unknown,
-        waiting=+waiting,
-        rest_until=max((entry.planned_at for entry in resting), default=now - REST) + REST,
-        credit={**credit, draft.queue: settle(mine, shares)},
+        waiting=waiting(needy, dealt, bars),
+        fewer=dealt.fewer,
+        rest_until=max((entry.planned_at for entry in needy.resting), default=now - REST) + REST,
+        credit={**credit, draft.queue: settle(mine, dealt.shares)},
     )
+
+
+def waiting(needy: Needy, dealt: Dealt, bars: Bars) -> Counter[Waits]:
+    """Why rows wait, and how many."""
+    why = Counter(map(bars.why, dealt.barred))
+    why[Waits.LEFT], why[Waits.RESTS] = needy.left, len(needy.resting)
+    why[Waits.CAP], why[Waits.NOBODY] = dealt.capped, dealt.no_room
+    return +why
 
 
 def unseen_people(fetched: Fetched, past: Past, now: datetime) -> list[str]:

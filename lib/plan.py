@@ -81,6 +81,8 @@ class Plan:
     """Entries of the reviewers list that stand for nobody."""
     waiting: Mapping[Waits, int] = field(default_factory=dict)
     """Why rows wait, and how many."""
+    fewer: int = 0
+    """Rows that get fewer people than REVIEWERS_PER_ROW says."""
     rest_until: datetime | None = None
     """When it will be certain what became of all that may have been written."""
     credit: Credit = field(default_factory=dict)
