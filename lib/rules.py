@@ -27,6 +27,8 @@ class Rule(NamedTuple):
     make: Callable[[Any], Any]
     """What the setting's field holds of what was written."""
     in_event: bool
+    is_shown: bool = True
+    """False: a value that is refused may be the secret itself, in the wrong place."""
 
     def of_text(self, where: str, text: str, problems: list[str]) -> Any:  # noqa: ANN401 - any kind
         """What the field holds, given a variable; None, and a problem more, if that is wrong."""
@@ -47,6 +49,8 @@ class Rule(NamedTuple):
             return self.make(min(value, MOST) if self.kind is int else value)
         is_key = isinstance(written, str) and LOOKS_LIKE_KEY.search(written)
         said = "looks like a key itself" if is_key else f"is {shown(written)}"
+        if not self.is_shown:
+            said = "is not shown here, as it may be a secret"
         problems.append(f"{where} {said}: must be {self.accepted}")
         return None
 
@@ -83,6 +87,12 @@ def between(lowest: float, highest: float = float("inf")) -> Callable[[float], b
 
 def is_name(text: str) -> bool:
     return text.isprintable() and not LOOKS_LIKE_KEY.search(text)
+
+
+def is_parameter(text: str) -> bool:
+    """The name of an SSM parameter, or its ARN; a host's name with a path behind it is neither."""
+    arn = r"arn:[a-z-]+:ssm:[a-z0-9-]+:[0-9]{12}:parameter/"
+    return bool(re.fullmatch(rf"({arn}|/)[\w./-]+|[\w.-]+", text, re.ASCII)) and is_name(text)
 
 
 def is_header(text: str) -> bool:

@@ -17,6 +17,7 @@ from lib.rules import (
     between,
     is_header,
     is_name,
+    is_parameter,
     is_run_id,
     key_prefix,
     with_pending,
@@ -27,7 +28,7 @@ REQUIRED: Any = object()
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1", "host.docker.internal"})
 ENVELOPE = frozenset({"detail-type", "source"})
 """What every event of EventBridge has, and no other."""
-COMING = ("digest", "queue")  # no fields yet, but nobody means them to be passed over
+COMING = ("queue",)  # no field yet, but nobody means it to be passed over
 
 
 def _is_api_url(url: str) -> bool:
@@ -58,13 +59,14 @@ def _setting(
     make: Callable[[Any], Any] = lambda value: value,
     *,
     in_event: bool = False,
+    is_shown: bool = True,
     role: str = "variable",
 ) -> Any:  # noqa: ANN401 - it stands for a value of the field's type, as dataclasses.field does
     """A field with its rule, of a `variable` or of a `command` of the event."""
     kind = str if default is REQUIRED else type(default)
     return field(
         default=MISSING if default is REQUIRED else make(default),
-        metadata={role: Rule(kind, accepted, default, check, make, in_event)},
+        metadata={role: Rule(kind, accepted, default, check, make, in_event, is_shown)},
     )
 
 
@@ -108,6 +110,12 @@ class Settings:
     braintrust_api_key_secret_id: str = _setting("the name or ARN of a Secrets Manager secret", "")
     braintrust_api_key_parameter: str = _setting("the name of an SSM SecureString parameter", "")
     reviewers_parameter: str = _setting("the name of the SSM parameter with the reviewers")
+    webhook_parameter: str = _setting(
+        "the name of an SSM SecureString parameter (not the address itself), or empty",
+        "",
+        is_parameter,
+        is_shown=False,
+    )
     impersonate_user: str = _setting(
         "a user id or an ASCII e-mail address (instead of another, the id), or empty", "", is_header
     )
@@ -122,6 +130,8 @@ class Settings:
     """Empty: no undo."""
     take_back: Taking | None = field(default=None, metadata={"command": TAKE_BACK})
     """None: no take-back."""
+    digest: bool = _setting("true", default=False, check=bool, role="command")
+    """A message for the team, and no run."""
 
 
 def _rules(role: str) -> dict[str, Rule]:
@@ -158,6 +168,7 @@ def load_settings(environ: Mapping[str, str], event: object = None) -> Settings:
     problems += problem_of_window(
         values.get("take_back"), values.get("days", RULES["DAYS"].default)
     )
+    problems += _problem_of_digest(values)
     if problems:
         raise ConfigurationError(
             f"{len(problems)} wrong setting{'s' * (len(problems) > 1)}:\n- " + "\n- ".join(problems)
@@ -201,6 +212,13 @@ def _problem_of_key_source(environ: Mapping[str, str]) -> list[str]:
     if given == 1:
         return []
     return [f"{' and '.join(names)}: set exactly one of them, {given} are set"]
+
+
+def _problem_of_digest(values: Mapping[str, Any]) -> list[str]:
+    if not values.get("digest") or values.get("dry_run") or "webhook_parameter" in values:
+        return []
+    rule = RULES["WEBHOOK_PARAMETER"]
+    return [f"WEBHOOK_PARAMETER is not set: a digest that is no dry run needs {rule.accepted}"]
 
 
 def _problem_of_envelope(event: dict[Any, Any], ours: set[str]) -> list[str]:
