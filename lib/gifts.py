@@ -1,9 +1,10 @@
 """Who had a row last: which plan of the chain named it last, and to whom it gave it, or from whom it took it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
+from functools import cache
 from typing import NamedTuple
 
 from lib.bucket import AuditBucket
@@ -11,7 +12,10 @@ from lib.chain import Chain
 from lib.deadline import Deadline
 from lib.past import Past
 from lib.plan import Plan
+from lib.rows import Row
 
+MARGIN = timedelta(hours=1)
+"""By how much clocks may differ, and a plan be older than the one that it follows."""
 SIDE_BY_SIDE = 8  # plans that are read at once
 AHEAD = 64  # plans that are read before it is known whether they are of the chain
 
@@ -34,7 +38,7 @@ class Mention(NamedTuple):
     run_id: str
 
 
-class Page(NamedTuple):
+class Named(NamedTuple):
     """What is kept of a plan."""
 
     previous: str | None
@@ -49,41 +53,72 @@ class Gifts:
         self._chain = chain
 
     def newest(
-        self, past: Past, rows: Collection[str], since: date, deadline: Deadline
+        self, past: Past, rows: Mapping[str, float], deadline: Deadline
     ) -> tuple[dict[str, Mention], bool]:
-        """The newest mention of each of these rows in plans from a date on; False: time ran out before all was read.
+        """The newest mention of each of these rows, and whether all was read; False: time ran out.
 
-        A plan that is missing ends the chain. Raises AuditError for one that cannot be read.
+        `rows`: ids, and when they were created (seconds since 1970). A plan that is missing ends the chain. Raises
+        AuditError for one that cannot be read.
         """
         if past.plan is None or not rows:
             return {}, True
-        page: Page | None = _page(past.plan, rows)
-        found = dict(page.mentions)
-        if len(found) == len(rows) or not past.plan.previous:
+        newest = _named(past.plan, rows)
+        found, key = dict(newest.mentions), newest.previous
+        if len(found) == len(rows) or key is None:
             return found, True
-        keys = self._bucket.plans_since(since)
+        since = datetime.fromtimestamp(min(rows.values()), UTC) - MARGIN
+        keys = self._bucket.plans_since(since.date())
         places = {key: place for place, key in enumerate(keys)}
-        read: dict[str, Page | None] = {}
+        read: dict[str, Named | None] = {}
 
-        def look(key: str) -> Page | None:
+        def look(key: str) -> Named | None:
             plan = self._chain.plan_at(key, bare=True)
-            return _page(plan, rows) if plan else None
+            return _named(plan, rows) if plan else None
 
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-            while page and len(found) < len(rows) and page.previous in places:
+            while key in places and len(found) < len(rows):
                 if deadline.left() <= 0:
                     return found, False
-                place = places.pop(page.previous)
-                if page.previous not in read:
-                    some = [key for key in keys[place : place + AHEAD] if key not in read]
+                place = places.pop(key)
+                if key not in read:
+                    some = [each for each in keys[place : place + AHEAD] if each not in read]
                     read.update(zip(some, pool.map(look, some), strict=True))
-                page = read.pop(page.previous)
-                for row_id, mention in page.mentions.items() if page else ():
+                plan = read.pop(key)
+                if plan is None:
+                    break
+                for row_id, mention in plan.mentions.items():
                     found.setdefault(row_id, mention)
+                key = plan.previous
         return found, True
 
+    def who_left(
+        self, past: Past, rows: Iterable[Row], deadline: Deadline
+    ) -> dict[str, tuple[str, ...]]:
+        """Who certainly had which of these rows, which nobody has now, and was not freed of it by us.
 
-def _page(plan: Plan, rows: Collection[str]) -> Page:
+        What the last plan still knows is asked first; beyond that, a list that was emptied says that somebody had the
+        row. Raises AuditError.
+        """
+        had: dict[str, tuple[str, tuple[str, ...]]] = {}
+        left: dict[str, tuple[str, ...]] = {}
+        emptied: dict[str, float] = {}
+        for row in rows:
+            entry = past.entries.get(row.id)
+            if entry is None and row.emptied:
+                emptied[row.id] = row.created
+            elif entry and entry.confirmed and not entry.freed:
+                left[row.id] = entry.reviewers
+            elif entry and entry.run_id and not entry.freed:
+                had[row.id] = entry.run_id, entry.reviewers
+        for row_id, mention in self.newest(past, emptied, deadline)[0].items():
+            if mention.deed is Deed.GAVE:
+                had[row_id] = mention.run_id, mention.people
+        landed = cache(self._chain.landed)
+        certain = {row_id: who for row_id, (run_id, who) in had.items() if row_id in landed(run_id)}
+        return left | certain
+
+
+def _named(plan: Plan, rows: Mapping[str, float]) -> Named:
     if plan.takes_back:
         deed, named = Deed.TOOK_BACK, plan.freed
     elif plan.undoes:
@@ -95,4 +130,4 @@ def _page(plan: Plan, rows: Collection[str]) -> Page:
         for row_id, people in named
         if row_id in rows
     }
-    return Page(plan.previous, mentions)
+    return Named(plan.previous, mentions)

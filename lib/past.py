@@ -61,10 +61,11 @@ class Past:
         passed += [(row_id, who) for row_id, people in self.left.items() for who in people]
         return passed_by(passed, listed)
 
-    def passed_after(self, dealt: Iterable[str], now: datetime, until: datetime) -> list[Passed]:
-        """The same as `passed`, with those who left rows that are dealt anew."""
+    def passed_after(self, draft: Plan, dealt: Iterable[str]) -> list[Passed]:
+        """The same once `draft` has dealt rows: those who left them are known from then on."""
+        now = draft.created_at
         left = (
-            Passed(row_id, who, now, By.LEFT, until)
+            Passed(row_id, who, now, By.LEFT, now + draft.span)
             for row_id in dealt
             for who in self.left.get(row_id, ())
         )

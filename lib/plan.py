@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from functools import cache
 from typing import Any, NamedTuple
@@ -100,6 +100,12 @@ class Plan:
     spared: Mapping[Spared, Sequence[str]] = field(default_factory=dict)
     """Rows that are not taken off, by why."""
     run_id: str = ""
+
+    @property
+    def span(self) -> timedelta:
+        """How long its window is."""
+        start, end = (datetime.fromisoformat(self.window[bound]) for bound in ("from", "to"))
+        return end - start
 
     @property
     def moves(self) -> bool:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache, cached_property
 
 from lib.assign import Writing, build_removal
@@ -19,9 +19,6 @@ from lib.result import Outlook, Story, status_of, taken_from
 from lib.roster import Directory, User, resolve
 from lib.rows import Fetched, Row
 from lib.taking import Taking
-
-MARGIN = timedelta(hours=1)
-"""By how much clocks may differ, and a plan be older than the one that it follows."""
 
 
 class TakeBack:
@@ -52,8 +49,7 @@ class TakeBack:
         if self._taking.days is None:
             return fetched
         rows = {row.id: row.created for row in fetched.rows if whose(row, person)}
-        since = datetime.fromtimestamp(min(rows.values(), default=0.0), UTC) - MARGIN
-        self._mentions, read = job.gifts.newest(past, rows, since.date(), job.fetching)
+        self._mentions, read = job.gifts.newest(past, rows, job.fetching)
         if read:
             return fetched
         words = "time ran out before it was known when all rows were given: send this again"
@@ -71,8 +67,7 @@ class TakeBack:
             job.now(),
             takes_back={name: what for name, what in meant.items() if what},
         )
-        until = draft.created_at + (job.window.end - job.window.start)
-        return make_take_back(draft, fetched.rows, past, self._mentions, until)
+        return make_take_back(draft, fetched.rows, past, self._mentions)
 
     def changes(self, plan: Plan) -> Sequence[Assignment]:
         """What is written to Braintrust."""
@@ -156,13 +151,12 @@ def whose(row: Row, person: str) -> set[str]:
 
 
 def make_take_back(
-    draft: Plan, rows: Iterable[Row], past: Past, mentions: Mapping[str, Mention], until: datetime
+    draft: Plan, rows: Iterable[Row], past: Past, mentions: Mapping[str, Mention]
 ) -> Plan:
     """Fill `draft` (project, tag, window, time, what is meant): open rows that are meant lose their only reviewer.
 
     Rows planned in the last two hours are left alone, so that what is freed is in no plan's `carried`, and the next run
-    deals it. `mentions`: the newest plan that names a row, where `days` are meant. `until`: when it is
-    forgotten who has passed these rows.
+    deals it. `mentions`: the newest plan that names a row, where `days` are meant.
     """
     now, passed = draft.created_at, past.passed(draft.created_at)
     person, days = str(draft.takes_back.get("reviewer", "")), int(draft.takes_back.get("days", 0))
@@ -187,6 +181,7 @@ def make_take_back(
             freed.append(Assignment(row.id, (*meant,)))
             continue
         spared.setdefault(why, []).append(row.id)
+    until = now + draft.span
     by = By.REVIEWER if person else By.DAYS
     left = [Passed(row_id, who, now, by, until) for row_id, people in freed for who in people]
     return replace(
