@@ -67,7 +67,9 @@ class HandOut:
         job = self._job
         window = job.window.to_json()
         draft = Plan(job.settings.project_id, job.settings.tag, window, job.now())
-        return make_plan(draft, fetched, self.roster, past, job.settings.max_assignments)
+        settings = job.settings
+        per_row = PerRow(settings.reviewers_per_row, settings.overlap)
+        return make_plan(draft, fetched, self.roster, past, settings.max_assignments, per_row)
 
     def changes(self, plan: Plan) -> Sequence[Assignment]:
         """What is written to Braintrust."""
@@ -107,6 +109,8 @@ class HandOut:
                 *roster.warnings,
                 *self._job.client.warnings,
                 *(wait_words(plan, why, count) for why, count in plan.waiting.items()),
+                *fewer_words(plan, settings.reviewers_per_row),
+                *(author_words(outlook, roster) if settings.author else ()),
                 *leaving(waiting, LEAVES, window, settings.days),
                 *(open_rows_warnings(fetched, roster, window, settings.days) if people else ()),
             ],
@@ -165,14 +169,14 @@ def make_plan(
 
     `most` caps the new rows that are handed out (0: no cap); `per_row` is how many people each of them gets.
     """
-    now, today = draft.created_at, draft.created_at.date()
+    now = draft.created_at
     needy = sort_out(fetched, {reviewer.id for reviewer in roster.reviewers}, past, now)
     repeated = Counter(who for _, people in needy.again for who in people)
     open_now = open_rows(fetched.rows, repeated)
     open_now.update(unseen_people(fetched, past, now))
     open_now.update(who for entry in needy.resting if not entry.freed for who in entry.reviewers)
     credit = past.plan.credit if past.plan else {}
-    seats = seats_of(roster.reviewers, open_now, credit, draft.queue, today)
+    seats = seats_of(roster.reviewers, open_now, credit, draft.queue, draft.seen_at)
     bars = Bars(authors=people_named(fetched.authors, roster.reviewers))
     wishes = [Wish(row_id, per_row.of(row_id), bars.of(row_id)) for row_id in needy.new]
     dealt = hand_out(wishes, seats, most)
@@ -188,7 +192,7 @@ def make_plan(
         carried=[entry for entry in past.recent(now) if entry.row_id not in planned],
         previous=past.key,
         reading=settled(past, fetched.read, now),
-        turns=turns_of(roster.reviewers, counted, mine, dealt.shares, repeated, today),
+        turns=turns_of(roster.reviewers, counted, mine, dealt.shares, repeated, draft.seen_at),
         unknown=roster.unknown,
         waiting=waiting(needy, dealt, bars),
         fewer=dealt.fewer,
@@ -225,6 +229,32 @@ def wait_words(plan: Plan, why: Waits, count: int) -> str:
         end = plan.rest_until + timedelta(minutes=1)  # the next whole minute
         until = f"; all will be clear by {end:%H:%M} UTC"
     return f"{count} rows wait: {why.value}{until}"
+
+
+def fewer_words(plan: Plan, people: int) -> list[str]:
+    """A warning about rows that not so many people may have as there should be."""
+    if not plan.fewer:
+        return []
+    why = "no more are there who have room and may have them; nobody is added later"
+    return [f"{plan.fewer} rows get fewer people than REVIEWERS_PER_ROW ({people}) says: {why}"]
+
+
+def author_words(outlook: Outlook, roster: Roster) -> list[str]:
+    """Warnings where AUTHOR does nothing, or less than it seems."""
+    fetched, past, now = outlook.fetched, outlook.past, outlook.plan.created_at
+    new = [
+        row.id
+        for row in fetched.rows
+        if row.needs_reviewer and past.standing(row.id, now) is Standing.NEW
+    ]
+    warnings = []
+    if not roster.checked:
+        warnings.append(
+            "AUTHOR: the key may not list users (403), so authors who are named by e-mail address are not recognised"
+        )
+    if new and fetched.authors.keys().isdisjoint(new):
+        warnings.append(f"AUTHOR: none of {len(new)} new rows has anything there: check the path")
+    return warnings
 
 
 def what_became(past: Past, rows: Sequence[Row]) -> dict[str, object] | None:

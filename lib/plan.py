@@ -94,6 +94,12 @@ class Plan:
     run_id: str = ""
 
     @property
+    def seen_at(self) -> datetime:
+        """The upper bound of its window: which day it is for everybody, however long the run takes."""
+        end = self.window.get("to")
+        return datetime.fromisoformat(end) if end else self.created_at
+
+    @property
     def moves(self) -> bool:
         """Rows change hands by it, whether or not all of them are written to."""
         return bool(self.assignments or self.freed or self.spared.get(Spared.UNWRITTEN))

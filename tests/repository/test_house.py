@@ -21,6 +21,7 @@ PURE = {
     "sieve",
     "roster",
     "rules",
+    "authors",
     "bars",
     "distribution",
     "lots",
@@ -31,6 +32,7 @@ PURE = {
     "result",
     "settings",
     "terms",
+    "zones",
     "pauses",
     "quoting",
 }
