@@ -54,7 +54,7 @@ class Simulation:
         for number, age in enumerate(arrivals):
             created = (self.now - timedelta(hours=age)).timestamp()
             self.rows.append(
-                Row(f"{self.hours:05}-{number:04}", created, 1, (), reviewed=False, readable=True)
+                Row(created, f"{self.hours:05}-{number:04}", (), reviewed=False, readable=True)
             )
         begin = (self.now - timedelta(days=self.days)).timestamp()
         self.rows = [row for row in self.rows if row.created >= begin]

@@ -20,6 +20,8 @@ class Pages:
     sieve: Sieve
     rows: dict[str, Row] = field(default_factory=dict)
     """By id, each in its newest version, in the order in which they came."""
+    versions: dict[str, int] = field(default_factory=dict)
+    """Which one that is."""
     complete: bool = True
     more: bool = False
     """The last page that was read named a next one."""
@@ -28,17 +30,17 @@ class Pages:
     notes: list[str] = field(default_factory=list)
     """How it went, in sentences."""
 
-    def take(self, row: Row) -> None:
+    def take(self, row: Row, version: int) -> None:
         """Keep a row, unless a newer version of it was seen."""
-        known = self.rows.get(row.id)
-        if known is None or row.version > known.version:
-            self.rows[row.id] = row
+        known = self.versions.get(row.id)
+        if known is None or version > known:
+            self.rows[row.id], self.versions[row.id] = row, version
 
     def add(self, others: "Pages") -> None:
         """Keep what another query brought as well."""
         self.sieve.add(others.sieve)
-        for row in others.rows.values():
-            self.take(row)
+        for row_id, version in others.versions.items():
+            self.take(others.rows[row_id], version)
 
     @property
     def warnings(self) -> list[str]:
@@ -136,10 +138,10 @@ class Fetching:
         found.more = bool(rows and cursor)
         found.cut_off = len(rows) >= self._size.rows and not cursor
         kept = [sieve.row(each) if whole else sieve.too_large(each) for each in rows]
-        for row in filter(None, kept):
-            found.take(row)
+        for seen in filter(None, kept):
+            found.take(*seen)
         # Of a page of one, nothing can be said: it may be that row alone
-        if self._size.rows > 1 and rows and not any(row and row.version >= 0 for row in kept):
+        if self._size.rows > 1 and rows and not any(seen and seen[1] >= 0 for seen in kept):
             raise QueryError(
                 "BTQL query failed: no row of a page has a usable id, created and _xact_id; nothing was written"
             )

@@ -13,14 +13,14 @@ from lib.bars import Bars, people_named
 from lib.distribution import settle
 from lib.errors import ConfigurationError
 from lib.load import Job, reviewers_source
-from lib.lots import Dealt, PerRow, Wish, hand_out
+from lib.lots import Dealt, PerRow, Wish, deal_at_once, hand_out
 from lib.past import REST, Past, Standing, settled
 from lib.people import leaving, open_rows_warnings, people_of
-from lib.plan import Assignment, Carried, Outcomes, Plan
+from lib.plan import NOT_ATTEMPTED, Assignment, Carried, Outcomes, Plan
 from lib.reading import Reading
 from lib.result import Outlook, Story, status_of
 from lib.roster import Roster, resolve
-from lib.rows import Fetched, Row, Window, oldest_first
+from lib.rows import Fetched, Row, Window
 from lib.turns import Waits, open_rows, seats_of, spread, turns_of
 
 ONE_EACH = PerRow()
@@ -84,14 +84,17 @@ class HandOut:
         failed = counts["failed"] + counts["unknown"]
         deferred = len(needy) - counts["assigned"] - failed
         reviewed = sum(row.reviewed and not row.reviewers for row in fetched.rows)
-        landed = {row_id for row_id, what in outcomes.items() if what.status == "assigned"}
+
+        def landed(row_id: str) -> bool:
+            return outcomes.get(row_id, NOT_ATTEMPTED).status == "assigned"
+
         given = Counter(
             reviewer
             for row_id, reviewers in plan.assignments
-            if settings.dry_run or row_id in landed
+            if settings.dry_run or landed(row_id)
             for reviewer in reviewers
         )
-        waiting = [row for row in needy if row.id not in landed]
+        waiting = [row for row in needy if not landed(row.id)]
         people = people_of(fetched, roster, window)
         return Story(
             status=status_of(settings, outlook, failed, deferred)
@@ -142,7 +145,7 @@ def sort_out(fetched: Fetched, listed: Collection[str], past: Past, now: datetim
     again: list[Assignment] = []
     resting: list[Carried] = []
     left = 0
-    for row in oldest_first(row for row in fetched.rows if row.needs_reviewer):
+    for row in sorted(row for row in fetched.rows if row.needs_reviewer):  # oldest first
         standing = past.standing(row.id, now)
         if standing is Standing.NEW:
             new.append(row.id)
@@ -178,13 +181,16 @@ def make_plan(
     credit = past.plan.credit if past.plan else {}
     seats = seats_of(roster.reviewers, open_now, credit, draft.queue, draft.seen_at)
     bars = Bars(authors=people_named(fetched.authors, roster.reviewers))
-    wishes = [Wish(row_id, per_row.of(row_id), bars.of(row_id)) for row_id in needy.new]
-    dealt = hand_out(wishes, seats, most)
+    if bars or per_row.people > 1:
+        wishes = [Wish(row_id, per_row.of(row_id), bars.of(row_id)) for row_id in needy.new]
+        dealt = hand_out(wishes, seats, most)
+    else:
+        dealt = deal_at_once(needy.new, seats, most)
     assignments = [*needy.again, *starmap(Assignment, dealt.rows)]
     mine = credit.get(draft.queue, {})
     capped = any(reviewer.max_open is not None for reviewer in roster.reviewers)
     counted = open_now if capped or not fetched.short else None
-    planned = {row_id for row_id, _ in assignments}
+    planned = past.entries.keys() & (row_id for row_id, _ in assignments)
     return replace(
         draft,
         assignments=assignments,
@@ -265,7 +271,8 @@ def what_became(past: Past, rows: Sequence[Row]) -> dict[str, object] | None:
     if past.plan is None:
         return None
     counts = {"landed": 0, "reassigned": 0, "unassigned": 0, "unseen": 0}
-    by_id = {row.id: row for row in rows}
+    planned = {row_id for row_id, _ in past.plan.assignments}
+    by_id = {row.id: row for row in rows if row.id in planned}
     for row_id, reviewers in past.plan.assignments:
         row, entry = by_id.get(row_id), past.entries.get(row_id)
         if row is None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum
+from itertools import chain
 
 from lib.distribution import Seat, Share
 from lib.roster import Reviewer
@@ -78,11 +79,8 @@ def open_rows(rows: Iterable[Row], planned: Iterable[str]) -> Counter[str]:
 
     `planned`: whom the last plans gave the rows that this read does not show as assigned, or not at all.
     """
-    count = Counter(planned)
-    for row in rows:
-        if not row.reviewed:
-            count.update(row.reviewers)
-    return count
+    is_open = (row.reviewers for row in rows if not row.reviewed)
+    return Counter(chain(planned, chain.from_iterable(is_open)))
 
 
 def seats_of(

@@ -58,6 +58,10 @@ API_FAULTS: dict[str, list[dict[str, Any]]] = {
     "short pages": [{"kind": "query", "short_page": 3, "times": None}],
     "wrong row_ids": [{"kind": "insert", "hostile": "wrong_row_ids", "times": 1}],
     "inserts refused 403": [{"kind": "insert", "status": 403, "after": 1, "times": 2}],
+    "object stores that refuse": [
+        {"kind": "query", "overflow": True, "overflow_gzip": True, "times": None},
+        {"kind": "overflow", "status": 403, "probability": 0.3, "times": 4},
+    ],
     "hostile query answer": [{"kind": "query", "hostile": "html", "after": 1, "times": 1}],
 }
 S3_FAULTS = {
@@ -68,6 +72,7 @@ S3_FAULTS = {
 OTHERS = (
     *("reads lag", "runs side by side", "killed", "roster changes", "two tags", "time runs out"),
     *("undo", "reviews", "people leave rows", "time passes", "odd ids", "another dialect"),
+    "attempts that connect late",
 )
 ODD_IDS = ("a\u00a0b", "a\u3000b", "a\u200db", "a\tb", "a\nb", " a ", "%2F../a?b=c#d", "\U0001f600")
 DIALECTS: tuple[dict[str, Any], ...] = (
@@ -213,7 +218,8 @@ def _start(
         event = {"undo": chance.choice(earlier)}
     short = "time runs out" in faults or "insert answer lost for good" in faults
     seconds = chance.choice([1.5, 2.0, 3.0]) if short else 20
-    return start(world.environ, event, death, seconds, ahead(world))
+    late = chance.randint(0, 10**6) if "attempts that connect late" in faults else None
+    return start(world.environ, event, death, seconds, ahead(world), late)
 
 
 def _review(world: World, chance: random.Random, verdict: Judgement) -> None:
