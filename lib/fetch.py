@@ -6,7 +6,7 @@ from lib.braintrust import CURSOR_HEADERS, Answer, Braintrust, RequestFailed
 from lib.deadline import Deadline
 from lib.errors import QueryError
 from lib.rows import Json, Row, RowQuery
-from lib.sieve import Sieve
+from lib.sieve import Seen, Sieve
 from lib.verdict import ALWAYS, THRICE, TOO_HEAVY
 
 SMALLEST_PAGE = 1
@@ -125,29 +125,30 @@ class Fetching:
         self, cursor: str | None, deadline: Deadline, patience: Deadline | None
     ) -> str | None:
         """Read one page; returns the cursor of the next, None at the end."""
-        whole = True
+        found, keep = self._found, self._found.sieve.row
         try:
             answer = self._ask(cursor, deadline, patience)
         except RequestFailed as failure:
             if failure.status not in TOO_HEAVY or failure.out_of_time:
                 raise
-            whole = False  # a single row is too large: learn its id, and leave it alone
+            keep = found.sieve.too_large  # a single row: learn its id, and leave it alone
             answer = self._ask(cursor, deadline, patience, metadata=False)
         rows, cursor = _read_page(answer)
-        found, sieve = self._found, self._found.sieve
         found.more = bool(rows and cursor)
         found.cut_off = len(rows) >= self._size.rows and not cursor
-        kept = [sieve.row(each) if whole else sieve.too_large(each) for each in rows]
-        for seen in filter(None, kept):
-            found.take(*seen)
-        # Of a page of one, nothing can be said: it may be that row alone
-        if self._size.rows > 1 and rows and not any(seen and seen[1] >= 0 for seen in kept):
+        self._take([keep(row) for row in rows])
+        found.sieve.stale |= _is_stale(answer.body)
+        self._size.went_well()
+        return cursor if found.more else None
+
+    def _take(self, page: list[Seen | None]) -> None:
+        """Keep a page's rows. Raises QueryError if none makes sense; of a page of one, nothing can be said."""
+        if page and self._size.rows > 1 and all(not seen or seen[1] < 0 for seen in page):
             raise QueryError(
                 "BTQL query failed: no row of a page has a usable id, created and _xact_id; nothing was written"
             )
-        sieve.stale = sieve.stale or _is_stale(answer.body)
-        self._size.went_well()
-        return cursor if found.more else None
+        for seen in filter(None, page):
+            self._found.take(*seen)
 
     def _ask(
         self,
