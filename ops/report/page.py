@@ -9,7 +9,8 @@ from ops.records import projects, read_lines, read_records, shown
 from ops.report.charts import columns, steps
 from ops.report.figures import Figures, needs_a_look, work_out
 from ops.report.markup import Html, tag
-from ops.report.tables import Names, by_day, failures, last_runs, open_rows, reviewers, shared_rows
+from ops.report.sharing import shared_rows
+from ops.report.tables import Names, by_day, failures, last_runs, open_rows, reviewers
 from ops.report.words import day, span
 
 STYLE = Path(__file__).with_name("report.css")
