@@ -1,8 +1,9 @@
 """Authors: whom a row's metadata names at AUTHOR, a path of keys with dots between them. Pure."""
 
+from functools import lru_cache
 from typing import Any
 
-from lib.names import compared, read
+from lib.names import LONGEST_ADDRESS, compared, read
 
 Json = dict[str, Any]
 ROOT = "metadata."
@@ -34,5 +35,15 @@ def _longest_key(value: Json, path: str) -> str | None:
 def names_of(value: object) -> tuple[str, ...]:
     """The ids and addresses that text names, or the texts of a list, as they are compared; other values name nobody."""
     texts = value if isinstance(value, list) else [value]
-    named = [read(text)[0] for text in texts if isinstance(text, str)]
-    return tuple(compared(name.kind, name.text) for names in named for name in names)
+    return tuple(name for text in texts if isinstance(text, str) for name in _read(text))
+
+
+def _read(text: str) -> tuple[str, ...]:
+    return _read_again(text) if len(text) <= LONGEST_ADDRESS else _read_once(text)
+
+
+def _read_once(text: str) -> tuple[str, ...]:
+    return tuple(compared(name.kind, name.text) for name in read(text)[0])
+
+
+_read_again = lru_cache(1000)(_read_once)  # most rows are by the same few

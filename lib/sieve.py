@@ -54,7 +54,8 @@ class Sieve:
             return Row(moment, row_id, (), reviewed=False, readable=False), NO_VERSION
         metadata = row.get("metadata")
         if isinstance(metadata, dict) and REVIEW_FIELDS.isdisjoint(metadata):
-            self._see_author(row_id, metadata)
+            if self._author:
+                self._see_author(row_id, metadata)
             return Row(moment, row_id, (), reviewed=False, readable=True), version  # most rows
         try:
             reviewers = tuple(get_assignments(row))
@@ -62,7 +63,7 @@ class Sieve:
         except UnreadableError:
             return Row(moment, row_id, (), reviewed=False, readable=False), version
         shared = self._people.setdefault(reviewers, reviewers)
-        if not reviewers and not reviewed:
+        if self._author and not reviewers and not reviewed:
             self._see_author(row_id, metadata)
         emptied = isinstance(metadata, dict) and metadata.get(ASSIGNMENTS) == []
         return Row(moment, row_id, shared, reviewed, readable=True, emptied=emptied), version
@@ -83,11 +84,10 @@ class Sieve:
         self.authors |= other.authors
 
     def _see_author(self, row_id: str, metadata: object) -> None:
-        if self._author and isinstance(metadata, dict):
-            value = value_at(metadata, self._author)
-            if value not in NOTHING:
-                names = names_of(value)
-                self.authors[row_id] = self._people.setdefault(names, names)
+        value = value_at(metadata, self._author) if isinstance(metadata, dict) else None
+        if value not in NOTHING:
+            names = names_of(value)
+            self.authors[row_id] = self._people.setdefault(names, names)
 
     def _is_reviewed(self, row_id: str, status: str | None) -> bool:
         """The default review list has a status, and it is not one of those that are open."""
