@@ -7,7 +7,8 @@ load            load            everything a run depends on; refuses what is wro
                 rules           what a setting may be                (pure)
                 taking          what a take-back means               (pure)
                 roster          the reviewers list and its people    (pure)
-                terms           weight, room, absences of a person   (pure)
+                terms           weight, room, days of a person       (pure)
+                zones           the time zones' data                 (pure)
                 names           ids and addresses as people paste    (pure)
                 aws             clients, the parameter, the secret
 a kind of run   handout         hands rows out
@@ -19,6 +20,7 @@ read            chain           the plans before, and what their records confirm
                 reading         full and short reads, and the proof
                 fetch           the pages that rows come in
                 sieve           what is kept of a row, what is odd   (pure)
+                authors         whom a row names as its author       (pure)
                 rows            the query, and what a row says       (pure)
 propose         past            what the last two hours planned      (pure)
                 bars            who may not have which row           (pure)

@@ -17,6 +17,10 @@ class Bars:
     authors: Mapping[str, frozenset[str]] = field(default_factory=dict)
     passed: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
+    def __bool__(self) -> bool:
+        """Somebody may not have some row."""
+        return bool(self.authors or self.passed)
+
     def of(self, row_id: str) -> frozenset[str]:
         """Who may not have the row, for whatever reason."""
         return self.authors.get(row_id, NOBODY) | self.passed.get(row_id, NOBODY)

@@ -60,6 +60,10 @@ class _Call(NamedTuple):
     patience: Deadline | None = None
     """Set: how long an answer may take, waits for a throttled server aside."""
 
+    def tries(self, setback: Setback) -> float:
+        """How often it is tried again after such a setback."""
+        return min(setback.tries, self.as_heavy) if setback.too_heavy else setback.tries
+
     def after_throttling(self, seconds: float) -> "_Call":
         """The same, after such a wait."""
         patience = self.patience
@@ -199,10 +203,9 @@ class Braintrust:
             failure = came.failure(failure)
             if came.too_heavy and call.lighten():
                 tries = 0
+            elif (most := call.tries(came)) <= rare:
+                raise failure
             else:
-                most = min(came.tries, call.as_heavy) if came.too_heavy else came.tries
-                if most <= rare:
-                    raise failure
                 rare += most < ALWAYS
             tries += 1
             pause = self._pause(call, came, tries)

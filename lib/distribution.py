@@ -1,6 +1,6 @@
 """Who gets which row: a pure rule, without a clock, a network or a configuration."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heapreplace
 from typing import NamedTuple
 
@@ -89,7 +89,7 @@ def _room_of(seats: Iterable[Seat]) -> float:
     return sum(float("inf") if seat.room is None else seat.room for seat in seats)
 
 
-def deal(ids: Iterable[str], seats: Sequence[Seat]) -> list[tuple[str, str]]:
+def deal(ids: Iterable[str], seats: Sequence[Seat]) -> Iterator[tuple[str, str]]:
     """Deal the rows in order, each to the lowest (given + rank / N) / weight that has room.
 
     With equal weights that is dealing cards: everybody gets floor or floor + 1, the first seats the extra
@@ -101,21 +101,19 @@ def deal(ids: Iterable[str], seats: Sequence[Seat]) -> list[tuple[str, str]]:
         if seat.room != 0
     ]
     heapify(heap)
-    dealt = []
     for row_id in ids:
         if not heap:
             break
         _, rank, given = heap[0]
         seat, given = seats[rank], given + 1
-        dealt.append((row_id, seat.user))
+        yield row_id, seat.user
         if given == seat.room:
             heappop(heap)
         else:
             heapreplace(heap, ((given + rank / len(seats)) / seat.weight, rank, given))
-    return dealt
 
 
-def deal_shares(ids: Sequence[str], shares: Iterable[Share]) -> list[tuple[str, str]]:
+def deal_shares(ids: Sequence[str], shares: Iterable[Share]) -> Iterator[tuple[str, str]]:
     """Deal the rows so that everybody ends with their quota, and every prefix is as even as it can be."""
     return deal(ids, [share.seat._replace(room=share.quota) for share in shares])
 
@@ -130,4 +128,4 @@ def distribute(ids: Iterable[str], users: Sequence[str]) -> list[tuple[str, str]
     ids = list(ids)
     if ids and not users:
         raise ValueError("there is nobody to distribute the rows to")
-    return deal(ids, [Seat(user) for user in users])
+    return list(deal(ids, [Seat(user) for user in users]))

@@ -13,14 +13,14 @@ from lib.bars import Bars, people_named
 from lib.distribution import settle
 from lib.errors import AuditError, ConfigurationError
 from lib.load import Job, reviewers_source
-from lib.lots import Dealt, PerRow, Wish, hand_out
+from lib.lots import Dealt, PerRow, Wish, deal_at_once, hand_out
 from lib.past import REST, Past, Standing, settled
 from lib.people import leaving, open_rows_warnings, people_of
-from lib.plan import Assignment, Carried, Outcomes, Plan
+from lib.plan import NOT_ATTEMPTED, Assignment, Carried, Outcomes, Plan
 from lib.reading import Reading
 from lib.result import Outlook, Story, status_of
 from lib.roster import Roster, resolve
-from lib.rows import Fetched, Row, Window, oldest_first
+from lib.rows import Fetched, Row, Window
 from lib.turns import Waits, open_rows, seats_of, spread, turns_of
 
 ONE_EACH = PerRow()
@@ -69,7 +69,9 @@ class HandOut:
         window = job.window.to_json()
         draft = Plan(job.settings.project_id, job.settings.tag, window, job.now())
         past = replace(past, left=self._who_left(fetched, past))
-        return make_plan(draft, fetched, self.roster, past, job.settings.max_assignments)
+        settings = job.settings
+        per_row = PerRow(settings.reviewers_per_row, settings.overlap)
+        return make_plan(draft, fetched, self.roster, past, settings.max_assignments, per_row)
 
     def _who_left(self, fetched: Fetched, past: Past) -> Mapping[str, tuple[str, ...]]:
         """Who took themselves off which rows that are to be dealt; what cannot be found out holds no row back."""
@@ -98,14 +100,17 @@ class HandOut:
         failed = counts["failed"] + counts["unknown"]
         deferred = len(needy) - counts["assigned"] - failed
         reviewed = sum(row.reviewed and not row.reviewers for row in fetched.rows)
-        landed = {row_id for row_id, what in outcomes.items() if what.status == "assigned"}
+
+        def landed(row_id: str) -> bool:
+            return outcomes.get(row_id, NOT_ATTEMPTED).status == "assigned"
+
         given = Counter(
             reviewer
             for row_id, reviewers in plan.assignments
-            if settings.dry_run or row_id in landed
+            if settings.dry_run or landed(row_id)
             for reviewer in reviewers
         )
-        waiting = [row for row in needy if row.id not in landed]
+        waiting = [row for row in needy if not landed(row.id)]
         people = people_of(fetched, roster, window)
         return Story(
             status=status_of(settings, outlook, failed, deferred)
@@ -124,6 +129,8 @@ class HandOut:
                 *self._job.client.warnings,
                 *self._unclear,
                 *(wait_words(plan, why, count) for why, count in plan.waiting.items()),
+                *fewer_words(plan, settings.reviewers_per_row),
+                *(author_words(outlook, roster) if settings.author else ()),
                 *leaving(waiting, LEAVES, window, settings.days),
                 *(open_rows_warnings(fetched, roster, window, settings.days) if people else ()),
             ],
@@ -155,7 +162,7 @@ def sort_out(fetched: Fetched, listed: Collection[str], past: Past, now: datetim
     again: list[Assignment] = []
     resting: list[Carried] = []
     left = 0
-    for row in oldest_first(row for row in fetched.rows if row.needs_reviewer):
+    for row in sorted(row for row in fetched.rows if row.needs_reviewer):  # oldest first
         standing = past.standing(row.id, now)
         if standing is Standing.NEW:
             new.append(row.id)
@@ -182,25 +189,28 @@ def make_plan(
 
     `most` caps the new rows that are handed out (0: no cap); `per_row` is how many people each of them gets.
     """
-    now, today = draft.created_at, draft.created_at.date()
+    now = draft.created_at
     needy = sort_out(fetched, {reviewer.id for reviewer in roster.reviewers}, past, now)
     repeated = Counter(who for _, people in needy.again for who in people)
     open_now = open_rows(fetched.rows, repeated)
     open_now.update(unseen_people(fetched, past, now))
     open_now.update(who for entry in needy.resting if not entry.freed for who in entry.reviewers)
     credit = past.plan.credit if past.plan else {}
-    seats = seats_of(roster.reviewers, open_now, credit, draft.queue, today)
+    seats = seats_of(roster.reviewers, open_now, credit, draft.queue, draft.seen_at)
     bars = Bars(
         authors=people_named(fetched.authors, roster.reviewers),
         passed=past.barred([reviewer.id for reviewer in roster.reviewers], now),
     )
-    wishes = [Wish(row_id, per_row.of(row_id), bars.of(row_id)) for row_id in needy.new]
-    dealt = hand_out(wishes, seats, most)
+    if bars or per_row.people > 1:
+        wishes = [Wish(row_id, per_row.of(row_id), bars.of(row_id)) for row_id in needy.new]
+        dealt = hand_out(wishes, seats, most)
+    else:
+        dealt = deal_at_once(needy.new, seats, most)
     assignments = [*needy.again, *starmap(Assignment, dealt.rows)]
     mine = credit.get(draft.queue, {})
     capped = any(reviewer.max_open is not None for reviewer in roster.reviewers)
     counted = open_now if capped or not fetched.short else None
-    planned = {row_id for row_id, _ in assignments}
+    planned = past.entries.keys() & (row_id for row_id, _ in assignments)
     return replace(
         draft,
         assignments=assignments,
@@ -208,7 +218,7 @@ def make_plan(
         carried=[entry for entry in past.recent(now) if entry.row_id not in planned],
         previous=past.key,
         reading=settled(past, fetched.read, now),
-        turns=turns_of(roster.reviewers, counted, mine, dealt.shares, repeated, today),
+        turns=turns_of(roster.reviewers, counted, mine, dealt.shares, repeated, draft.seen_at),
         unknown=roster.unknown,
         waiting=waiting(needy, dealt, bars),
         fewer=dealt.fewer,
@@ -248,6 +258,32 @@ def wait_words(plan: Plan, why: Waits, count: int) -> str:
     return f"{count} rows wait: {why.value}{until}"
 
 
+def fewer_words(plan: Plan, people: int) -> list[str]:
+    """A warning about rows that not so many people may have as there should be."""
+    if not plan.fewer:
+        return []
+    why = "no more are there who have room and may have them; nobody is added later"
+    return [f"{plan.fewer} rows get fewer people than REVIEWERS_PER_ROW ({people}) says: {why}"]
+
+
+def author_words(outlook: Outlook, roster: Roster) -> list[str]:
+    """Warnings where AUTHOR does nothing, or less than it seems."""
+    fetched, past, now = outlook.fetched, outlook.past, outlook.plan.created_at
+    new = [
+        row.id
+        for row in fetched.rows
+        if row.needs_reviewer and past.standing(row.id, now) is Standing.NEW
+    ]
+    warnings = []
+    if not roster.checked:
+        warnings.append(
+            "AUTHOR: the key may not list users (403), so authors who are named by e-mail address are not recognised"
+        )
+    if new and fetched.authors.keys().isdisjoint(new):
+        warnings.append(f"AUTHOR: none of {len(new)} new rows has anything there: check the path")
+    return warnings
+
+
 def what_became(past: Past, rows: Sequence[Row]) -> dict[str, object] | None:
     """The previous plan against what this run sees: `landed`, `reassigned`, still `unassigned`, or `unseen`.
 
@@ -256,7 +292,8 @@ def what_became(past: Past, rows: Sequence[Row]) -> dict[str, object] | None:
     if past.plan is None:
         return None
     counts = {"landed": 0, "reassigned": 0, "unassigned": 0, "unseen": 0}
-    by_id = {row.id: row for row in rows}
+    planned = {row_id for row_id, _ in past.plan.assignments}
+    by_id = {row.id: row for row in rows if row.id in planned}
     for row_id, reviewers in past.plan.assignments:
         row, entry = by_id.get(row_id), past.entries.get(row_id)
         if row is None:

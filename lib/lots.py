@@ -6,7 +6,6 @@ further reviewer is drawn by lot from those who are nearly as much owed, so that
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -48,9 +47,9 @@ class Wish(NamedTuple):
 class Dealt:
     """Who gets which row, by what right, and which rows wait."""
 
-    rows: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
-    """Row ids and people, in the order of the wishes."""
-    shares: list[Share] = field(default_factory=list)
+    rows: Iterable[tuple[str, tuple[str, ...]]] = ()
+    """Row ids and people, in the order of the wishes; to be read once."""
+    shares: Sequence[Share] = ()
     """Everybody who was there and had room, whoever is owed most first."""
     fewer: int = 0
     """Rows that get fewer people than they should."""
@@ -65,37 +64,38 @@ class Dealt:
 def hand_out(wishes: Sequence[Wish], seats: Sequence[Seat], most: int = 0) -> Dealt:
     """Deal the rows in order, `most` of them at most (0: no cap; rows that nobody may have use up none of it).
 
-    Where each row goes to one person and nobody there is barred, all at once by shares, which is quicker and exact.
+    Where each row goes to one person and nobody there is barred, all at once, which is quicker and exact.
     """
     there = {seat.user for seat in seats}
     if any(wish.people > 1 or not there.isdisjoint(wish.barred) for wish in wishes):
         return deal_by_row(wishes, seats, most)
-    allowed = wishes[:most] if most else wishes
+    return deal_at_once([wish.row_id for wish in wishes], seats, most)
+
+
+def deal_at_once(ids: Sequence[str], seats: Sequence[Seat], most: int = 0) -> Dealt:
+    """Deal the rows by shares, each to one person, whoever that is."""
+    allowed = ids[:most] if most else ids
     shares = share_out(len(allowed), seats)
-    alone = cache(lambda user: (user,))  # rows of the same person share one tuple
-    dealt = deal_shares([wish.row_id for wish in allowed], shares)
-    return Dealt(
-        [(row_id, alone(user)) for row_id, user in dealt],
-        shares,
-        no_room=len(allowed) - len(dealt),
-        capped=len(wishes) - len(allowed),
-    )
+    alone = {share.seat.user: (share.seat.user,) for share in shares}  # rows of one share a tuple
+    rows = ((row_id, alone[user]) for row_id, user in deal_shares(allowed, shares))
+    no_room = len(allowed) - sum(share.quota for share in shares)
+    return Dealt(rows, shares, no_room=no_room, capped=len(ids) - len(allowed))
 
 
 def deal_by_row(wishes: Iterable[Wish], seats: Iterable[Seat], most: int = 0) -> Dealt:
     """Deal the rows one after the other, each by what everybody is owed by then."""
-    table, dealt = _Table(seats), Dealt()
+    table, rows, dealt = _Table(seats), list[tuple[str, tuple[str, ...]]](), Dealt()
     for wish in wishes:
-        if most and len(dealt.rows) == most:
+        if most and len(rows) == most:
             dealt.capped += 1
         elif not table.has_room:
             dealt.no_room += 1
         elif people := table.give(wish):
-            dealt.rows.append((wish.row_id, people))
+            rows.append((wish.row_id, people))
             dealt.fewer += len(people) < wish.people
         else:
             dealt.barred.append(wish.row_id)
-    dealt.shares = table.shares()
+    dealt.rows, dealt.shares = rows, table.shares()
     return dealt
 
 

@@ -1,5 +1,6 @@
 """The plan: what one run is about to write, what it carries along of those before it, and what became of it. Pure."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -106,6 +107,12 @@ class Plan:
         """How long its window is."""
         start, end = (datetime.fromisoformat(self.window[bound]) for bound in ("from", "to"))
         return end - start
+
+    @property
+    def seen_at(self) -> datetime:
+        """The upper bound of its window: which day it is for everybody, however long the run takes."""
+        end = self.window.get("to")
+        return datetime.fromisoformat(end) if end else self.created_at
 
     @property
     def moves(self) -> bool:
@@ -215,7 +222,7 @@ def json_carried(carried: Iterable[Carried]) -> Iterator[str]:
         facts: dict[str, object] = {"planned_at": iso(entry.planned_at), "run_id": entry.run_id}
         facts |= {"confirmed": entry.confirmed, "freed": entry.freed}
         for reviewer in entry.reviewers:
-            yield quoted({"row_id": entry.row_id, "reviewer_id": reviewer, **facts})
+            yield json.dumps({"row_id": entry.row_id, "reviewer_id": reviewer, **facts})
 
 
 def _rows(items: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any, NamedTuple, Protocol
 
 from lib.errors import LOOKS_LIKE_KEY, ConfigurationError
@@ -38,13 +37,6 @@ class Reviewer(Terms):
     email: str = field(default="", compare=False, repr=False)
     """As it is compared; empty where the organisation has none, or the key may not list users."""
 
-    def away_until(self, day: date) -> date | None:
-        """The first day back, if the reviewer is away on `day`."""
-        return max(
-            (absence.until for absence in self.away if absence.start <= day < absence.until),
-            default=None,
-        )
-
 
 @dataclass(frozen=True)
 class Roster:
@@ -54,6 +46,8 @@ class Roster:
     unknown: tuple[str, ...] = ()
     """Entries of the list that stand for nobody, each as `email someone@example.com`."""
     warnings: tuple[str, ...] = ()
+    checked: bool = True
+    """False: the key may not list users, so that nobody's address is known."""
 
 
 class User(NamedTuple):
@@ -230,7 +224,12 @@ def resolve(entries: Iterable[Entry], directory: Directory) -> Roster:
         else:
             found.unknown.append(label)
     warnings += [f"unknown reviewer left out: {label}" for label in found.unknown]
-    return Roster(tuple(found.people.values()), tuple(found.unknown), tuple(warnings))
+    return Roster(
+        tuple(found.people.values()),
+        tuple(found.unknown),
+        tuple(warnings),
+        checked=users is not None,
+    )
 
 
 def _members(key: str, groups: list[Group]) -> Iterator[str]:

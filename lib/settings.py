@@ -18,6 +18,7 @@ from lib.rules import (
     is_header,
     is_name,
     is_parameter,
+    is_path,
     is_run_id,
     key_prefix,
     with_pending,
@@ -91,6 +92,14 @@ class Settings:
     max_pages: int = _setting("an integer >= 1", 10_000, between(1), in_event=True)
     filter: str = _setting("a BTQL boolean expression, or empty", "", is_text, in_event=True)
     max_assignments: int = _setting("an integer >= 0 (0: no cap)", 0, between(0), in_event=True)
+    reviewers_per_row: int = _setting("an integer from 1 to 5", 1, between(1, 5), in_event=True)
+    overlap: float = _setting("a number from 0 to 1", 1.0, between(0, 1), in_event=True)
+    author: str = _setting(
+        "keys below metadata with dots between them, such as user.email, or empty",
+        "",
+        is_path,
+        in_event=True,
+    )
     open_statuses: frozenset[str] = _setting(
         f"words with commas between them, none of {', '.join(sorted(FINISHED))}",
         "PENDING,BACKLOG",

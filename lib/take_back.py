@@ -101,11 +101,11 @@ class TakeBack:
         """A warning where the person is on the list and not away."""
         if not self.person:
             return []
-        day = self._job.window.end.date()
+        seen_at = self._job.window.end
         there = {
             compared("id", who.id)
             for who in resolve(self._job.entries, self._directory).reviewers
-            if not who.away_until(day)
+            if not who.away_until(who.today(seen_at))
         }
         if compared("id", self.person) not in there:
             return []

@@ -12,6 +12,8 @@ function/    the function, over the wire and whole; contract sections by their n
     test_reading                    8: full and short reads, the proof, the ways back
     test_rows, test_large_results   which rows are selected, the pages they come in; results from an object store
     test_distribution, test_fairness   who gets which row; even over weeks
+    test_lots, test_several         row by row: the rule; several reviewers a row, whole runs
+    test_authors, test_days         nobody reviews what they made; whose day of the week it is
     test_assign, test_retries, test_time   inserts and their batches; what is tried again; the end in time
     test_requests, test_pure_core   how often is asked for what; what decides loads neither HTTP nor AWS
     test_promises, test_chain       one reviewer a row whatever happens; what the chain of plans holds happened

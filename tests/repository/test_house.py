@@ -21,6 +21,7 @@ PURE = {
     "sieve",
     "roster",
     "rules",
+    "authors",
     "bars",
     "distribution",
     "lots",
@@ -33,6 +34,7 @@ PURE = {
     "settings",
     "taking",
     "terms",
+    "zones",
     "pauses",
     "quoting",
 }

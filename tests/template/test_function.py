@@ -42,12 +42,9 @@ def test_declares_every_variable_that_the_code_reads_itself():
 
 
 def test_the_defaults_are_those_of_the_code(stack):
+    said = {bool: lambda truth: str(truth).lower(), float: "{:g}".format}
     as_text = {
-        name: {True: "true", False: "false"}.get(
-            rule.default, f"{rule.default:g}" if rule.kind is float else rule.default
-        )
-        if not isinstance(rule.default, int) or isinstance(rule.default, bool)
-        else str(rule.default)
+        name: said.get(rule.kind, str)(rule.default)
         for name, rule in settings.RULES.items()
         if name not in IN_CODE
     }
