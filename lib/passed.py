@@ -1,11 +1,11 @@
 """Who has passed a row: it was taken back from them, or they took themself off it. They do not get it again. Pure."""
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from enum import Enum
 from typing import Any, NamedTuple, Self
 
-from lib.jsontext import quoted
 from lib.names import compared
 from lib.rows import iso
 
@@ -47,7 +47,7 @@ def json_passed(passed: Iterable[Passed]) -> Iterator[str]:
     """An object for each."""
     for each in passed:
         facts = {"at": iso(each.at), "by": each.by.value, "until": iso(each.until)}
-        yield quoted({"row_id": each.row_id, "reviewer_id": each.reviewer_id, **facts})
+        yield json.dumps({"row_id": each.row_id, "reviewer_id": each.reviewer_id, **facts})
 
 
 def joined(before: Iterable[Passed], new: Iterable[Passed]) -> list[Passed]:

@@ -6,11 +6,12 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
 
-from lib.errors import ConfigurationError
+from lib.errors import LOOKS_LIKE_KEY, ConfigurationError
 from lib.names import UUID, is_text, shown
 from lib.roster import Entry, parse_reviewers
 from lib.rules import (
     FINISHED,
+    LOOKS_LIKE_ADDRESS,
     Rule,
     anything,
     are_open,
@@ -32,8 +33,17 @@ ENVELOPE = frozenset({"detail-type", "source"})
 COMING = ("queue",)  # no field yet, but nobody means it to be passed over
 
 
+def is_webhook(url: str) -> bool:
+    """An address that may be posted to: as an API's, and its path and query may hold more signs."""
+    return url.isascii() and _is_url(url, r"[\s#\\]|^[^/]*//[^/?]*@")
+
+
 def _is_api_url(url: str) -> bool:
-    if not url.isprintable() or re.search(r"[\s?#@\\]", url):
+    return _is_url(url, r"[\s?#@\\]")
+
+
+def _is_url(url: str, refused: str) -> bool:
+    if not url.isprintable() or re.search(refused, url):
         return False
     try:
         parts = urlsplit(url)
@@ -60,14 +70,14 @@ def _setting(
     make: Callable[[Any], Any] = lambda value: value,
     *,
     in_event: bool = False,
-    is_shown: bool = True,
+    secret: re.Pattern[str] = LOOKS_LIKE_KEY,
     role: str = "variable",
 ) -> Any:  # noqa: ANN401 - it stands for a value of the field's type, as dataclasses.field does
     """A field with its rule, of a `variable` or of a `command` of the event."""
     kind = str if default is REQUIRED else type(default)
     return field(
         default=MISSING if default is REQUIRED else make(default),
-        metadata={role: Rule(kind, accepted, default, check, make, in_event, is_shown)},
+        metadata={role: Rule(kind, accepted, default, check, make, in_event, secret)},
     )
 
 
@@ -123,7 +133,7 @@ class Settings:
         "the name of an SSM SecureString parameter (not the address itself), or empty",
         "",
         is_parameter,
-        is_shown=False,
+        secret=LOOKS_LIKE_ADDRESS,
     )
     impersonate_user: str = _setting(
         "a user id or an ASCII e-mail address (instead of another, the id), or empty", "", is_header
@@ -226,8 +236,7 @@ def _problem_of_key_source(environ: Mapping[str, str]) -> list[str]:
 def _problem_of_digest(values: Mapping[str, Any]) -> list[str]:
     if not values.get("digest") or values.get("dry_run") or "webhook_parameter" in values:
         return []
-    rule = RULES["WEBHOOK_PARAMETER"]
-    return [f"WEBHOOK_PARAMETER is not set: a digest that is no dry run needs {rule.accepted}"]
+    return ["WEBHOOK_PARAMETER is not set: only a dry run of a digest needs no place to post it to"]
 
 
 def _problem_of_envelope(event: dict[Any, Any], ours: set[str]) -> list[str]:

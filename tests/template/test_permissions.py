@@ -8,11 +8,10 @@ import pytest
 
 import lib.aws
 from tests.template.cloudformation import ROOT, Stack
-from tests.world import BUCKET, REVIEWERS, SECRET
+from tests.world import BUCKET, REVIEWERS, SECRET, WEBHOOK
 
 ACCOUNT = "eu-central-1:123456789012"
 KEY_PARAMETER = "/review-assigner/key"
-WEBHOOK = "/braintrust-review-assigner/webhook"
 LAMBDAS_OWN = {"WriteLog", "HandOverFailedRuns"}
 """Statements that Lambda itself uses, as this role."""
 WILDCARDS = {
@@ -88,7 +87,7 @@ def listening():
 
 
 def everything(world):
-    """Every kind of run: rows, no rows, dry, undone, and a run id that is taken."""
+    """Every kind of run: rows, no rows, dry, undone, a run id that is taken; and a digest where there is a webhook."""
     world.add_users(3)
     world.add_rows(7)
     with listening() as calls:
@@ -97,11 +96,13 @@ def everything(world):
         world.run({"dry_run": True})
         world.run({"undo": first["run_id"], "dry_run": True})
         world.run({"undo": first["run_id"]})
+        if world.settings.get("WEBHOOK_PARAMETER"):
+            world.run({"digest": True})
     assert {name for name, _ in calls} >= {"GetObject", "PutObject", "GetParameter"}
     return calls
 
 
-@pytest.fixture(params=["secret", "parameter", "another stack's bucket"])
+@pytest.fixture(params=["secret", "parameter", "another stack's bucket", "webhook"])
 def deployed(request, world):
     """A stack that points to the world's bucket, parameter and key."""
     parameters = {
@@ -118,6 +119,9 @@ def deployed(request, world):
             "BRAINTRUST_API_KEY_PARAMETER": KEY_PARAMETER,
         }
         parameters |= {"BraintrustApiKeySecretId": "", "BraintrustApiKeyParameter": KEY_PARAMETER}
+    if request.param == "webhook":
+        request.getfixturevalue("chat")
+        parameters["WebhookParameter"] = WEBHOOK
     if request.param == "another stack's bucket":
         return Stack(parameters | {"ExistingAuditBucket": BUCKET})
     return Stack(parameters, names={"AuditBucket": BUCKET})
