@@ -218,7 +218,9 @@ def make_plan(
         fewer=dealt.fewer,
         rest_until=max((entry.planned_at for entry in needy.resting), default=now - REST) + REST,
         credit={**credit, draft.queue: settle(mine, dealt.shares)},
-        passed=past.passed_after(draft, (row_id for row_id, _ in dealt.rows)),
+        passed=past.passed_after(
+            draft, sorted(past.left.keys() & (row_id for row_id, _ in assignments))
+        ),
     )
 
 
