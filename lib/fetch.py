@@ -78,7 +78,7 @@ class Fetching:
         self._client = client
         self._query = query
         self._size = PageSize(query.settings.limit)
-        self._found = Pages(Sieve(query.settings.open_statuses))
+        self._found = Pages(Sieve(query.settings.open_statuses, query.settings.author))
 
     def pages(self, most: int, deadline: Deadline, patience: Deadline | None = None) -> Pages:
         """The rows of `most` pages at most; the end is a page without a cursor or without rows.

@@ -1,26 +1,37 @@
 """An ordinary run: rows that have no reviewer are handed out."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
+from itertools import starmap
+from typing import NamedTuple
 
 from lib.assign import ASSIGNING
-from lib.distribution import deal_shares, settle, share_out
-from lib.errors import QueryError
+from lib.bars import Bars, people_named
+from lib.distribution import settle
+from lib.errors import AuditError, QueryError
+from lib.findings import (
+    author_words,
+    fewer_words,
+    nothing_found,
+    oldest_seconds,
+    wait_words,
+    what_became,
+)
 from lib.load import Job, find_roster
-from lib.names import shown
+from lib.lots import Dealt, PerRow, Wish, deal_at_once, hand_out
 from lib.past import REST, Past, Standing, settled
 from lib.people import leaving, open_rows_warnings, people_of
 from lib.plan import NOT_ATTEMPTED, Assignment, Carried, Outcomes, Plan
 from lib.reading import Reading
 from lib.result import Outlook, Story, status_of
 from lib.roster import Roster
-from lib.rows import Fetched, Row, Window
-from lib.settings import Settings
+from lib.rows import Fetched
 from lib.turns import Waits, open_rows, seats_of, spread, turns_of
 
+ONE_EACH = PerRow()
 LEAVES = "rows without a reviewer leave the window within"
 
 
@@ -35,6 +46,7 @@ class HandOut:
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        self._unclear: list[str] = []
 
     @cached_property
     def roster(self) -> Roster:
@@ -65,7 +77,23 @@ class HandOut:
         window = job.window.to_json()
         settings = job.settings
         draft = Plan(settings.project_id, settings.tag, window, job.now(), settings.queue)
-        return make_plan(draft, fetched, self.roster, past, settings.max_assignments)
+        past = replace(past, left=self._who_left(fetched, past))
+        per_row = PerRow(settings.reviewers_per_row, settings.overlap)
+        return make_plan(draft, fetched, self.roster, past, settings.max_assignments, per_row)
+
+    def _who_left(self, fetched: Fetched, past: Past) -> Mapping[str, tuple[str, ...]]:
+        """Who took themselves off which rows that are to be dealt; what cannot be found out holds no row back."""
+        job, now = self._job, self._job.now()
+        new = [
+            row
+            for row in fetched.rows
+            if row.needs_reviewer and past.standing(row.id, now) is Standing.NEW
+        ]
+        try:
+            return job.gifts.who_left(past, new, job.fetching)
+        except AuditError as error:
+            self._unclear = [f"whoever took themself off a row may get it again: {error}"]
+            return {}
 
     def changes(self, plan: Plan) -> Sequence[Assignment]:
         """What is written to Braintrust."""
@@ -108,7 +136,10 @@ class HandOut:
                 *roster.warnings,
                 *self._job.directory.warnings,
                 *nothing_found(fetched, settings),
+                *self._unclear,
                 *(wait_words(plan, why, count) for why, count in plan.waiting.items()),
+                *fewer_words(plan, settings.reviewers_per_row),
+                *(author_words(outlook, roster) if settings.author else ()),
                 *leaving(waiting, LEAVES, window, settings.days),
                 *(open_rows_warnings(fetched, roster, window, settings.days) if people else ()),
             ],
@@ -121,59 +152,99 @@ class HandOut:
         )
 
 
-def make_plan(draft: Plan, fetched: Fetched, roster: Roster, past: Past, most: int = 0) -> Plan:
-    """Fill `draft` (project, tag, window, time): rows planned before go to the same people, then the new ones.
+class Needy(NamedTuple):
+    """Rows that need a reviewer, by what is to be done with them; all from the oldest on."""
 
-    `most` caps the new rows that are handed out (0: no cap).
-    """
-    now, today = draft.created_at, draft.created_at.date()
-    listed = {reviewer.id for reviewer in roster.reviewers}
-    again: list[Assignment] = []
+    new: list[str]
+    """To be dealt."""
+    again: list[Assignment]
+    """To be sent to the people they were planned for."""
+    resting: list[Carried]
+    """Left alone until it is certain what became of them."""
+    left: int
+    """How many wait because somebody they were planned for has left the list."""
+
+
+def sort_out(fetched: Fetched, listed: Collection[str], past: Past, now: datetime) -> Needy:
+    """What is to be done with each row that reads as if it needed a reviewer."""
     new: list[str] = []
-    waiting = Counter[Waits]()
+    again: list[Assignment] = []
     resting: list[Carried] = []
+    left = 0
     for row in sorted(row for row in fetched.rows if row.needs_reviewer):  # oldest first
         standing = past.standing(row.id, now)
         if standing is Standing.NEW:
             new.append(row.id)
             continue
         entry = past.entries[row.id]
-        if not listed.issuperset(entry.reviewers) and not entry.freed:
-            waiting[Waits.ELSEWHERE if draft.queue else Waits.LEFT] += 1
+        if not entry.freed and any(who not in listed for who in entry.reviewers):
+            left += 1
         elif standing is Standing.AGAIN:
             again.append(Assignment(row.id, entry.reviewers))
         else:
-            waiting[Waits.RESTS] += 1
             resting.append(entry)
-    repeated = Counter(who for _, people in again for who in people)
+    return Needy(new, again, resting, left)
+
+
+def make_plan(
+    draft: Plan,
+    fetched: Fetched,
+    roster: Roster,
+    past: Past,
+    most: int = 0,
+    per_row: PerRow = ONE_EACH,
+) -> Plan:
+    """Fill `draft` (project, tag, window, time): rows planned before go to the same people, then the new ones.
+
+    `most` caps the new rows that are handed out (0: no cap); `per_row` is how many people each of them gets.
+    """
+    now = draft.created_at
+    needy = sort_out(fetched, {reviewer.id for reviewer in roster.reviewers}, past, now)
+    repeated = Counter(who for _, people in needy.again for who in people)
     open_now = open_rows(fetched.rows, repeated)
     open_now.update(unseen_people(fetched, past, now))
-    open_now.update(who for entry in resting if not entry.freed for who in entry.reviewers)
+    open_now.update(who for entry in needy.resting if not entry.freed for who in entry.reviewers)
     credit = past.plan.credit if past.plan else {}
-    seats = seats_of(roster.reviewers, open_now, credit, draft.queue, today)
-    allowed = new[:most] if most else new
-    shares = share_out(len(allowed), seats)
-    alone = {share.seat.user: (share.seat.user,) for share in shares}  # rows of one share a tuple
-    dealt = [Assignment(row_id, alone[who]) for row_id, who in deal_shares(allowed, shares)]
-    waiting[Waits.CAP] = len(new) - len(allowed)
-    waiting[Waits.NOBODY] = len(allowed) - len(dealt)
+    seats = seats_of(roster.reviewers, open_now, credit, draft.queue, draft.seen_at)
+    bars = Bars(
+        authors=people_named(fetched.authors, roster.reviewers),
+        passed=past.barred([reviewer.id for reviewer in roster.reviewers], now),
+    )
+    if bars or per_row.people > 1:
+        wishes = [Wish(row_id, per_row.of(row_id), bars.of(row_id)) for row_id in needy.new]
+        dealt = hand_out(wishes, seats, most)
+    else:
+        dealt = deal_at_once(needy.new, seats, most)
+    assignments = [*needy.again, *starmap(Assignment, dealt.rows)]
     mine = credit.get(draft.queue, {})
     capped = any(reviewer.max_open is not None for reviewer in roster.reviewers)
     counted = open_now if capped or not fetched.short else None
-    planned = past.entries.keys() & (row_id for row_id, _ in again + dealt)
+    planned = past.entries.keys() & (row_id for row_id, _ in assignments)
     return replace(
         draft,
-        assignments=again + dealt,
-        repeated=len(again),
+        assignments=assignments,
+        repeated=len(needy.again),
         carried=[entry for entry in past.recent(now) if entry.row_id not in planned],
         previous=past.key,
         reading=settled(past, fetched.read, now),
-        turns=turns_of(roster.reviewers, counted, mine, shares, repeated, today),
+        turns=turns_of(roster.reviewers, counted, mine, dealt.shares, repeated, draft.seen_at),
         unknown=roster.unknown,
-        waiting=+waiting,
-        rest_until=max((entry.planned_at for entry in resting), default=now - REST) + REST,
-        credit={**credit, draft.queue: settle(mine, shares)},
+        waiting=waiting(needy, dealt, bars, Waits.ELSEWHERE if draft.queue else Waits.LEFT),
+        fewer=dealt.fewer,
+        rest_until=max((entry.planned_at for entry in needy.resting), default=now - REST) + REST,
+        credit={**credit, draft.queue: settle(mine, dealt.shares)},
+        passed=past.passed_after(
+            draft, sorted(past.left.keys() & (row_id for row_id, _ in assignments))
+        ),
     )
+
+
+def waiting(needy: Needy, dealt: Dealt, bars: Bars, others: Waits) -> Counter[Waits]:
+    """Why rows wait, and how many; `others`: why those do that were planned for people who are not on the list."""
+    why = Counter(map(bars.why, dealt.barred))
+    why[others], why[Waits.RESTS] = needy.left, len(needy.resting)
+    why[Waits.CAP], why[Waits.NOBODY] = dealt.capped, dealt.no_room
+    return +why
 
 
 def unseen_people(fetched: Fetched, past: Past, now: datetime) -> list[str]:
@@ -187,48 +258,3 @@ def unseen_people(fetched: Fetched, past: Past, now: datetime) -> list[str]:
         if entry.row_id not in seen and not entry.freed
         for who in entry.reviewers
     ]
-
-
-def nothing_found(fetched: Fetched, settings: Settings) -> list[str]:
-    """A warning where everything was read and no row was there: a tag with a slip in it fails in no other way."""
-    if fetched.rows or fetched.short or not fetched.complete:
-        return []
-    met = " and meets FILTER" if settings.filter else ""
-    tag = f"{shown(settings.tag)}{met} (tags are compared letter by letter)"
-    return [f"no row of the last {settings.days} days carries the tag {tag}"]
-
-
-def wait_words(plan: Plan, why: Waits, count: int) -> str:
-    """Why rows wait, and where it is known, until when."""
-    until = ""
-    if why is Waits.RESTS and plan.rest_until:
-        end = plan.rest_until + timedelta(minutes=1)  # the next whole minute
-        until = f"; all will be clear by {end:%H:%M} UTC"
-    return f"{count} rows wait: {why.value}{until}"
-
-
-def what_became(past: Past, rows: Sequence[Row]) -> dict[str, object] | None:
-    """The previous plan against what this run sees: `landed`, `reassigned`, still `unassigned`, or `unseen`.
-
-    What a short read does not show has landed where its run's record says so.
-    """
-    if past.plan is None:
-        return None
-    counts = {"landed": 0, "reassigned": 0, "unassigned": 0, "unseen": 0}
-    planned = {row_id for row_id, _ in past.plan.assignments}
-    by_id = {row.id: row for row in rows if row.id in planned}
-    for row_id, reviewers in past.plan.assignments:
-        row, entry = by_id.get(row_id), past.entries.get(row_id)
-        if row is None:
-            counts["landed" if entry and entry.confirmed else "unseen"] += 1
-        elif set(reviewers) <= set(row.reviewers):
-            counts["landed"] += 1
-        else:
-            counts["unassigned" if row.needs_reviewer else "reassigned"] += 1
-    return {"run_id": past.plan.run_id, **counts}
-
-
-def oldest_seconds(waiting: Sequence[Row], window: Window) -> int:
-    """The age of the oldest row that waits, from creation; 0 if none does."""
-    oldest = min((row.created for row in waiting), default=window.end.timestamp())
-    return max(0, round(window.end.timestamp() - oldest))

@@ -14,6 +14,7 @@ from lib.chain import Chain
 from lib.deadline import Deadline
 from lib.directory import SharedDirectory
 from lib.errors import ConfigurationError
+from lib.gifts import Gifts
 from lib.queue_list import load_asked
 from lib.roster import Entry, Roster, parse_reviewers, resolve
 from lib.rows import Window
@@ -55,6 +56,7 @@ class Job:
     client: Braintrust
     directory: SharedDirectory
     chain: Chain
+    gifts: Gifts
     audit: Audit
     window: Window
     fetching: Deadline
@@ -100,6 +102,7 @@ def make_job(invocation: Invocation, settings: Settings, deadline: Deadline) -> 
     began, started, now = time.monotonic(), invocation.now(), invocation.now
     entries = () if settings.undo else find_entries(settings, invocation.aws)
     bucket = AuditBucket(invocation.aws.s3(), settings)
+    chain = Chain(bucket, started)
     working = deadline.sooner(min(AUDIT_RESERVE, AUDIT_SHARE * deadline.left()))
     client = Braintrust(settings, invocation.api_key, working)
     suffix = f"-{settings.queue}" if settings.queue else ""
@@ -108,7 +111,8 @@ def make_job(invocation: Invocation, settings: Settings, deadline: Deadline) -> 
         entries=entries,
         client=client,
         directory=SharedDirectory(invocation.looked_up, client, client.warnings),
-        chain=Chain(bucket, started),
+        chain=chain,
+        gifts=Gifts(bucket, chain),
         audit=Audit(bucket, started, invocation.request_id + suffix),
         window=Window.before(started, settings.days),
         fetching=working.sooner(INSERT_SHARE * deadline.left()),

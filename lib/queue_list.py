@@ -57,7 +57,12 @@ def load_asked(environ: Mapping[str, str], event: object, parameter: Callable[[s
     queues = _read_queues(shared["queues_parameter"], parameter, problems)
     problems += _missing(queues, shared, said)
     problems += _misplaced(said, queues)
-    problems += problems_of_commands({**shared, **said})
+    problems += {
+        problem: None
+        for queue in queues
+        for problem in problems_of_commands({**shared, **queue, **said})
+        if said.get("queue") in {None, queue.get("queue")}
+    }
     refuse(problems)
     runs = [
         _settings(shared, queue, said, place, len(queues))

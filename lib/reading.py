@@ -260,4 +260,5 @@ def _missed(missing: list[Row]) -> str:
 
 def _fetched(pages: Pages, warnings: Iterable[str] = (), *, short: bool = False) -> Fetched:
     rows = list(pages.rows.values())
-    return Fetched(rows, pages.complete, [*pages.warnings, *warnings], short)
+    authors = pages.sieve.authors
+    return Fetched(rows, pages.complete, [*pages.warnings, *warnings], short, authors=authors)

@@ -1,6 +1,6 @@
 """Log rows: the query that finds them, and what a row's metadata says about its review. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import reduce
@@ -79,6 +79,8 @@ class Fetched:
     """Only rows that may need something were asked for."""
     read: Read | None = None
     """What the next runs should know of this reading; None: nothing new."""
+    authors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Whom rows that need a reviewer name at AUTHOR, by row id: user ids and addresses, as they are compared."""
 
 
 def iso(moment: datetime) -> str:

@@ -116,6 +116,11 @@ def are_open(text: str) -> bool:
     return is_name(text) and not _words(text) & FINISHED
 
 
+def is_path(text: str) -> bool:
+    """Empty, or keys with dots between them."""
+    return is_name(text) and (not text or all(text.split(".")))
+
+
 # What is made of it
 
 

@@ -19,17 +19,18 @@ from lib.rules import (
     is_header,
     is_name,
     is_parameter,
+    is_path,
     is_queue,
     is_run_id,
     key_prefix,
     with_pending,
 )
+from lib.taking import TAKE_BACK, Taking, problem_of_window
 
 REQUIRED: Any = object()
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1", "host.docker.internal"})
 ENVELOPE = frozenset({"detail-type", "source"})
 """What every event of EventBridge has, and no other."""
-COMING = ("take_back",)  # no fields yet, but nobody means them to be passed over
 
 
 def is_webhook(url: str) -> bool:
@@ -101,6 +102,14 @@ class Settings:
     max_pages: int = _setting("an integer >= 1", 10_000, between(1), in_event=True)
     filter: str = _setting("a BTQL boolean expression, or empty", "", is_text, in_event=True)
     max_assignments: int = _setting("an integer >= 0 (0: no cap)", 0, between(0), in_event=True)
+    reviewers_per_row: int = _setting("an integer from 1 to 5", 1, between(1, 5), in_event=True)
+    overlap: float = _setting("a number from 0 to 1", 1.0, between(0, 1), in_event=True)
+    author: str = _setting(
+        "keys below metadata with dots between them, such as user.email, or empty",
+        "",
+        is_path,
+        in_event=True,
+    )
     open_statuses: frozenset[str] = _setting(
         f"words with commas between them, none of {', '.join(sorted(FINISHED))}",
         "PENDING,BACKLOG",
@@ -144,6 +153,8 @@ class Settings:
     """The hours since 1970, modulo FULL_READ_HOURS, in which this queue reads everything; None: no such hours."""
     undo: str = _setting("the run_id of the run to take back", "", is_run_id, role="command")
     """Empty: no undo."""
+    take_back: Taking | None = field(default=None, metadata={"command": TAKE_BACK})
+    """None: no take-back."""
     digest: bool = _setting("true", default=False, check=bool, role="command")
     """A message for the team, and no run."""
 
@@ -216,7 +227,7 @@ def read_event(event: object, problems: list[str]) -> dict[str, Any]:
         return {}
     rules = {**OVERRIDES, **COMMANDS, **CHOICE}
     if event.keys() >= ENVELOPE:
-        problems += _problem_of_envelope(event, {*rules, "reviewers", *COMING})
+        problems += _problem_of_envelope(event, {*rules, "reviewers"})
         return {}
     commands = sorted(event.keys() & COMMANDS.keys())
     if len(commands) > 1:
@@ -256,7 +267,12 @@ def _problem_of_key_source(environ: Mapping[str, str]) -> list[str]:
 
 
 def problems_of_commands(values: Mapping[str, Any]) -> list[str]:
-    """What a command needs that is not there, given the event's and the variables' fields."""
+    """What does not go with a command, given the event's and the variables' fields."""
+    days = values.get("days", RULES["DAYS"].default)
+    return [*problem_of_window(values.get("take_back"), days), *_problem_of_digest(values)]
+
+
+def _problem_of_digest(values: Mapping[str, Any]) -> list[str]:
     if not values.get("digest") or values.get("dry_run") or "webhook_parameter" in values:
         return []
     return ["WEBHOOK_PARAMETER is not set: only a dry run of a digest needs no place to post it to"]

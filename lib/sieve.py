@@ -4,11 +4,13 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from lib.authors import names_of, value_at
 from lib.names import is_text, shown
 from lib.rows import ASSIGNMENTS, REVIEW_FIELDS, Row, UnreadableError, get_assignments, get_status
 from lib.rules import FINISHED
 
 MOST_WORDS = 5  # that warnings name
+NOTHING: tuple[object, ...] = (None, "", [], {})
 NO_VERSION = -1
 
 Seen = tuple[Row, int]
@@ -19,9 +21,14 @@ the row makes sense. The version is of no use once everything is read, so that r
 class Sieve:
     """Reads what the rows of one read say, and remembers what cannot be used."""
 
-    def __init__(self, open_statuses: Iterable[str]) -> None:
+    def __init__(self, open_statuses: Iterable[str], author: str = "") -> None:
+        """`author`: where the metadata says who made a row, keys with dots between them; empty: nowhere."""
         self._open = frozenset(open_statuses)
-        self._reviewer_sets: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._author = author
+        self.authors: dict[str, tuple[str, ...]] = {}
+        """Of rows that need a reviewer and have anything at AUTHOR, whom that names, as names are compared."""
+        self._people: dict[tuple[str, ...], tuple[str, ...]] = {}
+        """Rows of the same people share one tuple."""
         self.words: dict[str, str] = {}
         """Status words that nobody has documented, by row id."""
         self._nameless: list[str] = []
@@ -47,13 +54,17 @@ class Sieve:
             return Row(moment, row_id, (), reviewed=False, readable=False), NO_VERSION
         metadata = row.get("metadata")
         if isinstance(metadata, dict) and REVIEW_FIELDS.isdisjoint(metadata):
+            if self._author:
+                self._see_author(row_id, metadata)
             return Row(moment, row_id, (), reviewed=False, readable=True), version  # most rows
         try:
             reviewers = tuple(get_assignments(row))
             reviewed = self._is_reviewed(row_id, get_status(row))
         except UnreadableError:
             return Row(moment, row_id, (), reviewed=False, readable=False), version
-        shared = self._reviewer_sets.setdefault(reviewers, reviewers)
+        shared = self._people.setdefault(reviewers, reviewers)
+        if self._author and not reviewers and not reviewed:
+            self._see_author(row_id, metadata)
         emptied = isinstance(metadata, dict) and metadata.get(ASSIGNMENTS) == []
         return Row(moment, row_id, shared, reviewed, readable=True, emptied=emptied), version
 
@@ -70,6 +81,13 @@ class Sieve:
         """What another one remembers of its rows, too."""
         self.words |= other.words
         self.large |= other.large
+        self.authors |= other.authors
+
+    def _see_author(self, row_id: str, metadata: object) -> None:
+        value = value_at(metadata, self._author) if isinstance(metadata, dict) else None
+        if value not in NOTHING:
+            names = names_of(value)
+            self.authors[row_id] = self._people.setdefault(names, names)
 
     def _is_reviewed(self, row_id: str, status: str | None) -> bool:
         """The default review list has a status, and it is not one of those that are open."""

@@ -48,7 +48,7 @@ def test_holds_the_code_and_the_locked_requirements_and_nothing_else(artifact):
             "charset_normalizer",
             "dateutil",
         ),
-        *("idna", "jmespath", "requests", "s3transfer", "urllib3"),
+        *("idna", "jmespath", "requests", "s3transfer", "tzdata", "urllib3"),
     }
     code = {path.relative_to(artifact / "lib") for path in (artifact / "lib").rglob("*.py")}
     assert code == {path.relative_to(ROOT / "lib") for path in (ROOT / "lib").rglob("[!.]*.py")}
@@ -62,6 +62,22 @@ def test_runs_on_any_processor_and_knows_no_service_that_is_not_used(artifact):
     assert not [*artifact.rglob("*.so")]
     described = {path.name for path in (artifact / "botocore" / "data").iterdir() if path.is_dir()}
     assert described == {"s3", "ssm", "secretsmanager"}
+
+
+def test_knows_every_time_zone_whatever_the_machine_has(artifact):
+    code = (
+        "import datetime; from lib.zones import names, zone\n"
+        "print(len(names()) > 400, datetime.datetime(2026, 7, 1, tzinfo=zone('Pacific/Kiritimati')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        env={"PYTHONTZPATH": "", "PYTHONPATH": str(artifact)},
+        cwd=artifact,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "True 2026-07-01 00:00:00+14:00\n"
 
 
 def test_is_small(artifact, tmp_path):

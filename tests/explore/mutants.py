@@ -91,9 +91,9 @@ def _first_planning(planned_before: Any, plan: Plan) -> dict[str, Carried]:
 
 
 def _keeps_all(
-    make_plan: Any, draft: Plan, fetched: Any, roster: Any, past: Past, most: int = 0
+    make_plan: Any, draft: Plan, fetched: Any, roster: Any, past: Past, most: int = 0, *more: Any
 ) -> Plan:
-    plan = make_plan(draft, fetched, roster, past, most)
+    plan = make_plan(draft, fetched, roster, past, most, *more)
     return replace(plan, carried=list(past.recent(draft.created_at)))
 
 
@@ -147,23 +147,23 @@ def _by_status(**instead: str) -> Patch:
 
 
 def _leavers_lose(
-    make_plan: Any, draft: Plan, fetched: Any, roster: Any, past: Past, most: int = 0
+    make_plan: Any, draft: Plan, fetched: Any, roster: Any, past: Past, most: int = 0, *more: Any
 ) -> Plan:
     listed = {reviewer.id for reviewer in roster.reviewers}
     entries = {
         row: entry for row, entry in past.entries.items() if listed.issuperset(entry.reviewers)
     }
-    return make_plan(draft, fetched, roster, replace(past, entries=entries), most)
+    return make_plan(draft, fetched, roster, replace(past, entries=entries), most, *more)
 
 
 def _cap_for_all(
-    make_plan: Any, draft: Plan, fetched: Any, roster: Any, past: Past, most: int = 0
+    make_plan: Any, draft: Plan, fetched: Any, roster: Any, past: Past, most: int = 0, *more: Any
 ) -> Plan:
-    again = make_plan(draft, fetched, roster, past, most).repeated
+    again = make_plan(draft, fetched, roster, past, most, *more).repeated
     if most and again >= most:
         rows = [row for row in fetched.rows if row.id in past.entries or not row.needs_reviewer]
         fetched = replace(fetched, rows=rows)
-    return make_plan(draft, fetched, roster, past, most)
+    return make_plan(draft, fetched, roster, past, most, *more)
 
 
 # --- what is written -------------------------------------------------------------------------------------------------

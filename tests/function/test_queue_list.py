@@ -78,6 +78,9 @@ OWN = {
     "max_pages": 4,
     "filter": "is_root",
     "max_assignments": 5,
+    "reviewers_per_row": 2,
+    "overlap": 0.5,
+    "author": "user.email",
     "dry_run": True,
 }
 
@@ -85,13 +88,13 @@ OWN = {
 @pytest.mark.parametrize("field", OWN)
 def test_a_queue_goes_over_the_environment_and_the_event_over_the_queue(field):
     environ = ENVIRON | {"DAYS": "30", "FILTER": "true", "MAX_ASSIGNMENTS": "9"}
-    made = str.lower if field == "project_id" else lambda value: value
+    rule = OVERRIDES[field]
     queue = {"name": "de", field: OWN[field]}
-    assert getattr(only(queue, environ=environ), field) == made(OWN[field])
+    assert getattr(only(queue, environ=environ), field) == rule.make(OWN[field])
     assert only(queue, {"queue": "de"}, environ) == only(queue, environ=environ)
     others = {"name": "de"} | {name: value for name, value in OWN.items() if name != field}
     said = {"queue": "de", field: OWN[field]}
-    assert getattr(only(others, said, environ), field) == made(OWN[field])
+    assert getattr(only(others, said, environ), field) == rule.make(OWN[field])
 
 
 def test_a_queue_has_every_field_that_an_event_may_override():

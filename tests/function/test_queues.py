@@ -784,7 +784,7 @@ def test_a_queue_that_cannot_be_read_is_named_in_it_and_raised_after_it_was_post
     assert chat.messages == [
         "de: could not be read\nfr: 1 open, 0 waiting for a reviewer\nuser0: 1"
     ]
-    assert metrics(capsys) == [{"Queries": 3, "Retries": 0, "Throttles": 0}]
+    assert metrics(capsys) == [{"Queries": 4, "Retries": 0, "Throttles": 0}]
 
 
 def test_a_digest_of_one_queue_is_that_queues_own(two: History, chat: Any) -> None:
@@ -809,3 +809,57 @@ def test_without_a_webhook_a_digest_of_queues_is_refused_once(two: History) -> N
         ConfigurationError, match=r"^1 wrong setting:\n- WEBHOOK_PARAMETER is not set"
     ):
         two.run({"digest": True})
+
+
+# The take-back
+
+
+def test_a_take_back_goes_through_all_queues(
+    two: History, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ana, ben = two.world.users
+    log(two, "de", "a", **open_row(ana))
+    log(two, "fr", "x", "y", **open_row(ana))
+    log(two, "fr", "z", **open_row(ben))
+    result = two.run({"take_back": {"reviewer": ana}}, request_id="r1")
+    assert result["status"] == "taken_back"
+    assert [
+        (own["queue"], own["run_id"], own["status"], own["taken_back"], own["taken_from"])
+        for own in result["queues"].values()
+    ] == [
+        ("de", "20261123T070000Z-r1-de", "taken_back", 1, {ana: 1}),
+        ("fr", "20261123T070000Z-r1-fr", "taken_back", 2, {ana: 2}),
+    ]
+    assert {name: plan["queue"] for name, plan in plans(two.world).items()} == {
+        "de": "de",
+        "fr": "fr",
+    }
+    assert two.world.assignments() == {"z": (ben,)}
+    (values,) = metrics(capsys)
+    assert "RunSucceeded" not in values
+    two.wait(HOUR)
+    assert counts(two.run()) == {"de": ["assigned", 1, 1, 1, 0], "fr": ["assigned", 3, 2, 2, 0]}
+    assert two.world.assignments() == dict.fromkeys("axyz", (ben,))
+
+
+def test_a_take_back_of_one_queue_leaves_the_others_alone(two: History) -> None:
+    (ana, _) = two.world.users
+    log(two, "de", "a", **open_row(ana))
+    log(two, "fr", "x", **open_row(ana))
+    result = two.run({"take_back": {"reviewer": ana}, "queue": "fr"})
+    assert (result["queue"], result["taken_back"]) == ("fr", 1)
+    assert two.world.assignments() == {"a": (ana,)}
+
+
+def test_where_nobody_has_anything_nothing_is_taken_back(two: History) -> None:
+    result = two.run({"take_back": {"reviewer": two.world.users[0]}})
+    assert result["status"] == "nothing_to_take_back"
+
+
+def test_days_are_held_against_the_window_of_each_queue(two: History) -> None:
+    two.world.set_queues(DE | {"days": 3}, FR)
+    with pytest.raises(ConfigurationError) as refused:
+        two.run({"take_back": {"days": 3}})
+    assert str(refused.value) == (
+        "1 wrong setting:\n- event field take_back: days is 3: must be less than the window's 3 days (DAYS)"
+    )
