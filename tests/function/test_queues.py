@@ -3,6 +3,8 @@
 import io
 import json
 from collections import Counter
+from collections.abc import Collection
+from itertools import combinations
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,12 +14,13 @@ import lib.handout
 from lib.braintrust import Braintrust
 from lib.deadline import Deadline
 from lib.errors import AssignerError, AssignmentError, ConfigurationError, QueryError, QueuesError
+from lib.load import AUDIT_RESERVE, AUDIT_SHARE, INSERT_SHARE
 from lib.queues import part_of, run_queues
 from lib.telemetry import Meter, logger
 from lib.turns import Waits
 from tests.history import HOUR, MINUTE, PENDING, History
 from tests.refusing_aws import RefusingAws
-from tests.world import ASSIGNMENTS, QUEUES, REVIEW_LISTS, World
+from tests.world import ASSIGNMENTS, BUCKET, QUEUES, REVIEW_LISTS, TAG, World
 
 DE, FR, IT = {"name": "de"}, {"name": "fr"}, {"name": "it"}
 COUNTS = ("status", "fetched", "unassigned", "assigned", "deferred")
@@ -165,6 +168,45 @@ def test_a_queue_has_half_of_the_time_that_is_left_and_the_last_one_all_of_it() 
 def test_what_a_queue_does_not_use_the_others_have() -> None:
     deadline = Deadline(lambda: 900_000, clock=lambda: 3.0)
     assert [part_of(deadline, left).left() for left in (3, 2, 1)] == [450.0, 450.0, 900.0]
+
+
+def missing_their_hour(heavy: Collection[int], queues: int = 20) -> list[int]:
+    """Those that get no page where the `heavy` ones never have enough, at 20 queries a minute.
+
+    A clock that only waiting moves. What is heavy asks for pages until the time for reading is over, and writes until
+    that for writing is; what is light asks for one page, which takes a second. Nothing of an hour is left to the next.
+    """
+    now, used, missing = 0.0, 0, []
+    deadline = Deadline(lambda: 900_000, clock=lambda: now)
+
+    def ask(until: float) -> bool:
+        """One query, once there is an allowance for it; False where the time is over first."""
+        nonlocal now, used
+        if used == 20:
+            now, used = (now // 60 + 1) * 60, 0
+        if now + 1 > until:
+            return False
+        now, used = now + 1, used + 1
+        return True
+
+    for place in range(queues):
+        part = part_of(deadline, queues - place)
+        working = part.sooner(min(AUDIT_RESERVE, AUDIT_SHARE * part.left()))
+        until = now + working.sooner(INSERT_SHARE * part.left()).left()
+        end = now + working.left()
+        if not ask(until):
+            missing.append(place)
+        while place in heavy and ask(until):
+            pass
+        now = end if place in heavy else now
+    return missing
+
+
+@pytest.mark.parametrize("heavy", [1, 2, 3, 4])
+def test_queues_that_are_heavy_for_ever_keep_no_other_from_its_hour_wherever_they_stand(
+    heavy: int,
+) -> None:
+    assert [each for each in combinations(range(20), heavy) if missing_their_hour(each)] == []
 
 
 def without_pages(history: History, *, seconds: float) -> dict[str, Any]:
@@ -655,6 +697,69 @@ def test_max_open_and_max_assignments_hold_in_each_queue(history: History) -> No
     for name in ("de", "fr", "it"):
         log(history, name, *(f"{name} {number}" for number in range(4)))
     assert [own["assigned"] for own in history.run()["queues"].values()] == [2, 1, 1]
+
+
+# Coming from one tag, and from several stacks
+
+
+def test_from_one_tag_to_queues_the_chain_goes_on_and_planned_rows_keep_their_people(
+    history: History,
+) -> None:
+    ana, ben = history.world.add_users(2)
+    history.log("first", "second", "third")
+    history.run()
+    history.log("refused")
+    before = history.refused()
+    history.world.set_queues({"name": "support", "tag": TAG})
+    history.wait(HOUR)
+    history.log("new")
+    result = history.run()["queues"]["support"]
+    assert (result["status"], result["assigned"]) == ("assigned", 2)
+    plan = history.plan()
+    assert plan["previous"] == history.world.prefix + history.key(before.run_id, "plans")
+    assert history.given() == [("refused", ben), ("new", ana)]  # owed alike: by the lower id
+    assert plan["credit"] == {"": {ana: 0.0, ben: 0.0}, "support": {ana: -0.5, ben: 0.5}}
+    assert history.reviewers_ever("refused") == [(), (ben,)]
+
+
+def test_what_was_owed_before_decides_where_the_queues_credits_are_equal(history: History) -> None:
+    ana, ben = history.world.add_users(2)
+    history.log("one")
+    history.run()
+    history.world.set_queues({"name": "support", "tag": TAG})
+    history.log("two")
+    assert history.run()["queues"]["support"]["per_reviewer"] == {ana: 0, ben: 1}
+
+
+def test_from_several_stacks_to_one_the_ledger_and_its_plan_are_copied_to_the_same_keys(
+    history: History,
+) -> None:
+    """The other stack has a bucket of its own, and was cut off before anybody knew what became of its rows."""
+    world = history.world
+    ana, ben = world.add_users(2)
+    other = world.braintrust.store.add_project("Other")
+    s3 = world.client("s3")
+    s3.create_bucket(Bucket="old-bucket")
+    world.settings = {"AUDIT_BUCKET": "old-bucket", "PROJECT_ID": other}
+    history.log("landed", "lost", project_id=other)
+    world.braintrust.faults.add("insert", row_id="lost", status=400, message="no", times=None)
+    with pytest.raises(AssignmentError):
+        world.run(now=lambda: history.moment)
+    world.braintrust.faults.clear()
+    given = dict(world.braintrust.store.assignments(other))
+    (owner,) = {ana, ben} - {who for people in given.values() for who in people}
+
+    ledger = f"{world.prefix}ledger/project_id={other}.json"
+    plan = json.loads(s3.get_object(Bucket="old-bucket", Key=ledger)["Body"].read())["plan"]
+    for key in (ledger, plan):
+        s3.copy_object(Bucket=BUCKET, Key=key, CopySource={"Bucket": "old-bucket", "Key": key})
+    world.settings = {}
+    world.set_queues(DE, {"name": "other", "tag": TAG, "project_id": other})
+    assert counts(history.run())["other"] == ["incomplete", 1, 1, 0, 1]  # it rests
+    history.wait(HOUR)
+    assert counts(history.run())["other"] == ["assigned", 1, 1, 1, 0]
+    assert world.braintrust.store.assignments(other) == given | {"lost": (owner,)}
+    assert plans(world)["other"]["credit"][""] == {ana: 0.0, ben: 0.0}
 
 
 # Events
