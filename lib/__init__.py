@@ -12,6 +12,7 @@ load            load            everything a run depends on; refuses what is wro
                 aws             clients, the parameter, the secret
 a kind of run   handout         hands rows out
                 undo            takes back what one run assigned
+                digest          tells the team; a message, and no run
 read            chain           the plans before, and what their records confirm
                 bucket          objects in S3, and conditional writes
                 reading         full and short reads, and the proof
@@ -36,7 +37,9 @@ ask             braintrust      the calls to Braintrust, and the one loop that r
                 connection      the last look before bytes go out
                 answer          what came back, read within bounds
                 quoting         others' words in our messages        (pure)
-tell            people          what everybody has, open and done    (pure)
+                webhook         posts a message; its address is nowhere
+tell            message         the digest's text                    (pure)
+                people          what everybody has, open and done    (pure)
                 result          what comes back                      (pure)
                 telemetry       log lines and metrics
 everywhere      deadline, errors

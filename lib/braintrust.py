@@ -5,6 +5,7 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
@@ -151,7 +152,11 @@ class Braintrust:
         return self._request(call).body
 
     def users(self) -> list[User] | None:
-        """Every user of the organisation; None if the key may not list them (403)."""
+        """Every user of the organisation, asked for once; None if the key may not list them (403)."""
+        return self._users
+
+    @cached_property
+    def _users(self) -> list[User] | None:
         return self._listed("user", self._look_ups.users)
 
     def groups(self) -> list[Group] | None:

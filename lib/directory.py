@@ -22,7 +22,10 @@ class LookUp:
 
     def users(self) -> list[User]:
         """Every user with an id."""
-        return [User(item["id"], _text(item, "email").lower()) for item in self._list("user")]
+        return [
+            User(item["id"], _text(item, "email").lower(), _text(item, "given_name"))
+            for item in self._list("user")
+        ]
 
     def groups(self) -> list[Group]:
         """Every group with an id, and those of its members that have one."""

@@ -11,15 +11,14 @@ from typing import NamedTuple
 from lib.assign import ASSIGNING
 from lib.bars import Bars, people_named
 from lib.distribution import settle
-from lib.errors import ConfigurationError
-from lib.load import Job, reviewers_source
+from lib.load import Job, find_roster
 from lib.lots import Dealt, PerRow, Wish, deal_at_once, hand_out
 from lib.past import REST, Past, Standing, settled
 from lib.people import leaving, open_rows_warnings, people_of
 from lib.plan import NOT_ATTEMPTED, Assignment, Carried, Outcomes, Plan
 from lib.reading import Reading
 from lib.result import Outlook, Story, status_of
-from lib.roster import Roster, resolve
+from lib.roster import Roster
 from lib.rows import Fetched, Row, Window
 from lib.turns import Waits, open_rows, seats_of, spread, turns_of
 
@@ -41,14 +40,8 @@ class HandOut:
 
     @cached_property
     def roster(self) -> Roster:
-        """The people behind the reviewers list. Raises ConfigurationError when there is nobody behind it."""
-        roster = resolve(self._job.entries, self._job.client)
-        if not roster.reviewers:
-            raise ConfigurationError(
-                f"no reviewers: add at least one reviewer id to {reviewers_source(self._job.settings)}; "
-                f"nobody in it is known to the organisation ({', '.join(roster.unknown)})"
-            )
-        return roster
+        """The people behind the reviewers list, looked up once. Raises ConfigurationError."""
+        return find_roster(self._job)
 
     def read(self, past: Past) -> Fetched:
         """The rows of the window, as they are: what is confirmed as assigned is, whatever a read shows."""

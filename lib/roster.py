@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from lib.errors import LOOKS_LIKE_KEY, ConfigurationError
 from lib.names import Name, compared, is_text, read, shown, trimmed, what
@@ -50,11 +50,14 @@ class Roster:
     """False: the key may not list users, so that nobody's address is known."""
 
 
-class User(NamedTuple):
-    """A user of the organisation; `email` is lower case and may be empty."""
+@dataclass(frozen=True)
+class User:
+    """A user of the organisation. Only the id may be said to anybody; the digest's message alone has first names."""
 
     id: str
-    email: str
+    email: str = field(repr=False)
+    """In lower case; may be empty."""
+    given_name: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -223,13 +226,18 @@ def resolve(entries: Iterable[Entry], directory: Directory) -> Roster:
                 found.add(entry, member, f"user {member} of {label}")
         else:
             found.unknown.append(label)
-    warnings += [f"unknown reviewer left out: {label}" for label in found.unknown]
+    warnings += map(unknown_words, found.unknown)
     return Roster(
         tuple(found.people.values()),
         tuple(found.unknown),
         tuple(warnings),
         checked=users is not None,
     )
+
+
+def unknown_words(label: str) -> str:
+    """The warning about an entry that stands for nobody."""
+    return f"unknown reviewer left out: {label}"
 
 
 def _members(key: str, groups: list[Group]) -> Iterator[str]:

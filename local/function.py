@@ -42,15 +42,15 @@ class Function:
             result: dict[str, Any] = handler.lambda_handler(event, context)
             return result
 
-    def run_at(self, moment: datetime) -> dict[str, Any]:
-        """The same run without the handler's frame, as if it were `moment`."""
+    def run_at(self, moment: datetime, event: object = None) -> dict[str, Any]:
+        """The same without the handler's frame, as if it were `moment`."""
         with self._environment(), self._output():
             run = importlib.import_module("lib.run").run
             deadline = importlib.import_module("lib.deadline").Deadline(
                 lambda: LAMBDA_SECONDS * 1000
             )
             result: dict[str, Any] = run(
-                {}, os.environ, deadline, str(uuid.uuid4()), lambda: moment
+                event, os.environ, deadline, str(uuid.uuid4()), lambda: moment
             )
             return result
 

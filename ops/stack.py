@@ -77,6 +77,15 @@ def read_event(path: Path) -> Any:  # noqa: ANN401 - any JSON
 
 def invoke_function(stack: str, event: Any) -> int:  # noqa: ANN401 - any JSON
     """Run the function with the event and print what it returns; 1 if it raised."""
+    result = ask_function(stack, event)
+    if result is None:
+        return 1
+    print(written(result))
+    return 0
+
+
+def ask_function(stack: str, event: Any) -> Any:  # noqa: ANN401 - any JSON
+    """What the function returns; None if it raised, which is said on standard error."""
     answer = probing(boto3.client("lambda", config=PATIENT)).invoke(
         FunctionName=outputs(stack)["FunctionName"], Payload=json.dumps(event).encode()
     )
@@ -86,9 +95,8 @@ def invoke_function(stack: str, event: Any) -> int:  # noqa: ANN401 - any JSON
             f"{result.get('errorType', 'error')}: {result.get('errorMessage', result)}",
             file=sys.stderr,
         )
-        return 1
-    print(written(result))
-    return 0
+        return None
+    return result
 
 
 def probing(client: Any) -> Any:  # noqa: ANN401 - boto3's clients have no type of their own

@@ -47,6 +47,7 @@ MEANINGS = {
     "`BRAINTRUST_API_KEY`. Set this one or the next.",
     "BRAINTRUST_API_KEY_PARAMETER": "Where the API key is, if it is in Parameter Store.",
     "REVIEWERS_PARAMETER": "Where [the reviewers](#reviewers) are.",
+    "WEBHOOK_PARAMETER": "Where the address is that [the digest](deploy.md#the-digest) is posted to.",
     "IMPERSONATE_USER": "Act as [this user](deploy.md#impersonation).",
     "AUDIT_BUCKET": "Where plans and records go. The stack makes a bucket if its parameter is "
     "empty; stacks on one project [have to share one](deploy.md#several-stacks).",
@@ -57,6 +58,8 @@ NEXT_TO_SETTINGS = {
     "AlarmEmail",
     "AlarmTopicArn",
     "MaxWaitingHours",
+    "DigestSchedule",
+    "DigestTimezone",
     "ScheduleState",
     "LogRetentionDays",
     "LogLevel",

@@ -18,6 +18,7 @@ function/    the function, over the wire and whole; contract sections by their n
     test_requests, test_pure_core   how often is asked for what; what decides loads neither HTTP nor AWS
     test_promises, test_chain       one reviewer a row whatever happens; what the chain of plans holds happened
     test_undo                       taking a run back
+    test_digest, test_message, test_webhook   4: the message for the team, its text, where it is posted
     test_explore                    the same in every order of their requests; the explorer itself is in explore/
     test_sending                    nothing goes out late, whatever a connection waits for
     test_security, test_words       where the key may go; whose words an error and a log line may say
@@ -27,6 +28,7 @@ local/       the Braintrust and the AWS of this machine
     test_trial                      `DRY_RUN=false make run`, however it ends
 ops/         what operators run
     test_stack, test_settle         `make invoke`, `make undo`, `make outputs`; what `make deploy` asks and keeps
+    test_tell                       `make digest`, with the names that the operator's own key may see
     test_report, test_audit_queries `make report` and `make status`; the SQL of the documents
 template/    template.yaml: test_function, test_permissions, test_watching (dashboard, queries), test_alarms (played by
              the minute), test_keeping (buckets, logs); through_sam.py (what SAM itself reads; `make template`)
@@ -62,6 +64,7 @@ os.environ |= {
 }
 
 from local.braintrust.server import LocalBraintrust
+from local.chat import Chat
 from tests.history import History
 from tests.refusing_aws import RefusingAws
 from tests.weeks import Weeks, play
@@ -106,6 +109,14 @@ def aws(shared_aws: RefusingAws) -> Iterator[RefusingAws]:
 def world(shared_braintrust: LocalBraintrust, aws_url: str) -> World:
     shared_braintrust.reset()
     return World(shared_braintrust, aws_url)
+
+
+@pytest.fixture
+def chat(world: World) -> Iterator[Chat]:
+    """A chat whose webhook the world's settings name."""
+    with Chat() as chat:
+        world.set_webhook(chat.address)
+        yield chat
 
 
 @pytest.fixture

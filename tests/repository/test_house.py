@@ -16,6 +16,7 @@ PURE = {
     "errors",
     "deadline",
     "jsontext",
+    "message",
     "names",
     "rows",
     "sieve",
