@@ -19,6 +19,7 @@ SEATS = st.lists(
         weight=st.sampled_from([0.001, 0.5, 1.0, 1.0, 2.0, 1000.0]),
         room=st.none() | st.integers(0, 6),
         credit=st.floats(-2, 2).map(lambda owed: round(owed, 9)),
+        total=st.floats(-2, 2).map(lambda owed: round(owed, 9)),
     ),
     max_size=5,
     unique_by=lambda seat: seat.user,
@@ -185,6 +186,20 @@ def test_ten_people_two_a_row_get_as_many_each_and_everybody_meets_everybody(siz
     assert sum(done.meetings) == 5000
     assert 111 * 0.7 < done.meetings[0] < done.meetings[-1] < 111 * 1.3
     assert done.off <= 1
+
+
+@given(st.lists(st.integers(0, 25), max_size=8), st.integers(2, 10), st.integers(2, 5))
+def test_with_equal_weights_each_run_gives_floor_or_floor_plus_one_give_or_take_one(
+    runs: list[int], count: int, people: int
+) -> None:
+    rounds = Rounds(team(*[1.0] * count))
+    for rows in filter(None, runs):
+        before = rounds.received
+        rounds.play(rows, rows, PerRow(people))
+        floor = rows * min(people, count) // count
+        given_now = [now - then for now, then in zip(rounds.received, before, strict=True)]
+        assert set(given_now) <= {floor - 1, floor, floor + 1, floor + 2}
+        assert max(rounds.received) - min(rounds.received) <= 2
 
 
 def test_with_weights_and_absences_everybody_stays_within_about_a_row_and_a_half() -> None:

@@ -86,10 +86,10 @@ def test_everything_runs_on_one_machine_and_every_check_holds(tmp_path):
 
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "FAILED" not in ran.stdout
-    assert ran.stdout.count("\nok ") == 8
+    assert ran.stdout.count("\nok ") == 11
     kinds = {path.name for path in (tmp_path / ".local/audit/audit").iterdir()}
     assert kinds == {"plans", "assignments", "to_assign_ids", "runs", "dry_runs", "ledger"}
-    for log in ("hours", "week"):
+    for log in ("hours", "week", "teams"):
         lines = (tmp_path / f".local/logs/{log}.jsonl").read_text("utf-8").splitlines()
         assert "run finished" in {json.loads(line).get("message") for line in lines}
 
