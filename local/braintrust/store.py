@@ -142,11 +142,13 @@ class Store:
         tag: str = "review",
         span: timedelta = timedelta(days=5),
         metadata: Row | None = None,
+        project_id: str | None = None,
     ) -> None:
         """Plant `count` tagged rows, evenly spread over the time up to now: quick enough for 100,000."""
         with self.lock:
-            log, start, step = self.logs[self.project_id], self.clock() - span, span / max(count, 1)
-            template = self._stub("", start, self.project_id, "") | {"tags": [tag]}
+            project = project_id or self.project_id
+            log, start, step = self.logs[project], self.clock() - span, span / max(count, 1)
+            template = self._stub("", start, project, "") | {"tags": [tag]}
             for number in range(count):
                 moment = start + number * step
                 row = {

@@ -51,7 +51,7 @@ class Endings:
             state = state._replace(now=first + number * HOUR)
             when = f"{state.now - began} minutes later"
             for tag in scenario.tags:
-                script = self._world.script(state, f"clean{number}{tag}", {"tag": tag})
+                script = self._world.script(state, f"clean{number}{tag}", scenario.event(tag))
                 state, found = self._run(state, len(state.runs) + number, script)
                 wrong += [f"in a clean run {when}: {one}" for one in found]
             if number + 1 >= enough:

@@ -44,8 +44,11 @@ ENVIRON = {
     "BATCH_SIZE": "1",
     "INSERT_CONCURRENCY": "1",
 }
-QUEUES = ""
 PEOPLE = {name: f"{number:08}-0000-4000-8000-000000000000" for number, name in enumerate("ABC", 1)}
+QUEUES = json.dumps(
+    [{"name": "t", "tag": "T"}, {"name": "s", "tag": "S", "reviewers": [PEOPLE["B"], PEOPLE["C"]]}]
+)
+"""Where a scenario has queues: T's list is the scenario's own, S has another, with somebody who is on both."""
 
 
 def moment(minute: int) -> datetime:

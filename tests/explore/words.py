@@ -62,7 +62,7 @@ def _sentence(world: Futures, state: Moment, move: Move, after: Moment) -> str:
 def _whole_run(actors: Sequence[Actor], kind: str, index: int) -> str:
     actor = actors[index]
     what = "" if actor.undoes is None else f" (undo of {actors[actor.undoes].name})"
-    tag = "" if actor.tag == "T" else f" (tag {actor.tag})"
+    tag = "" if actor.tag == "T" else f" (of {actor.tag})"
     happens = {"start": f"{what}{tag} starts", "thaw": " goes on", "kill": " is killed"}
     return actor.name + happens[kind]
 

@@ -63,7 +63,7 @@ class Futures:
         actor = self.scenario.actors[index]
         if actor.after is not None and state.runs[actor.after] is None:
             return None
-        event = {"tag": actor.tag} if actor.tag != "T" else {}
+        event = self.scenario.event(actor.tag)
         if actor.undoes is not None:
             plans = self._lost(state, actor.undoes) if actor.lost else None
             runs = state.chain.run_ids(actor.undoes) if plans is None else plans
