@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
         sys.exit(str(error))
     except (BotoCoreError, ClientError) as error:
         sys.exit(f"AWS: {reason(error)}")
+    except KeyboardInterrupt:
+        sys.exit("\nStopped here. A run that has begun goes on by itself: make status shows it.")
     print(written(result), flush=True)
     print("", *in_words(result, kept_here(), chosen.stack), sep="\n", file=sys.stderr)
     return 0

@@ -71,6 +71,8 @@ def main() -> int:
         sys.exit(str(error))
     except (BotoCoreError, ClientError) as error:
         sys.exit(f"AWS: {reason(error)}")
+    except KeyboardInterrupt:
+        sys.exit("\nStopped here. A run that has begun goes on by itself: make status shows it.")
 
 
 def read_event(path: Path) -> Any:  # noqa: ANN401 - any JSON

@@ -462,6 +462,20 @@ def test_the_program_writes_one_file_and_says_where(folder, tmp_path, capsys, we
     assert out.read_text("utf-8").startswith("<!DOCTYPE html>")
 
 
+def test_a_project_that_is_not_there_is_said_with_those_that_are(folder, weeks, capsys):
+    assert program.main([str(folder), "--project", "nope"]) == 1
+    there = weeks.world.braintrust.project_id
+    said = f"error: no run of a project nope is in {folder}; of these: {there}\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_page_that_cannot_be_written_is_said(folder, tmp_path, capsys):
+    (tmp_path / "a file").touch()
+    for out, why in (("", "Is a directory"), ("a file/page.html", "File exists")):
+        assert program.main([str(folder), "--out", str(tmp_path / out)]) == 1
+        assert f"cannot be written: {why}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("names", ["[]", "nothing", "no such file"])
 def test_wrong_names_are_refused(folder, tmp_path, capsys, names):
     file = tmp_path / "names.json"
