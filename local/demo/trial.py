@@ -32,6 +32,7 @@ def main(screen: Screen, undo: str | None = None) -> int:
     if missing:
         screen.say(
             f"error: {listed(missing)} must be set too, for a dry run against a real Braintrust. "
+            "A project's id is on its settings page in Braintrust. "
             f"To see everything run on this machine instead, set none of {listed(ASKING)}.",
             "red",
         )

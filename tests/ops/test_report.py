@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections import Counter
 from datetime import timedelta
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -748,3 +749,26 @@ def test_a_browser_shows_it_and_has_nothing_to_complain_about(render, tmp_path):
     assert "</title></style><script>alert(1)</script>" not in seen.stdout
     assert "CONSOLE" not in seen.stderr
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+WHAT_IS_CUT = """<script>
+const hidden = it => ["none", "inline"].includes(getComputedStyle(it).display) || it.closest("details");
+parent.document.title = [...document.querySelectorAll("svg, .card, .card > *, .reviewers *, .lines *")]
+  .filter(it => !hidden(it) && !(it.closest(".chart") && it.tagName != "svg"))
+  .filter(it => it.getBoundingClientRect().right > innerWidth || it.scrollWidth > it.clientWidth + 1)
+  .map(it => `${it.tagName}.${it.className} in ${it.closest(".card").className}`).join(", ") + " of " + innerWidth;
+</script>"""
+
+
+@pytest.mark.parametrize("scheme", ["0", "1"], ids=["dark", "light"])
+@pytest.mark.parametrize("width", [400, 1280])
+def test_at_every_width_numbers_bars_and_warnings_can_be_seen(render, tmp_path, width, scheme):
+    policy = re.compile("<meta http-equiv[^>]*>")
+    inner = policy.sub("", render()).replace("</body>", f"{WHAT_IS_CUT}</body>")
+    frame = f'<iframe srcdoc="{escape(inner)}" style="width: {width}px; height: 3000px; border: 0">'
+    page = tmp_path / "report.html"
+    page.write_text(f"<title></title>{frame}</iframe>", "utf-8")
+    look = f"--blink-settings=preferredColorScheme={scheme}"
+    seen = browse(page, tmp_path / "profile", "--dump-dom", "--virtual-time-budget=5000", look)
+
+    assert re.search("<title>(.*?)</title>", seen.stdout)[1] == f" of {width}"
