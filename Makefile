@@ -145,7 +145,7 @@ dry-run: .venv/.stamp ## what a run would do now, without writing to Braintrust
 reviewers: .venv/.stamp ## the stored list of reviewers; check another one, try it, and store it: make reviewers FILE=reviewers.txt
 	@$(IN_REGION)$(PY) -m ops.reviewers $(STACK) $(if $(FILE),"$(FILE)") $(ARGS)
 
-names: .venv/.stamp ## names in place of ids in all of this, fetched with your own key: BRAINTRUST_API_KEY=... make names
+names: .venv/.stamp ## names in place of ids in all of this, fetched with a key of your own in BRAINTRUST_API_KEY
 	@$(PY) -m ops.names --stack $(STACK) $(ARGS)
 
 undo: .venv/.stamp ## take back what one run assigned: make undo RUN_ID=... (DRY_RUN=true only says what it would do; so does anything but false)
