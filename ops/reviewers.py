@@ -50,12 +50,13 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         names = kept_here()
+        listed = read_list(chosen.file) if chosen.file else None
         parameter, is_there = where(chosen.stack)
         stored = read_stored(parameter)
-        if chosen.file is None:
+        if listed is None:
             print(*told(stored, names), sep="\n")
             return 0 if stored.text else 1
-        text, entries = read_list(chosen.file)
+        text, entries = listed
         print(*changes(entries, as_entries(stored.text), names), "", sep="\n")
         if is_there:
             print(*try_out(chosen.stack, text, names), sep="\n")

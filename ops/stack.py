@@ -164,7 +164,7 @@ def described(stack: str) -> dict[str, Any]:
 def reason(error: BotoCoreError | ClientError | OSError) -> str:
     """The error in words that say what to do, where we know it."""
     if isinstance(error, NoRegionError):
-        return "No region: export AWS_REGION=... (the one you deployed to)"
+        return "No region: export AWS_REGION=... (the one that the stack is in)"
     if isinstance(error, NoCredentialsError):
         return "No AWS credentials: set AWS_PROFILE, or run `aws sso login` or `aws configure`"
     if isinstance(error, EndpointConnectionError):

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from ops.names import Names, kept_here
+from ops.names import Names, kept_here, named
 from ops.places import AuditUnreadableError, NothingRecordedError, Place, add_arguments, open_audit
 from ops.records import Run, full_reads, newest_records, projects
 from ops.table import GAP, UNBOUND, Column, table, width, wrapped
@@ -82,7 +82,7 @@ def status(
     ]
     return "\n".join(
         [
-            *lines_of(newest, most, several=len(by_project) > 1),
+            *lines_of(newest, names or {}, most, several=len(by_project) > 1),
             *(f"cannot be read: {key}" for key in unreadable),
             *people,
             place.address,
@@ -90,7 +90,9 @@ def status(
     )
 
 
-def lines_of(newest: Sequence[tuple[str, Run | str]], most: int, *, several: bool) -> list[str]:
+def lines_of(
+    newest: Sequence[tuple[str, Run | str]], names: Names, most: int, *, several: bool
+) -> list[str]:
     """A line a run, which ends with its id and what it is of; where there is no room, that is below it."""
     rows = [counts_of(run) for _, run in newest]
     ends = [what_it_is(run, project if several else "") for project, run in newest]
@@ -105,7 +107,7 @@ def lines_of(newest: Sequence[tuple[str, Run | str]], most: int, *, several: boo
         heads, *lines = table(COLUMNS, rows, most)
     texts = [heads]
     for line, end, (_, run) in zip(lines, ends, newest, strict=True):
-        texts += [line, *packed(end, most), *warned(run, most)]
+        texts += [line, *packed(end, most), *warned(run, names, most)]
     return texts
 
 
@@ -168,11 +170,13 @@ def people_of(run: Run, names: Names, most: int) -> list[str]:
     ]
 
 
-def warned(run: Run | str, most: int) -> list[str]:
+def warned(run: Run | str, names: Names, most: int) -> list[str]:
     """What it warned about, a line each, or more where there is no room."""
     warnings = () if isinstance(run, str) else run.warnings
     return [
-        f"    {line}" for it in warnings for line in wrapped(f"warning: {it[:KEPT]}", 2, most - 4)
+        f"    {line}"
+        for it in warnings
+        for line in wrapped(f"warning: {named(it[:KEPT], names)}", 2, most - 4)
     ]
 
 
