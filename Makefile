@@ -21,11 +21,11 @@ export PYTHONIOENCODING ?= :backslashreplace
 
 ##@ Try it here
 
+# Columns that there are to write in: those of the terminal, else a hundred.
+ROOM = $(or $(COLUMNS),$(shell stty size 2>/dev/null | awk '$$2 >= 40 {print $$2}'),100)
 .PHONY: help run local
 help: ## list these targets
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-	    /^[a-zA-Z_-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nA deployed stack is named with STACK=..., by default %s; its region comes from AWS_REGION,\nAWS_DEFAULT_REGION, the file of its answers in ops/stacks/, or the profile, in this order.\n' '$(STACK)'
+	@awk -v most=$(ROOM) -v stack='$(STACK)' -f scripts/help.awk $(MAKEFILE_LIST)
 
 run: .venv/.stamp ## watch some hours of work against a Braintrust and an AWS on this machine; with your own key: a dry run
 	$(PY) -m local.demo $(ARGS)

@@ -223,3 +223,17 @@ def test_a_log_is_looked_for_only_where_there_is_such_a_stack(make):
         *("--config-env", "default", "--stack-name", "s", "--region", "eu-west-1"),
         *("--name", "ReviewAssignerFunction", "--tail"),
     ]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_make_alone_lists_what_can_be_done_as_wide_as_the_terminal(columns):
+    listed = subprocess.run(
+        ["make", "--no-print-directory", f"COLUMNS={columns}"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    explained = re.findall(
+        r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE
+    )
+
+    assert max(map(len, listed.splitlines())) <= columns
+    assert re.findall(r"^  make ([a-z-]+) ", listed, re.MULTILINE) == explained
