@@ -1,6 +1,7 @@
 """`make deploy` and its neighbours: what they ask of the SAM CLI and of the SDK, and where. Nothing is deployed."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
