@@ -94,7 +94,7 @@ clean: ## remove what was built and installed here; what a trial assigned stays 
 
 ##@ Deploy and operate it
 
-.PHONY: build deploy answers outputs status logs stack-is-there invoke dry-run undo report reviewers names
+.PHONY: build deploy answers outputs status logs stack-is-there invoke dry-run undo digest report reviewers names
 build: .venv-tools/.stamp ## make the artifact in .aws-sam/build; ARCH=x86_64 for `sam local` on such a machine
 	$(TOOLS)/sam build --parameter-overrides Architecture=$(ARCH)
 
@@ -150,6 +150,9 @@ names: .venv/.stamp ## names in place of ids in all of this, fetched with a key 
 
 undo: .venv/.stamp ## take back what one run assigned: make undo RUN_ID=... (DRY_RUN=true only says what it would do; so does anything but false)
 	$(IN_REGION)$(PY) -m ops.stack undo $(STACK) $(RUN_ID) $(if $(filter-out false,$(DRY_RUN)),--dry-run)
+
+digest: .venv/.stamp ## tell the team now who has how many open rows; DRY_RUN=true prints it, with the names that your BRAINTRUST_API_KEY may see
+	$(IN_REGION)$(PY) -m ops.tell $(STACK) $(if $(filter-out false,$(DRY_RUN)),--dry-run)
 
 report: .venv/.stamp ## one HTML page from a stack's audit, or another: make report ARGS="s3://bucket/audit/ -o report.html"
 	$(IN_REGION)$(PY) -m ops.report --stack $(STACK) $(ARGS)

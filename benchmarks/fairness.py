@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
+from benchmarks import pairs
 from lib.handout import make_plan
 from lib.past import Past
 from lib.plan import Plan
@@ -53,7 +54,7 @@ class Simulation:
         for number, age in enumerate(arrivals):
             created = (self.now - timedelta(hours=age)).timestamp()
             self.rows.append(
-                Row(f"{self.hours:05}-{number:04}", created, 1, (), reviewed=False, readable=True)
+                Row(created, f"{self.hours:05}-{number:04}", (), reviewed=False, readable=True)
             )
         begin = (self.now - timedelta(days=self.days)).timestamp()
         self.rows = [row for row in self.rows if row.created >= begin]
@@ -205,6 +206,7 @@ def main() -> None:
         "\nspread: max minus min of the rows received per weight, off: the farthest that anybody was from what"
         "\nwas due to them; both after the worst of the runs (published rule: after the last one)."
     )
+    pairs.table()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from lib.errors import ConfigurationError
-from lib.settings import Settings
+from lib.settings import Settings, is_webhook
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -79,12 +79,23 @@ class Aws:
             key = key.lstrip(USELESS + string.whitespace)
             if key.startswith("{"):
                 key = _key_field(key, source)
-        key = key.strip().strip(USELESS).strip()
+        key = _tidy(key)
         if not key or not key.isascii() or not key.isprintable() or " " in key:
             raise ConfigurationError(
                 f"{source} holds no usable API key: one line of plain characters, such as sk-..."
             )
         return key
+
+    def webhook(self, settings: Settings) -> str:
+        """The address that the digest is posted to. Raises ConfigurationError, which never shows it."""
+        name = settings.webhook_parameter
+        address = _tidy(self._parameter("WEBHOOK_PARAMETER", name))
+        if not is_webhook(address):
+            raise ConfigurationError(
+                f"WEBHOOK_PARAMETER: SSM parameter {name} holds no address to post to: must be one https:// address "
+                "(http:// only for a loopback host or host.docker.internal)"
+            )
+        return address
 
     def _parameter(self, variable: str, name: str) -> str:
         try:
@@ -110,6 +121,11 @@ class Aws:
             raise ConfigurationError(
                 f"BRAINTRUST_API_KEY_SECRET_ID: secret {name} is not text in UTF-8: store the key again, as plain text"
             ) from None  # the error quotes the secret
+
+
+def _tidy(text: str) -> str:
+    """Without what editors and copying leave around it."""
+    return text.strip().strip(USELESS).strip()
 
 
 def _key_field(secret: str, source: str) -> str:

@@ -5,6 +5,7 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
@@ -60,6 +61,10 @@ class _Call(NamedTuple):
     """Set: earlier attempts may have landed, and from then on nothing is sent again."""
     patience: Deadline | None = None
     """Set: how long an answer may take, waits for a throttled server aside."""
+
+    def tries(self, setback: Setback) -> float:
+        """How often it is tried again after such a setback."""
+        return min(setback.tries, self.as_heavy) if setback.too_heavy else setback.tries
 
     def after_throttling(self, seconds: float) -> "_Call":
         """The same, after such a wait."""
@@ -148,7 +153,11 @@ class Braintrust:
         return self._request(call).body
 
     def users(self) -> list[User] | None:
-        """Every user of the organisation; None if the key may not list them (403)."""
+        """Every user of the organisation, asked for once; None if the key may not list them (403)."""
+        return self._users
+
+    @cached_property
+    def _users(self) -> list[User] | None:
         return self._listed("user", self._look_ups.users)
 
     def groups(self) -> list[Group] | None:
@@ -200,10 +209,9 @@ class Braintrust:
             failure = came.failure(failure)
             if came.too_heavy and call.lighten():
                 tries = 0
+            elif (most := call.tries(came)) <= rare:
+                raise failure
             else:
-                most = min(came.tries, call.as_heavy) if came.too_heavy else came.tries
-                if most <= rare:
-                    raise failure
                 rare += most < ALWAYS
             tries += 1
             pause = self._pause(call, came, tries)

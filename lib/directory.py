@@ -8,6 +8,7 @@ from lib.errors import QueryError
 from lib.roster import Group, User
 
 LOOKUP_PAGE = 1000
+NO_LIST = "{} look-up failed: the answer is not a list of objects with ids"
 
 Json = dict[str, Any]
 
@@ -48,17 +49,11 @@ class LookUp:
         odd: set[str] = set()
         path = start = f"/v1/{kind}?limit={LOOKUP_PAGE}"
         while True:
-            body = self._ask(kind, path)
-            page = body.get("objects") if isinstance(body, dict) else None
-            usable = [
-                item for item in page or () if isinstance(item, dict) and is_id(item.get("id"))
-            ]
-            if not isinstance(page, list) or (page and not usable and not found):
-                raise QueryError(
-                    f"{kind} look-up failed: the answer is not a list of objects with ids"
-                )
+            usable, rest = _objects(kind, self._ask(kind, path))
+            if rest and not (usable or found):
+                raise QueryError(NO_LIST.format(kind))
+            odd |= {repr(item)[:1000] for item in rest}
             new = {item["id"]: item for item in usable if item["id"] not in found}
-            odd |= {repr(item)[:1000] for item in page if item not in usable}
             if not new:  # the end, or a server that knows no starting_after
                 self._tell(len(odd), f"{kind}s")
                 return list(found.values())
@@ -70,6 +65,17 @@ class LookUp:
             self._warnings.append(
                 f"{count} {what} without a usable id were left out of the look-up"
             )
+
+
+def _objects(kind: str, body: object) -> tuple[list[Json], list[Any]]:
+    """What a page holds: objects with an id, and anything else. Raises QueryError if it is no page."""
+    page = body.get("objects") if isinstance(body, dict) else None
+    if not isinstance(page, list):
+        raise QueryError(NO_LIST.format(kind))
+    parts: tuple[list[Json], list[Any]] = [], []
+    for item in page:
+        parts[not (isinstance(item, dict) and is_id(item.get("id")))].append(item)
+    return parts
 
 
 def is_id(value: object) -> bool:

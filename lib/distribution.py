@@ -1,6 +1,6 @@
 """Who gets which row: a pure rule, without a clock, a network or a configuration."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heapreplace
 from typing import NamedTuple
 
@@ -37,6 +37,18 @@ class Share(NamedTuple):
         """What is left of what is owed, for the next run."""
         return round(self.seat.credit + self.due - self.quota, DIGITS)
 
+    @property
+    def turn(self) -> tuple[float, float, str]:
+        """Sorts the most owed first, ties by the higher total, then by the lower id."""
+        return -self.owed, -self.seat.total, self.seat.user
+
+
+def share_of(seat: Seat, due: float, given: int | None = None) -> Share:
+    """The share of somebody to whom so much is due; with `given`, of what they were given, else its whole part."""
+    due = round(due, DIGITS)
+    owed = round(seat.credit + due - int(due), DIGITS)
+    return Share(seat, due, int(due) if given is None else given, owed)
+
 
 def share_out(count: int, seats: Iterable[Seat]) -> list[Share]:
     """How many of `count` rows each seat with room gets, whoever is owed most first.
@@ -44,15 +56,12 @@ def share_out(count: int, seats: Iterable[Seat]) -> list[Share]:
     Rows are due by weight; everybody gets the whole part of what is due, and what is left over goes one each to
     the most owed, ties to the higher total, then to the lower id. The quotas sum to `count`, or to all the room.
     """
-    due = _due(count, [seat for seat in seats if seat.room != 0])
-    shares = [
-        Share(seat, rows, int(rows), round(seat.credit + rows - int(rows), DIGITS))
-        for seat, rows in due.items()
-    ]
-    shares.sort(key=lambda share: (-share.owed, -share.seat.total, share.seat.user))
+    seats = [seat for seat in seats if seat.room != 0]
+    shares = [share_of(seat, rows) for seat, rows in due_by_weight(count, seats).items()]
+    shares.sort(key=lambda share: share.turn)
     # What is left over is less than one for each of those whose due is no whole number, and these have
     # room for one more: what is due is never more than the room.
-    left = min(count, _room_of(due)) - sum(share.quota for share in shares)
+    left = min(count, _room_of(seats)) - sum(share.quota for share in shares)
     for place, share in enumerate(shares):
         if left > 0 and share.quota != share.seat.room:
             shares[place] = share._replace(quota=share.quota + 1)
@@ -60,7 +69,7 @@ def share_out(count: int, seats: Iterable[Seat]) -> list[Share]:
     return shares
 
 
-def _due(count: int, seats: Sequence[Seat]) -> dict[Seat, float]:
+def due_by_weight(count: int, seats: Collection[Seat]) -> dict[Seat, float]:
     """Rows by weight; whoever fills up shares in the rows up to that point, the others share the rest."""
 
     def level(seat: Seat) -> float:
@@ -71,7 +80,7 @@ def _due(count: int, seats: Sequence[Seat]) -> dict[Seat, float]:
     for seat in sorted(seats, key=level):
         part = left * seat.weight / weights
         part = part if seat.room is None else min(part, seat.room)
-        due[seat] = round(part, DIGITS)
+        due[seat] = part
         left, weights = left - part, weights - seat.weight
     return due
 
@@ -80,7 +89,7 @@ def _room_of(seats: Iterable[Seat]) -> float:
     return sum(float("inf") if seat.room is None else seat.room for seat in seats)
 
 
-def deal(ids: Iterable[str], seats: Sequence[Seat]) -> list[tuple[str, str]]:
+def deal(ids: Iterable[str], seats: Sequence[Seat]) -> Iterator[tuple[str, str]]:
     """Deal the rows in order, each to the lowest (given + rank / N) / weight that has room.
 
     With equal weights that is dealing cards: everybody gets floor or floor + 1, the first seats the extra
@@ -92,21 +101,19 @@ def deal(ids: Iterable[str], seats: Sequence[Seat]) -> list[tuple[str, str]]:
         if seat.room != 0
     ]
     heapify(heap)
-    dealt = []
     for row_id in ids:
         if not heap:
             break
         _, rank, given = heap[0]
         seat, given = seats[rank], given + 1
-        dealt.append((row_id, seat.user))
+        yield row_id, seat.user
         if given == seat.room:
             heappop(heap)
         else:
             heapreplace(heap, ((given + rank / len(seats)) / seat.weight, rank, given))
-    return dealt
 
 
-def deal_shares(ids: Sequence[str], shares: Iterable[Share]) -> list[tuple[str, str]]:
+def deal_shares(ids: Sequence[str], shares: Iterable[Share]) -> Iterator[tuple[str, str]]:
     """Deal the rows so that everybody ends with their quota, and every prefix is as even as it can be."""
     return deal(ids, [share.seat._replace(room=share.quota) for share in shares])
 
@@ -121,4 +128,4 @@ def distribute(ids: Iterable[str], users: Sequence[str]) -> list[tuple[str, str]
     ids = list(ids)
     if ids and not users:
         raise ValueError("there is nobody to distribute the rows to")
-    return deal(ids, [Seat(user) for user in users])
+    return list(deal(ids, [Seat(user) for user in users]))

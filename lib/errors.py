@@ -29,5 +29,9 @@ class AssignmentError(AssignerError):
     """Raised after the audit was written, when some planned rows could not be written to Braintrust."""
 
 
+class DigestError(AssignerError):
+    """Raised when the digest's message could not be posted, or nobody knows whether it was."""
+
+
 class AuditError(AssignerError):
     """Raised when S3 did not take the plan (nothing was assigned) or the record of what was done."""

@@ -6,7 +6,7 @@ from lib.braintrust import CURSOR_HEADERS, Answer, Braintrust, RequestFailed
 from lib.deadline import Deadline
 from lib.errors import QueryError
 from lib.rows import Json, Row, RowQuery
-from lib.sieve import Sieve
+from lib.sieve import Seen, Sieve
 from lib.verdict import ALWAYS, THRICE, TOO_HEAVY
 
 SMALLEST_PAGE = 1
@@ -20,6 +20,8 @@ class Pages:
     sieve: Sieve
     rows: dict[str, Row] = field(default_factory=dict)
     """By id, each in its newest version, in the order in which they came."""
+    versions: dict[str, int] = field(default_factory=dict)
+    """Which one that is."""
     complete: bool = True
     more: bool = False
     """The last page that was read named a next one."""
@@ -28,17 +30,17 @@ class Pages:
     notes: list[str] = field(default_factory=list)
     """How it went, in sentences."""
 
-    def take(self, row: Row) -> None:
+    def take(self, row: Row, version: int) -> None:
         """Keep a row, unless a newer version of it was seen."""
-        known = self.rows.get(row.id)
-        if known is None or row.version > known.version:
-            self.rows[row.id] = row
+        known = self.versions.get(row.id)
+        if known is None or version > known:
+            self.rows[row.id], self.versions[row.id] = row, version
 
     def add(self, others: "Pages") -> None:
         """Keep what another query brought as well."""
         self.sieve.add(others.sieve)
-        for row in others.rows.values():
-            self.take(row)
+        for row_id, version in others.versions.items():
+            self.take(others.rows[row_id], version)
 
     @property
     def warnings(self) -> list[str]:
@@ -76,7 +78,7 @@ class Fetching:
         self._client = client
         self._query = query
         self._size = PageSize(query.settings.limit)
-        self._found = Pages(Sieve(query.settings.open_statuses))
+        self._found = Pages(Sieve(query.settings.open_statuses, query.settings.author))
 
     def pages(self, most: int, deadline: Deadline, patience: Deadline | None = None) -> Pages:
         """The rows of `most` pages at most; the end is a page without a cursor or without rows.
@@ -123,29 +125,30 @@ class Fetching:
         self, cursor: str | None, deadline: Deadline, patience: Deadline | None
     ) -> str | None:
         """Read one page; returns the cursor of the next, None at the end."""
-        whole = True
+        found, keep = self._found, self._found.sieve.row
         try:
             answer = self._ask(cursor, deadline, patience)
         except RequestFailed as failure:
             if failure.status not in TOO_HEAVY or failure.out_of_time:
                 raise
-            whole = False  # a single row is too large: learn its id, and leave it alone
+            keep = found.sieve.too_large  # a single row: learn its id, and leave it alone
             answer = self._ask(cursor, deadline, patience, metadata=False)
         rows, cursor = _read_page(answer)
-        found, sieve = self._found, self._found.sieve
         found.more = bool(rows and cursor)
         found.cut_off = len(rows) >= self._size.rows and not cursor
-        kept = [sieve.row(each) if whole else sieve.too_large(each) for each in rows]
-        for row in filter(None, kept):
-            found.take(row)
-        # Of a page of one, nothing can be said: it may be that row alone
-        if self._size.rows > 1 and rows and not any(row and row.version >= 0 for row in kept):
+        self._take([keep(row) for row in rows])
+        found.sieve.stale |= _is_stale(answer.body)
+        self._size.went_well()
+        return cursor if found.more else None
+
+    def _take(self, page: list[Seen | None]) -> None:
+        """Keep a page's rows. Raises QueryError if none makes sense; of a page of one, nothing can be said."""
+        if page and self._size.rows > 1 and all(not seen or seen[1] < 0 for seen in page):
             raise QueryError(
                 "BTQL query failed: no row of a page has a usable id, created and _xact_id; nothing was written"
             )
-        sieve.stale = sieve.stale or _is_stale(answer.body)
-        self._size.went_well()
-        return cursor if found.more else None
+        for seen in filter(None, page):
+            self._found.take(*seen)
 
     def _ask(
         self,

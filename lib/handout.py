@@ -1,26 +1,30 @@
 """An ordinary run: rows that have no reviewer are handed out."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import starmap
+from typing import NamedTuple
 
 from lib.assign import ASSIGNING
-from lib.distribution import deal_shares, settle, share_out
-from lib.errors import ConfigurationError
-from lib.load import Job, reviewers_source
+from lib.bars import Bars, people_named
+from lib.distribution import settle
+from lib.load import Job, find_roster
+from lib.lots import Dealt, PerRow, Wish, deal_at_once, hand_out
 from lib.names import shown
 from lib.past import REST, Past, Standing, settled
 from lib.people import leaving, open_rows_warnings, people_of
-from lib.plan import Assignment, Carried, Outcomes, Plan
+from lib.plan import NOT_ATTEMPTED, Assignment, Carried, Outcomes, Plan
 from lib.reading import Reading
 from lib.result import Outlook, Story, status_of
-from lib.roster import Roster, resolve
-from lib.rows import Fetched, Row, Window, oldest_first
+from lib.roster import Roster
+from lib.rows import Fetched, Row, Window
 from lib.settings import Settings
 from lib.turns import Waits, open_rows, seats_of, spread, turns_of
 
+ONE_EACH = PerRow()
 LEAVES = "rows without a reviewer leave the window within"
 
 
@@ -38,14 +42,8 @@ class HandOut:
 
     @cached_property
     def roster(self) -> Roster:
-        """The people behind the reviewers list. Raises ConfigurationError when there is nobody behind it."""
-        roster = resolve(self._job.entries, self._job.client)
-        if not roster.reviewers:
-            raise ConfigurationError(
-                f"no reviewers: add at least one reviewer id to {reviewers_source(self._job.settings)}; "
-                f"nobody in it is known to the organisation ({', '.join(roster.unknown)})"
-            )
-        return roster
+        """The people behind the reviewers list, looked up once. Raises ConfigurationError."""
+        return find_roster(self._job)
 
     def read(self, past: Past) -> Fetched:
         """The rows of the window, as they are: what is confirmed as assigned is, whatever a read shows."""
@@ -64,7 +62,9 @@ class HandOut:
         job = self._job
         window = job.window.to_json()
         draft = Plan(job.settings.project_id, job.settings.tag, window, job.now())
-        return make_plan(draft, fetched, self.roster, past, job.settings.max_assignments)
+        settings = job.settings
+        per_row = PerRow(settings.reviewers_per_row, settings.overlap)
+        return make_plan(draft, fetched, self.roster, past, settings.max_assignments, per_row)
 
     def changes(self, plan: Plan) -> Sequence[Assignment]:
         """What is written to Braintrust."""
@@ -79,14 +79,17 @@ class HandOut:
         failed = counts["failed"] + counts["unknown"]
         deferred = len(needy) - counts["assigned"] - failed
         reviewed = sum(row.reviewed and not row.reviewers for row in fetched.rows)
-        landed = {row_id for row_id, what in outcomes.items() if what.status == "assigned"}
+
+        def landed(row_id: str) -> bool:
+            return outcomes.get(row_id, NOT_ATTEMPTED).status == "assigned"
+
         given = Counter(
             reviewer
             for row_id, reviewers in plan.assignments
-            if settings.dry_run or row_id in landed
+            if settings.dry_run or landed(row_id)
             for reviewer in reviewers
         )
-        waiting = [row for row in needy if row.id not in landed]
+        waiting = [row for row in needy if not landed(row.id)]
         people = people_of(fetched, roster, window)
         return Story(
             status=status_of(settings, outlook, failed, deferred)
@@ -105,6 +108,8 @@ class HandOut:
                 *self._job.client.warnings,
                 *nothing_found(fetched, settings),
                 *(wait_words(plan, why, count) for why, count in plan.waiting.items()),
+                *fewer_words(plan, settings.reviewers_per_row),
+                *(author_words(outlook, roster) if settings.author else ()),
                 *leaving(waiting, LEAVES, window, settings.days),
                 *(open_rows_warnings(fetched, roster, window, settings.days) if people else ()),
             ],
@@ -117,58 +122,93 @@ class HandOut:
         )
 
 
-def make_plan(draft: Plan, fetched: Fetched, roster: Roster, past: Past, most: int = 0) -> Plan:
-    """Fill `draft` (project, tag, window, time): rows planned before go to the same people, then the new ones.
+class Needy(NamedTuple):
+    """Rows that need a reviewer, by what is to be done with them; all from the oldest on."""
 
-    `most` caps the new rows that are handed out (0: no cap).
-    """
-    now, today = draft.created_at, draft.created_at.date()
-    listed = {reviewer.id for reviewer in roster.reviewers}
-    again: list[Assignment] = []
+    new: list[str]
+    """To be dealt."""
+    again: list[Assignment]
+    """To be sent to the people they were planned for."""
+    resting: list[Carried]
+    """Left alone until it is certain what became of them."""
+    left: int
+    """How many wait because somebody they were planned for has left the list."""
+
+
+def sort_out(fetched: Fetched, listed: Collection[str], past: Past, now: datetime) -> Needy:
+    """What is to be done with each row that reads as if it needed a reviewer."""
     new: list[str] = []
-    waiting = Counter[Waits]()
+    again: list[Assignment] = []
     resting: list[Carried] = []
-    for row in oldest_first(row for row in fetched.rows if row.needs_reviewer):
+    left = 0
+    for row in sorted(row for row in fetched.rows if row.needs_reviewer):  # oldest first
         standing = past.standing(row.id, now)
         if standing is Standing.NEW:
             new.append(row.id)
             continue
         entry = past.entries[row.id]
-        if not listed.issuperset(entry.reviewers) and not entry.freed:
-            waiting[Waits.LEFT] += 1
+        if not entry.freed and any(who not in listed for who in entry.reviewers):
+            left += 1
         elif standing is Standing.AGAIN:
             again.append(Assignment(row.id, entry.reviewers))
         else:
-            waiting[Waits.RESTS] += 1
             resting.append(entry)
-    repeated = Counter(who for _, people in again for who in people)
+    return Needy(new, again, resting, left)
+
+
+def make_plan(
+    draft: Plan,
+    fetched: Fetched,
+    roster: Roster,
+    past: Past,
+    most: int = 0,
+    per_row: PerRow = ONE_EACH,
+) -> Plan:
+    """Fill `draft` (project, tag, window, time): rows planned before go to the same people, then the new ones.
+
+    `most` caps the new rows that are handed out (0: no cap); `per_row` is how many people each of them gets.
+    """
+    now = draft.created_at
+    needy = sort_out(fetched, {reviewer.id for reviewer in roster.reviewers}, past, now)
+    repeated = Counter(who for _, people in needy.again for who in people)
     open_now = open_rows(fetched.rows, repeated)
     open_now.update(unseen_people(fetched, past, now))
-    open_now.update(who for entry in resting if not entry.freed for who in entry.reviewers)
+    open_now.update(who for entry in needy.resting if not entry.freed for who in entry.reviewers)
     credit = past.plan.credit if past.plan else {}
-    seats = seats_of(roster.reviewers, open_now, credit, draft.queue, today)
-    allowed = new[:most] if most else new
-    shares = share_out(len(allowed), seats)
-    dealt = [Assignment(row_id, (who,)) for row_id, who in deal_shares(allowed, shares)]
-    waiting[Waits.CAP] = len(new) - len(allowed)
-    waiting[Waits.NOBODY] = len(allowed) - len(dealt)
+    seats = seats_of(roster.reviewers, open_now, credit, draft.queue, draft.seen_at)
+    bars = Bars(authors=people_named(fetched.authors, roster.reviewers))
+    if bars or per_row.people > 1:
+        wishes = [Wish(row_id, per_row.of(row_id), bars.of(row_id)) for row_id in needy.new]
+        dealt = hand_out(wishes, seats, most)
+    else:
+        dealt = deal_at_once(needy.new, seats, most)
+    assignments = [*needy.again, *starmap(Assignment, dealt.rows)]
     mine = credit.get(draft.queue, {})
     capped = any(reviewer.max_open is not None for reviewer in roster.reviewers)
     counted = open_now if capped or not fetched.short else None
-    planned = {row_id for row_id, _ in (*again, *dealt)}
+    planned = past.entries.keys() & (row_id for row_id, _ in assignments)
     return replace(
         draft,
-        assignments=again + dealt,
-        repeated=len(again),
+        assignments=assignments,
+        repeated=len(needy.again),
         carried=[entry for entry in past.recent(now) if entry.row_id not in planned],
         previous=past.key,
         reading=settled(past, fetched.read, now),
-        turns=turns_of(roster.reviewers, counted, mine, shares, repeated, today),
+        turns=turns_of(roster.reviewers, counted, mine, dealt.shares, repeated, draft.seen_at),
         unknown=roster.unknown,
-        waiting=+waiting,
-        rest_until=max((entry.planned_at for entry in resting), default=now - REST) + REST,
-        credit={**credit, draft.queue: settle(mine, shares)},
+        waiting=waiting(needy, dealt, bars),
+        fewer=dealt.fewer,
+        rest_until=max((entry.planned_at for entry in needy.resting), default=now - REST) + REST,
+        credit={**credit, draft.queue: settle(mine, dealt.shares)},
     )
+
+
+def waiting(needy: Needy, dealt: Dealt, bars: Bars) -> Counter[Waits]:
+    """Why rows wait, and how many."""
+    why = Counter(map(bars.why, dealt.barred))
+    why[Waits.LEFT], why[Waits.RESTS] = needy.left, len(needy.resting)
+    why[Waits.CAP], why[Waits.NOBODY] = dealt.capped, dealt.no_room
+    return +why
 
 
 def unseen_people(fetched: Fetched, past: Past, now: datetime) -> list[str]:
@@ -202,6 +242,32 @@ def wait_words(plan: Plan, why: Waits, count: int) -> str:
     return f"{count} rows wait: {why.value}{until}"
 
 
+def fewer_words(plan: Plan, people: int) -> list[str]:
+    """A warning about rows that not so many people may have as there should be."""
+    if not plan.fewer:
+        return []
+    why = "no more are there who have room and may have them; nobody is added later"
+    return [f"{plan.fewer} rows get fewer people than REVIEWERS_PER_ROW ({people}) says: {why}"]
+
+
+def author_words(outlook: Outlook, roster: Roster) -> list[str]:
+    """Warnings where AUTHOR does nothing, or less than it seems."""
+    fetched, past, now = outlook.fetched, outlook.past, outlook.plan.created_at
+    new = [
+        row.id
+        for row in fetched.rows
+        if row.needs_reviewer and past.standing(row.id, now) is Standing.NEW
+    ]
+    warnings = []
+    if not roster.checked:
+        warnings.append(
+            "AUTHOR: the key may not list users (403), so authors who are named by e-mail address are not recognised"
+        )
+    if new and fetched.authors.keys().isdisjoint(new):
+        warnings.append(f"AUTHOR: none of {len(new)} new rows has anything there: check the path")
+    return warnings
+
+
 def what_became(past: Past, rows: Sequence[Row]) -> dict[str, object] | None:
     """The previous plan against what this run sees: `landed`, `reassigned`, still `unassigned`, or `unseen`.
 
@@ -210,7 +276,8 @@ def what_became(past: Past, rows: Sequence[Row]) -> dict[str, object] | None:
     if past.plan is None:
         return None
     counts = {"landed": 0, "reassigned": 0, "unassigned": 0, "unseen": 0}
-    by_id = {row.id: row for row in rows}
+    planned = {row_id for row_id, _ in past.plan.assignments}
+    by_id = {row.id: row for row in rows if row.id in planned}
     for row_id, reviewers in past.plan.assignments:
         row, entry = by_id.get(row_id), past.entries.get(row_id)
         if row is None:

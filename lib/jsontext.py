@@ -3,8 +3,8 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 
-quoted = json.JSONEncoder().encode
-"""json.dumps, made ready once: it is called for each of 100,000 rows."""
+quoted = json.encoder.encode_basestring_ascii
+"""Text as JSON; called for each of 100,000 rows, several times."""
 
 
 def json_array(items: Iterable[str]) -> Iterator[str]:
@@ -18,7 +18,7 @@ def json_array(items: Iterable[str]) -> Iterator[str]:
 
 def json_object(head: Mapping[str, object], arrays: Mapping[str, Iterable[str]]) -> Iterator[str]:
     """A JSON object and a new line: the fields of `head`, then arrays of what is JSON already."""
-    yield quoted(head)[:-1]
+    yield json.dumps(head)[:-1]
     before = ", " if head else ""
     for name, items in arrays.items():
         yield f"{before}{quoted(name)}: "

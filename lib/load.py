@@ -11,9 +11,10 @@ from lib.bucket import AuditBucket
 from lib.chain import Chain
 from lib.deadline import Deadline
 from lib.errors import ConfigurationError
-from lib.roster import Entry, parse_reviewers
+from lib.roster import Entry, Roster, parse_reviewers, resolve
 from lib.rows import Window
 from lib.settings import Settings, load_settings
+from lib.webhook import Webhook
 
 LONGEST_RUN = timedelta(minutes=15)
 """Lambda's own limit; by the wall clock, so that a run which stood still plans nothing by what it read before."""
@@ -31,6 +32,8 @@ class Job:
     client: Braintrust
     chain: Chain
     audit: Audit
+    webhook: Webhook | None
+    """Where a digest is posted to; None in a dry run, and in every other kind."""
     window: Window
     fetching: Deadline
     """When to stop asking for rows; the client's own deadline is when to stop assigning."""
@@ -47,6 +50,7 @@ def load(
     """Read everything a run depends on. Raises ConfigurationError for what is wrong with it."""
     settings = load_settings(environ, event)
     aws, started = Aws(environ), now()
+    posts = settings.digest and not settings.dry_run
     deadline = deadline.until(started + LONGEST_RUN, now)
     entries = () if settings.undo else find_entries(settings, aws)
     bucket = AuditBucket(aws.s3(), settings)
@@ -57,6 +61,7 @@ def load(
         client=Braintrust(settings, aws.api_key(settings), working),
         chain=Chain(bucket, started),
         audit=Audit(bucket, started, request_id),
+        webhook=Webhook(aws.webhook(settings), settings.request_timeout) if posts else None,
         window=Window.before(started, settings.days),
         fetching=working.sooner(INSERT_SHARE * deadline.left()),
         now=now,
@@ -73,6 +78,18 @@ def find_entries(settings: Settings, aws: Aws) -> tuple[Entry, ...]:
             f"no reviewers: add at least one reviewer id to {reviewers_source(settings)}"
         )
     return entries
+
+
+def find_roster(job: Job) -> Roster:
+    """The people behind the reviewers list. Raises ConfigurationError when there is nobody behind it."""
+    roster = resolve(job.entries, job.client)
+    if not roster.reviewers:
+        who = "" if job.settings.digest else f" ({', '.join(roster.unknown)})"  # it names nobody
+        raise ConfigurationError(
+            f"no reviewers: add at least one reviewer id to {reviewers_source(job.settings)}; "
+            f"nobody in it is known to the organisation{who}"
+        )
+    return roster
 
 
 def reviewers_source(settings: Settings) -> str:

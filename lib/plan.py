@@ -1,5 +1,6 @@
 """The plan: what one run is about to write, what it carries along of those before it, and what became of it. Pure."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -77,6 +78,8 @@ class Plan:
     """Entries of the reviewers list that stand for nobody."""
     waiting: Mapping[Waits, int] = field(default_factory=dict)
     """Why rows wait, and how many."""
+    fewer: int = 0
+    """Rows that get fewer people than REVIEWERS_PER_ROW says."""
     rest_until: datetime | None = None
     """When it will be certain what became of all that may have been written."""
     credit: Credit = field(default_factory=dict)
@@ -90,6 +93,12 @@ class Plan:
     spared: Mapping[Spared, int] = field(default_factory=dict)
     """Of an undo: why rows are not taken off, and how many."""
     run_id: str = ""
+
+    @property
+    def seen_at(self) -> datetime:
+        """The upper bound of its window: which day it is for everybody, however long the run takes."""
+        end = self.window.get("to")
+        return datetime.fromisoformat(end) if end else self.created_at
 
     @property
     def moves(self) -> bool:
@@ -195,7 +204,7 @@ def json_carried(carried: Iterable[Carried]) -> Iterator[str]:
         facts: dict[str, object] = {"planned_at": iso(entry.planned_at), "run_id": entry.run_id}
         facts |= {"confirmed": entry.confirmed, "freed": entry.freed}
         for reviewer in entry.reviewers:
-            yield quoted({"row_id": entry.row_id, "reviewer_id": reviewer, **facts})
+            yield json.dumps({"row_id": entry.row_id, "reviewer_id": reviewer, **facts})
 
 
 def _rows(items: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:

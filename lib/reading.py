@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 
 from lib.braintrust import Braintrust, RequestFailed
 from lib.deadline import Deadline
@@ -181,16 +182,14 @@ class Reading:
 
         Where it names a next page, those up to the last row that both reads have; else all of them.
         """
-        places = {row_id: place for place, row_id in enumerate(pages.rows)}
-        last = len(places)
+        end = len(pages.rows)
         if page.more:
-            last = max((places[row_id] for row_id in page.rows if row_id in places), default=-1)
+            both = (place for place, row_id in enumerate(pages.rows, 1) if row_id in page.rows)
+            end = max(both, default=0)
         return [
             row
-            for row in pages.rows.values()
-            if self._is_asked_for(row)
-            and places[row.id] <= last
-            and not (row.id in page.rows or row.id in planned)
+            for row in islice(pages.rows.values(), end)
+            if self._is_asked_for(row) and not (row.id in page.rows or row.id in planned)
         ]
 
     def _looked_at_again(self, missing: list[Row], pages: Pages) -> list[Row]:
@@ -248,4 +247,5 @@ def _missed(missing: list[Row]) -> str:
 
 def _fetched(pages: Pages, warnings: Iterable[str] = (), *, short: bool = False) -> Fetched:
     rows = list(pages.rows.values())
-    return Fetched(rows, pages.complete, [*pages.warnings, *warnings], short)
+    authors = pages.sieve.authors
+    return Fetched(rows, pages.complete, [*pages.warnings, *warnings], short, authors=authors)

@@ -3,8 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from lib.errors import LOOKS_LIKE_KEY, ConfigurationError
 from lib.names import Name, compared, is_text, read, shown, trimmed, what
@@ -35,13 +34,8 @@ class Reviewer(Terms):
 
     id: str
     """As the organisation writes it; in lower case where the key may not list users."""
-
-    def away_until(self, day: date) -> date | None:
-        """The first day back, if the reviewer is away on `day`."""
-        return max(
-            (absence.until for absence in self.away if absence.start <= day < absence.until),
-            default=None,
-        )
+    email: str = field(default="", compare=False, repr=False)
+    """As it is compared; empty where the organisation has none, or the key may not list users."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +46,19 @@ class Roster:
     unknown: tuple[str, ...] = ()
     """Entries of the list that stand for nobody, each as `email someone@example.com`."""
     warnings: tuple[str, ...] = ()
+    checked: bool = True
+    """False: the key may not list users, so that nobody's address is known."""
 
 
-class User(NamedTuple):
-    """A user of the organisation; `email` is lower case. What the organisation does not say is empty."""
+@dataclass(frozen=True)
+class User:
+    """A user of the organisation. Only the id may be said to anybody; the digest's message alone has first names."""
 
     id: str
-    email: str
-    given_name: str = ""
-    family_name: str = ""
+    email: str = field(repr=False)
+    """In lower case; may be empty."""
+    given_name: str = field(default="", repr=False)
+    family_name: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -182,8 +180,8 @@ def _read_group(text: str) -> tuple[list[Name], list[str]]:
 class _Resolution:
     """Entries turned into people, step by step."""
 
-    known: dict[str, str] | None
-    """Ids as they are compared, to ids as the organisation writes them; None: unknown (403)."""
+    known: dict[str, User] | None
+    """By id, as it is compared; None: unknown (403)."""
     people: dict[str, Reviewer] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
 
@@ -192,8 +190,9 @@ class _Resolution:
         if self.known is not None and key not in self.known:
             self.unknown.append(label)
             return
-        user_id = user_id if self.known is None else self.known[key]
-        self.people.setdefault(key, Reviewer(user_id, **entry.terms()))
+        user = User(user_id, "") if self.known is None else self.known[key]
+        email = compared("email", user.email)
+        self.people.setdefault(key, Reviewer(user.id, email=email, **entry.terms()))
 
 
 def resolve(entries: Iterable[Entry], directory: Directory) -> Roster:
@@ -209,7 +208,7 @@ def resolve(entries: Iterable[Entry], directory: Directory) -> Roster:
             "the key may not list users (403): reviewer ids are used unchecked, e-mails cannot be resolved"
         )
     found = _Resolution(
-        None if users is None else {compared("id", user.id): user.id for user in users}
+        None if users is None else {compared("id", user.id): user for user in users}
     )
     by_email = {compared("email", user.email): user.id for user in users or [] if user.email}
     groups = directory.groups() if any(entry.kind == "group" for entry in entries) else []
@@ -228,8 +227,18 @@ def resolve(entries: Iterable[Entry], directory: Directory) -> Roster:
                 found.add(entry, member, f"user {member} of {label}")
         else:
             found.unknown.append(label)
-    warnings += [f"unknown reviewer left out: {label}" for label in found.unknown]
-    return Roster(tuple(found.people.values()), tuple(found.unknown), tuple(warnings))
+    warnings += map(unknown_words, found.unknown)
+    return Roster(
+        tuple(found.people.values()),
+        tuple(found.unknown),
+        tuple(warnings),
+        checked=users is not None,
+    )
+
+
+def unknown_words(label: str) -> str:
+    """The warning about an entry that stands for nobody."""
+    return f"unknown reviewer left out: {label}"
 
 
 def _members(key: str, groups: list[Group]) -> Iterator[str]:

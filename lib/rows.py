@@ -1,10 +1,9 @@
 """Log rows: the query that finds them, and what a row's metadata says about its review. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import reduce
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 from lib.settings import Settings
@@ -14,7 +13,6 @@ REVIEW_LISTS = "~__bt_review_lists"
 DEFAULT_LIST = "__bt_default_review_list"
 REVIEW_FIELDS = frozenset({ASSIGNMENTS, REVIEW_LISTS})
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-NO_VERSION = -1
 
 Json = dict[str, Any]
 
@@ -52,13 +50,11 @@ class Read(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What this product keeps of a log row."""
+    """What this product keeps of a log row; rows compare by age, then by id, so that every run agrees."""
 
-    id: str
     created: float
     """Seconds since 1970."""
-    version: int
-    """`_xact_id`: rises with every write. NO_VERSION: nothing about the row makes sense."""
+    id: str
     reviewers: tuple[str, ...]
     reviewed: bool
     readable: bool
@@ -83,6 +79,8 @@ class Fetched:
     """Only rows that may need something were asked for."""
     read: Read | None = None
     """What the next runs should know of this reading; None: nothing new."""
+    authors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Whom rows that need a reviewer name at AUTHOR, by row id: user ids and addresses, as they are compared."""
 
 
 def iso(moment: datetime) -> str:
@@ -208,10 +206,3 @@ def _object(value: object, empty: object = None) -> Json:
     if not isinstance(value, dict):
         raise UnreadableError(type(value).__name__)
     return value
-
-
-def oldest_first(rows: Iterable[Row]) -> list[Row]:
-    """The rows by creation, ties by id so that every run agrees."""
-    return sorted(
-        sorted(rows, key=attrgetter("id")), key=attrgetter("created")
-    )  # no key object a row

@@ -10,6 +10,8 @@ from lib.terms import MOST
 
 FINISHED = frozenset({"APPROVED", "REJECTED", "COMPLETE", "COMPLETED"})
 INTEGER = re.compile(r"([+-]?)0*([0-9]+)")
+LOOKS_LIKE_ADDRESS = re.compile(r"//|[?=&#]|^[^/]+/")
+"""A host's name with something behind it; a parameter's name has a slash before it, or none."""
 NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 TRUTH = {"true": True, "false": False}
 
@@ -27,6 +29,8 @@ class Rule(NamedTuple):
     make: Callable[[Any], Any]
     """What the setting's field holds of what was written."""
     in_event: bool
+    secret: re.Pattern[str] = LOOKS_LIKE_KEY
+    """What a value looks like that is the secret itself, in the wrong place: it is not shown."""
 
     def of_text(self, where: str, text: str, problems: list[str]) -> Any:  # noqa: ANN401 - any kind
         """What the field holds, given a variable; None, and a problem more, if that is wrong."""
@@ -45,8 +49,12 @@ class Rule(NamedTuple):
     ) -> Any:  # noqa: ANN401 - any kind
         if value is not None and self.check(value):
             return self.make(min(value, MOST) if self.kind is int else value)
-        is_key = isinstance(written, str) and LOOKS_LIKE_KEY.search(written)
-        said = "looks like a key itself" if is_key else f"is {shown(written)}"
+        said = f"is {shown(written)}"
+        if isinstance(written, str):
+            if LOOKS_LIKE_KEY.search(written):
+                said = "looks like a key itself"
+            elif self.secret.search(written):
+                said = "looks like the secret itself"
         problems.append(f"{where} {said}: must be {self.accepted}")
         return None
 
@@ -85,6 +93,13 @@ def is_name(text: str) -> bool:
     return text.isprintable() and not LOOKS_LIKE_KEY.search(text)
 
 
+def is_parameter(text: str) -> bool:
+    """The name of an SSM parameter, or its ARN; a host's name with a path behind it is neither."""
+    arn = r"arn:[a-z-]+:ssm:[a-z0-9-]+:[0-9]{12}:parameter"
+    known = re.fullmatch(rf"({arn})?(/[\w.-]+)+|[\w.-]+", text, re.ASCII)
+    return bool(known) and is_name(text)
+
+
 def is_header(text: str) -> bool:
     return is_name(text) and text.isascii() and " " not in text
 
@@ -95,6 +110,11 @@ def is_run_id(text: str) -> bool:
 
 def are_open(text: str) -> bool:
     return is_name(text) and not _words(text) & FINISHED
+
+
+def is_path(text: str) -> bool:
+    """Empty, or keys with dots between them."""
+    return is_name(text) and (not text or all(text.split(".")))
 
 
 # What is made of it

@@ -6,17 +6,20 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
 
-from lib.errors import ConfigurationError
+from lib.errors import LOOKS_LIKE_KEY, ConfigurationError
 from lib.names import UUID, is_text, shown
 from lib.roster import Entry, parse_reviewers
 from lib.rules import (
     FINISHED,
+    LOOKS_LIKE_ADDRESS,
     Rule,
     anything,
     are_open,
     between,
     is_header,
     is_name,
+    is_parameter,
+    is_path,
     is_run_id,
     key_prefix,
     with_pending,
@@ -26,11 +29,20 @@ REQUIRED: Any = object()
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1", "host.docker.internal"})
 ENVELOPE = frozenset({"detail-type", "source"})
 """What every event of EventBridge has, and no other."""
-COMING = ("digest", "queue", "take_back")  # no fields yet, but nobody means them to be passed over
+COMING = ("queue", "take_back")  # no fields yet, but nobody means them to be passed over
+
+
+def is_webhook(url: str) -> bool:
+    """An address that may be posted to: as an API's, and its path and query may hold more signs."""
+    return url.isascii() and _is_url(url, r"[\s#\\]|^[^/]*//[^/?]*@")
 
 
 def _is_api_url(url: str) -> bool:
-    if not url.isprintable() or re.search(r"[\s?#@\\]", url):
+    return _is_url(url, r"[\s?#@\\]")
+
+
+def _is_url(url: str, refused: str) -> bool:
+    if not url.isprintable() or re.search(refused, url):
         return False
     try:
         parts = urlsplit(url)
@@ -57,13 +69,14 @@ def _setting(
     make: Callable[[Any], Any] = lambda value: value,
     *,
     in_event: bool = False,
+    secret: re.Pattern[str] = LOOKS_LIKE_KEY,
     role: str = "variable",
 ) -> Any:  # noqa: ANN401 - it stands for a value of the field's type, as dataclasses.field does
     """A field with its rule, of a `variable` or of a `command` of the event."""
     kind = str if default is REQUIRED else type(default)
     return field(
         default=MISSING if default is REQUIRED else make(default),
-        metadata={role: Rule(kind, accepted, default, check, make, in_event)},
+        metadata={role: Rule(kind, accepted, default, check, make, in_event, secret)},
     )
 
 
@@ -88,6 +101,14 @@ class Settings:
     max_pages: int = _setting("an integer >= 1", 10_000, between(1), in_event=True)
     filter: str = _setting("a BTQL boolean expression, or empty", "", is_text, in_event=True)
     max_assignments: int = _setting("an integer >= 0 (0: no cap)", 0, between(0), in_event=True)
+    reviewers_per_row: int = _setting("an integer from 1 to 5", 1, between(1, 5), in_event=True)
+    overlap: float = _setting("a number from 0 to 1", 1.0, between(0, 1), in_event=True)
+    author: str = _setting(
+        "keys below metadata with dots between them, such as user.email, or empty",
+        "",
+        is_path,
+        in_event=True,
+    )
     open_statuses: frozenset[str] = _setting(
         f"words with commas between them, none of {', '.join(sorted(FINISHED))}",
         "PENDING,BACKLOG",
@@ -107,6 +128,12 @@ class Settings:
     braintrust_api_key_secret_id: str = _setting("the name or ARN of a Secrets Manager secret", "")
     braintrust_api_key_parameter: str = _setting("the name of an SSM SecureString parameter", "")
     reviewers_parameter: str = _setting("the name of the SSM parameter with the reviewers")
+    webhook_parameter: str = _setting(
+        "the name of an SSM SecureString parameter (not the address itself), or empty",
+        "",
+        is_parameter,
+        secret=LOOKS_LIKE_ADDRESS,
+    )
     impersonate_user: str = _setting(
         "a user id or an ASCII e-mail address (instead of another, the id), or empty", "", is_header
     )
@@ -119,6 +146,8 @@ class Settings:
     """The event's own reviewers; None: those of the SSM parameter."""
     undo: str = _setting("the run_id of the run to take back", "", is_run_id, role="command")
     """Empty: no undo."""
+    digest: bool = _setting("true", default=False, check=bool, role="command")
+    """A message for the team, and no run."""
 
 
 def _rules(role: str) -> dict[str, Rule]:
@@ -152,6 +181,7 @@ def load_settings(environ: Mapping[str, str], event: object = None) -> Settings:
         elif rule.default is REQUIRED:
             problems.append(f"{name} is not set: must be {rule.accepted}")
     problems += _problem_of_key_source(environ)
+    problems += _problem_of_digest(values)
     if problems:
         raise ConfigurationError(
             f"{len(problems)} wrong setting{'s' * (len(problems) > 1)}:\n- " + "\n- ".join(problems)
@@ -195,6 +225,12 @@ def _problem_of_key_source(environ: Mapping[str, str]) -> list[str]:
     if given == 1:
         return []
     return [f"{' and '.join(names)}: set exactly one of them, {given} are set"]
+
+
+def _problem_of_digest(values: Mapping[str, Any]) -> list[str]:
+    if not values.get("digest") or values.get("dry_run") or "webhook_parameter" in values:
+        return []
+    return ["WEBHOOK_PARAMETER is not set: only a dry run of a digest needs no place to post it to"]
 
 
 def _problem_of_envelope(event: dict[Any, Any], ours: set[str]) -> list[str]:

@@ -4,27 +4,31 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from lib.authors import names_of, value_at
 from lib.names import is_text, shown
-from lib.rows import (
-    ASSIGNMENTS,
-    NO_VERSION,
-    REVIEW_FIELDS,
-    Row,
-    UnreadableError,
-    get_assignments,
-    get_status,
-)
+from lib.rows import ASSIGNMENTS, REVIEW_FIELDS, Row, UnreadableError, get_assignments, get_status
 from lib.rules import FINISHED
 
 MOST_WORDS = 5  # that warnings name
+NOTHING: tuple[object, ...] = (None, "", [], {})
+NO_VERSION = -1
+
+Seen = tuple[Row, int]
+"""What is kept of a row, and its version: `_xact_id`, which rises with every write, or NO_VERSION where nothing about
+the row makes sense. The version is of no use once everything is read, so that rows do without it."""
 
 
 class Sieve:
     """Reads what the rows of one read say, and remembers what cannot be used."""
 
-    def __init__(self, open_statuses: Iterable[str]) -> None:
+    def __init__(self, open_statuses: Iterable[str], author: str = "") -> None:
+        """`author`: where the metadata says who made a row, keys with dots between them; empty: nowhere."""
         self._open = frozenset(open_statuses)
-        self._reviewer_sets: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._author = author
+        self.authors: dict[str, tuple[str, ...]] = {}
+        """Of rows that need a reviewer and have anything at AUTHOR, whom that names, as names are compared."""
+        self._people: dict[tuple[str, ...], tuple[str, ...]] = {}
+        """Rows of the same people share one tuple."""
         self.words: dict[str, str] = {}
         """Status words that nobody has documented, by row id."""
         self._nameless: list[str] = []
@@ -34,8 +38,8 @@ class Sieve:
         self.stale = False
         """The server said that an answer may be old."""
 
-    def row(self, row: object) -> Row | None:
-        """What is kept of a row; None if it has no id. One that cannot be used otherwise is not `readable`."""
+    def row(self, row: object) -> Seen | None:
+        """What is kept of a row, and its version; None if it has no id. One that cannot be used otherwise is not `readable`."""
         row_id = row.get("id") if isinstance(row, dict) else None
         if not isinstance(row, dict) or not isinstance(row_id, str) or not row_id:
             self._nameless.append(shown(row_id))
@@ -45,33 +49,45 @@ class Sieve:
             created = created if created.tzinfo else created.replace(tzinfo=UTC)
             moment, version = created.timestamp(), int(row.get("_xact_id") or 0)
         except (KeyError, TypeError, ValueError, OverflowError):
-            return Row(row_id, 0.0, NO_VERSION, (), reviewed=False, readable=False)
+            return Row(0.0, row_id, (), reviewed=False, readable=False), NO_VERSION
         if not (row_id.isascii() or is_text(row_id)):
-            return Row(row_id, moment, NO_VERSION, (), reviewed=False, readable=False)
+            return Row(moment, row_id, (), reviewed=False, readable=False), NO_VERSION
         metadata = row.get("metadata")
         if isinstance(metadata, dict) and REVIEW_FIELDS.isdisjoint(metadata):
-            return Row(row_id, moment, version, (), reviewed=False, readable=True)  # most rows
+            if self._author:
+                self._see_author(row_id, metadata)
+            return Row(moment, row_id, (), reviewed=False, readable=True), version  # most rows
         try:
             reviewers = tuple(get_assignments(row))
             reviewed = self._is_reviewed(row_id, get_status(row))
         except UnreadableError:
-            return Row(row_id, moment, version, (), reviewed=False, readable=False)
-        shared = self._reviewer_sets.setdefault(reviewers, reviewers)
+            return Row(moment, row_id, (), reviewed=False, readable=False), version
+        shared = self._people.setdefault(reviewers, reviewers)
+        if self._author and not reviewers and not reviewed:
+            self._see_author(row_id, metadata)
         emptied = isinstance(metadata, dict) and metadata.get(ASSIGNMENTS) == []
-        return Row(row_id, moment, version, shared, reviewed, readable=True, emptied=emptied)
+        return Row(moment, row_id, shared, reviewed, readable=True, emptied=emptied), version
 
-    def too_large(self, row: object) -> Row | None:
+    def too_large(self, row: object) -> Seen | None:
         """What is kept of a row whose metadata cannot be read: it is left alone."""
-        kept = self.row(row)
-        if kept is None:
+        seen = self.row(row)
+        if seen is None:
             return None
+        kept, version = seen
         self.large[kept.id] = None
-        return kept._replace(readable=False)
+        return kept._replace(readable=False), version
 
     def add(self, other: "Sieve") -> None:
         """What another one remembers of its rows, too."""
         self.words |= other.words
         self.large |= other.large
+        self.authors |= other.authors
+
+    def _see_author(self, row_id: str, metadata: object) -> None:
+        value = value_at(metadata, self._author) if isinstance(metadata, dict) else None
+        if value not in NOTHING:
+            names = names_of(value)
+            self.authors[row_id] = self._people.setdefault(names, names)
 
     def _is_reviewed(self, row_id: str, status: str | None) -> bool:
         """The default review list has a status, and it is not one of those that are open."""

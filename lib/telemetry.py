@@ -57,13 +57,20 @@ def emit(values: Mapping[str, float]) -> None:
     metrics.flush_metrics()
 
 
+def request_metrics(counts: Mapping[str, int]) -> dict[str, float]:
+    """The metrics of what was asked of Braintrust, from the client's request counts."""
+    return {
+        "Queries": counts.get("query", 0),
+        "Retries": counts.get("retries", 0),
+        "Throttles": counts.get("throttles", 0),
+    }
+
+
 def run_metrics(result: Mapping[str, Any], counts: Mapping[str, int]) -> dict[str, float]:
     """The metrics of a finished run, from its result and the client's request counts."""
     values: dict[str, float] = {
         "RowsFailed": result["failed"],
-        "Queries": counts.get("query", 0),
-        "Retries": counts.get("retries", 0),
-        "Throttles": counts.get("throttles", 0),
+        **request_metrics(counts),
         "RunDuration": result["duration_ms"],
     }
     if "undoes" in result:

@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from enum import Enum
+from itertools import chain
 
 from lib.distribution import Seat, Share
 from lib.roster import Reviewer
@@ -21,6 +22,7 @@ class Waits(Enum):
     LEFT = "their reviewer has left the list; anyone may get them two hours after they were planned"
     CAP = "MAX_ASSIGNMENTS is reached"
     NOBODY = "every reviewer is away or full"
+    AUTHOR = "their author is the only one there who has room"
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class Turn:
     """What they were owed before this plan."""
     given: int
     given_again: int
-    back: date | None
-    """They are away until this day."""
+    today: date
+    """Which day it is where they are."""
     share: Share | None
     """What was due to them of this plan's new rows; None: they had no part in it."""
     place: int
@@ -50,8 +52,10 @@ class Turn:
 
     def to_json(self) -> dict[str, object]:
         """The plan's object: facts as fields, and the reason in words."""
-        if self.back:
-            reason = f"away until {self.back}"
+        if back := self.reviewer.away_until(self.today):
+            reason = f"away until {back}"
+        elif not self.reviewer.works_on(self.today):
+            reason = f"off on {self.today:%A}s"
         elif self.full or self.share is None:
             reason = f"full: max_open is {self.reviewer.max_open}"
         else:
@@ -75,17 +79,14 @@ def open_rows(rows: Iterable[Row], planned: Iterable[str]) -> Counter[str]:
 
     `planned`: whom the last plans gave the rows that this read does not show as assigned, or not at all.
     """
-    count = Counter(planned)
-    for row in rows:
-        if not row.reviewed:
-            count.update(row.reviewers)
-    return count
+    is_open = (row.reviewers for row in rows if not row.reviewed)
+    return Counter(chain(planned, chain.from_iterable(is_open)))
 
 
 def seats_of(
-    reviewers: Iterable[Reviewer], open_now: Counter[str], credit: Credit, queue: str, today: date
+    reviewers: Iterable[Reviewer], open_now: Counter[str], credit: Credit, queue: str, now: datetime
 ) -> list[Seat]:
-    """Who is there today, with their room and with what they are owed."""
+    """Who is there on the day that it is where they are, with their room and with what they are owed."""
     mine = credit.get(queue, {})
     return [
         Seat(
@@ -96,7 +97,7 @@ def seats_of(
             round(sum(each.get(person.id, 0.0) for each in credit.values()), 9),
         )
         for person in reviewers
-        if not person.away_until(today)
+        if person.is_there(person.today(now))
     ]
 
 
@@ -111,7 +112,7 @@ def turns_of(
     credit: Mapping[str, float],
     shares: Sequence[Share],
     again: Mapping[str, int],
-    today: date,
+    now: datetime,
 ) -> list[Turn]:
     """Why everybody on the list got what they got; `again` counts rows that were planned before.
 
@@ -129,7 +130,7 @@ def turns_of(
                 credit=credit.get(person.id, 0.0),
                 given=share.quota if share else 0,
                 given_again=again.get(person.id, 0),
-                back=person.away_until(today),
+                today=person.today(now),
                 share=share,
                 place=0 if place is None else place + 1,
                 places=len(shares),

@@ -43,7 +43,7 @@ class Function:
             return result
 
     def run_at(self, moment: datetime, event: object = None) -> dict[str, Any]:
-        """The same run without the handler's frame, as if it were `moment`."""
+        """The same without the handler's frame, as if it were `moment`."""
         with self._environment(), self._output():
             run = importlib.import_module("lib.run").run
             deadline = importlib.import_module("lib.deadline").Deadline(

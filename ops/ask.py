@@ -17,7 +17,7 @@ from ops.table import UNBOUND, Column, table, width, wrapped
 SQL = Path(__file__).parents[1] / "docs/sql/duckdb"
 VIEWS = "create_views"
 QUESTIONS = sorted(path.stem for path in SQL.glob("[!.]*.sql") if path.stem != VIEWS)
-NEEDS_ROW = "which_run_assigned_this_row"
+NEEDS_ROW, NEEDS_OVERLAP = "which_run_assigned_this_row", "rows_in_overlap"
 
 parser = argparse.ArgumentParser(
     prog="python -m ops.ask", description="Ask the audit, with DuckDB."
@@ -29,7 +29,8 @@ parser.add_argument(
     default=".local/audit",
     help="a folder with a copy of the audit (.local/audit)",
 )
-parser.add_argument("--row-id", default="", help="the row, for which_run_assigned_this_row")
+parser.add_argument("--row-id", default="", help=f"the row, for {NEEDS_ROW}")
+parser.add_argument("--overlap", type=float, help=f"the share, such as 0.2, for {NEEDS_OVERLAP}")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,9 +38,12 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if chosen.question == NEEDS_ROW and not chosen.row_id:
         parser.error(f"{NEEDS_ROW} needs --row-id ROW_ID")
+    if chosen.question == NEEDS_OVERLAP and chosen.overlap is None:
+        parser.error(f"{NEEDS_OVERLAP} needs --overlap SHARE")
     try:
         connection = connect(open_audit(chosen.audit).address)
         connection.execute("SET VARIABLE row_id = ?", [chosen.row_id])
+        connection.execute("SET VARIABLE overlap = ?", [chosen.overlap])
         answer = connection.sql((SQL / f"{chosen.question}.sql").read_text("utf-8"))
         most = width() if sys.stdout.isatty() else UNBOUND
         print(*told(answer.columns, answer.fetchall(), kept_here(), most), sep="\n", flush=True)

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lib.errors import ConfigurationError
 from lib.roster import Entry, parse_reviewers
-from lib.terms import Absence, Terms
+from lib.terms import WEEK, Absence, Terms
 from ops.dry_run import in_words
 from ops.names import Names, kept_here
 from ops.settle import declared
@@ -179,7 +179,9 @@ def in_brief(value: object) -> str:
     """A term's value: `0.5`, `2026-12-24 to 2027-01-02`."""
     if isinstance(value, Absence):
         return f"{value.start} to {value.until}"
-    if isinstance(value, tuple | list | frozenset):
+    if isinstance(value, frozenset):
+        return ",".join(day for day in WEEK if day in value)
+    if isinstance(value, tuple):
         return " and ".join(map(in_brief, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 

@@ -91,12 +91,20 @@ class FunctionError(Exception):
 
 def invoke_function(stack: str, event: Any) -> int:  # noqa: ANN401 - any JSON
     """Run the function with the event and print what it returns; 1 if it raised."""
+    result = ask_function(stack, event)
+    if result is None:
+        return 1
+    print(written(result))
+    return 0
+
+
+def ask_function(stack: str, event: Any) -> Any:  # noqa: ANN401 - any JSON
+    """What the function returns; None if it raised, which is said on standard error."""
     try:
-        print(written(invoke(stack, event)))
+        return invoke(stack, event)
     except FunctionError as error:
         print(error, file=sys.stderr)
-        return 1
-    return 0
+        return None
 
 
 def invoke(stack: str, event: Any) -> Any:  # noqa: ANN401 - any JSON

@@ -30,6 +30,11 @@ MEANINGS = {
     "FILTER": "One more BTQL expression that rows must meet. "
     "Read [what it hides](#filter-and-what-it-hides) first.",
     "MAX_ASSIGNMENTS": "Rows handed out in one run, at most; the oldest of those seen go first.",
+    "REVIEWERS_PER_ROW": "How many different people a row gets, all at once. Read "
+    "[several reviewers a row](#several-reviewers-a-row) first.",
+    "OVERLAP": "With `REVIEWERS_PER_ROW` above 1, the share of the rows that get so many people; the others get one. "
+    "The same rows in every run; raising it only adds rows.",
+    "AUTHOR": "Where a row's metadata says who made it: [nobody reviews what they made](#author).",
     "FULL_READ_HOURS": "A run reads the whole window at least this often, and at least twice in the length of a window; "
     "the runs between read only rows that may need something. 0: every run reads everything.",
     "OPEN_STATUSES": "Words that a review's status may have while it is not finished, compared "
@@ -42,6 +47,7 @@ MEANINGS = {
     "`BRAINTRUST_API_KEY`. Set this one or the next.",
     "BRAINTRUST_API_KEY_PARAMETER": "Where the API key is, if it is in Parameter Store.",
     "REVIEWERS_PARAMETER": "Where [the reviewers](#reviewers) are.",
+    "WEBHOOK_PARAMETER": "Where the address is that [the digest](deploy.md#the-digest) is posted to.",
     "IMPERSONATE_USER": "Act as [this user](deploy.md#impersonation).",
     "AUDIT_BUCKET": "Where plans and records go. The stack makes a bucket if its parameter is "
     "empty; stacks on one project [have to share one](deploy.md#several-stacks).",
@@ -52,6 +58,8 @@ NEXT_TO_SETTINGS = {
     "AlarmEmail",
     "AlarmTopicArn",
     "MaxWaitingHours",
+    "DigestSchedule",
+    "DigestTimezone",
     "ScheduleState",
     "LogRetentionDays",
     "LogLevel",

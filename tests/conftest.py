@@ -12,10 +12,13 @@ function/    the function, over the wire and whole; contract sections by their n
     test_reading                    8: full and short reads, the proof, the ways back
     test_rows, test_large_results   which rows are selected, the pages they come in; results from an object store
     test_distribution, test_fairness   who gets which row; even over weeks
+    test_lots, test_several         row by row: the rule; several reviewers a row, whole runs
+    test_authors, test_days         nobody reviews what they made; whose day of the week it is
     test_assign, test_retries, test_time   inserts and their batches; what is tried again; the end in time
     test_requests, test_pure_core   how often is asked for what; what decides loads neither HTTP nor AWS
     test_promises, test_chain       one reviewer a row whatever happens; what the chain of plans holds happened
     test_undo                       taking a run back
+    test_digest, test_message, test_webhook   4: the message for the team, its text, where it is posted
     test_explore                    the same in every order of their requests; the explorer itself is in explore/
     test_sending                    nothing goes out late, whatever a connection waits for
     test_security, test_words       where the key may go; whose words an error and a log line may say
@@ -26,6 +29,7 @@ local/       the Braintrust and the AWS of this machine
 ops/         what operators run
     test_stack, test_settle         `make invoke`, `make undo`, `make outputs`; what `make deploy` asks and keeps
     test_people                     `make names`, `make dry-run`, `make reviewers`: who is who, who would get what, the list
+    test_tell                       `make digest`, with the names that the operator's own key may see
     test_report, test_audit_queries `make report` and `make status`; the SQL of the documents
 template/    template.yaml: test_function, test_permissions, test_watching (dashboard, queries), test_alarms (played by
              the minute), test_keeping (buckets, logs); through_sam.py (what SAM itself reads; `make template`)
@@ -61,6 +65,7 @@ os.environ |= {
 }
 
 from local.braintrust.server import LocalBraintrust
+from local.chat import Chat
 from tests.history import History
 from tests.refusing_aws import RefusingAws
 from tests.weeks import Weeks, play
@@ -105,6 +110,14 @@ def aws(shared_aws: RefusingAws) -> Iterator[RefusingAws]:
 def world(shared_braintrust: LocalBraintrust, aws_url: str) -> World:
     shared_braintrust.reset()
     return World(shared_braintrust, aws_url)
+
+
+@pytest.fixture
+def chat(world: World) -> Iterator[Chat]:
+    """A chat whose webhook the world's settings name."""
+    with Chat() as chat:
+        world.set_webhook(chat.address)
+        yield chat
 
 
 @pytest.fixture

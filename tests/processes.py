@@ -3,7 +3,11 @@
 import contextlib
 import multiprocessing
 import os
+import random
 import signal
+import socket
+import threading
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
@@ -16,6 +20,9 @@ from lib import pauses
 from lib.deadline import Deadline
 from lib.errors import AssignerError
 from lib.run import run
+from lib.wire import THREAD
+
+LATEST = 1.8  # seconds that a look-up takes; more than a run has whose time runs out
 
 for service in (
     "s3",
@@ -60,11 +67,15 @@ def start(
     death: Death | None = None,
     seconds: float = 20,
     ahead: timedelta = timedelta(),
+    late: int | None = None,
 ) -> Running:
-    """Begin a run in a process of its own, whose clock is `ahead` of the real one."""
+    """Begin a run in a process of its own, whose clock is `ahead` of the real one.
+
+    `late`: the seed by which some of its attempts connect late, up to seconds after they were begun.
+    """
     here, there = forkserver.Pipe(duplex=False)
     process = forkserver.Process(
-        target=_child, args=(there, environ, event, death, seconds, ahead), daemon=True
+        target=_child, args=(there, environ, event, death, seconds, ahead, late), daemon=True
     )
     process.start()
     there.close()
@@ -78,10 +89,13 @@ def _child(
     death: Death | None,
     seconds: float,
     ahead: timedelta,
+    late: int | None,
 ) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.environ |= environ
     pauses.FIRST_PAUSE, pauses.FIRST_PAUSE_THROTTLED_QUERY, pauses.LONGEST_PAUSE = (0.02, 0.05, 0.1)
+    if late is not None:
+        _connect_late(random.Random(late))  # noqa: S311 - reproducible, not secret
     requests = _count_requests(death)
     result = error = None
     try:
@@ -94,7 +108,23 @@ def _child(
         )
     except AssignerError as problem:
         error = f"{type(problem).__name__}: {problem}"
+    if late is not None:
+        time.sleep(
+            LATEST
+        )  # a container that thaws again: what was still connecting must not send now
     pipe.send((result, error, len(requests)))
+
+
+def _connect_late(chance: random.Random) -> None:
+    """Some look-ups of names take long, those of requests to Braintrust."""
+    look_up = socket.getaddrinfo
+
+    def slow(*args: Any, **how: Any) -> Any:
+        if threading.current_thread().name == THREAD and chance.random() < 0.3:
+            time.sleep(chance.choice([0.1, 1.0, LATEST]))
+        return look_up(*args, **how)
+
+    socket.getaddrinfo = slow
 
 
 def _count_requests(death: Death | None) -> list[str]:

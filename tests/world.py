@@ -23,6 +23,7 @@ from local.braintrust.server import LocalBraintrust
 
 BUCKET = "audit-bucket"
 REVIEWERS = "/review-assigner/reviewers"
+WEBHOOK = "/review-assigner/webhook"
 SECRET = "review-assigner/api-key"
 TAG = "needs review"
 ASSIGNMENTS = "~__bt_assignments"
@@ -64,6 +65,13 @@ class World:
     def set_reviewers(self, value: Any) -> None:
         text = value if isinstance(value, str) else json.dumps(value)
         self.client("ssm").put_parameter(Name=REVIEWERS, Value=text, Type="String", Overwrite=True)
+
+    def set_webhook(self, address: str) -> None:
+        """Where digests are posted to, from now on."""
+        self.client("ssm").put_parameter(
+            Name=WEBHOOK, Value=address, Type="SecureString", Overwrite=True
+        )
+        self.settings["WEBHOOK_PARAMETER"] = WEBHOOK
 
     def add_users(self, count: int) -> list[str]:
         """Their ids in order, so that where all are owed alike the first one is the first in turn."""

@@ -288,7 +288,7 @@ class Store:
             return {row["id"]: reviewers(row) for row in rows}
 
     def contested(self, project_id: str | None = None) -> dict[str, list[tuple[str, ...]]]:
-        """Return the assignment history of every row that ever had two different reviewers."""
+        """Return the assignment history of every row that ever had two different sets of reviewers."""
         with self.lock:
             histories = {
                 row_id: _changes(version.reviewers for version in versions)
@@ -297,7 +297,7 @@ class Store:
         return {
             row_id: history
             for row_id, history in histories.items()
-            if len({reviewer for held in history for reviewer in held}) > 1
+            if len({frozenset(held) for held in history if held}) > 1
         }
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from braintrust_api import Braintrust
 
-from local.aws import BUCKET, LocalAws
+from local.aws import BUCKET, WEBHOOK, LocalAws
 from local.braintrust.server import LocalBraintrust
+from local.chat import Chat
 from local.demo.check import ASSIGNMENTS, DEFAULT, LISTS
 from local.demo.hours import set_clock
 from local.function import Function
@@ -31,6 +32,7 @@ ARRIVALS = (
 ANA, BEN, CHEN, DANA, EMIL = TEAM
 HALF, CAP, PACE = 0.5, 30, 14  # Chen's weight; Dana's max_open, and how many rows she reviews a day
 AWAY = range(2, 4)  # days that Ben is not there: Wednesday and Thursday
+DIGEST_DAY = 4  # Friday, before people review
 
 
 class Week:
@@ -62,6 +64,7 @@ class Week:
                 "PROJECT_ID": self.project,
                 "TAG": TAG,
                 "BRAINTRUST_API_URL": braintrust.url,
+                "WEBHOOK_PARAMETER": WEBHOOK,
                 **aws.variables,
             },
             log,
@@ -70,6 +73,8 @@ class Week:
         """Rows given, by day and user id."""
         self.runs: list[dict[str, Any]] = []
         self.most_open: Counter[str] = Counter()
+        self.open_at_digest: Counter[str] = Counter()
+        """Rows by first name, as they stand in Braintrust when the digest is posted."""
 
     def date(self, day: int) -> str:
         return f"{self.monday + timedelta(days=day):%Y-%m-%d}"
@@ -84,16 +89,24 @@ class Week:
             result = self.function.run_at(now)
             self.runs.append(result)
             self.given[day].update(result["per_reviewer"])
+        if day == DIGEST_DAY:
+            rows = self._open_rows().items()
+            self.open_at_digest.update({self.people[who].split()[0]: len(ids) for who, ids in rows})
+            self.function.run_at(now, {"digest": True})
         self._review()
 
-    def _review(self) -> None:
-        """Everybody reviews what they have, but Dana has time for a few only."""
+    def _open_rows(self) -> dict[str, list[str]]:
+        """Rows by the user id of whoever has them."""
         mine: dict[str, list[str]] = {user_id: [] for user_id in self.people}
         for row in reversed(self.braintrust.store.rows(self.project)):
             metadata = row["metadata"]
             if metadata.get(LISTS, {}).get(DEFAULT, {}).get("status") == "PENDING":
                 mine[metadata[ASSIGNMENTS][0]].append(row["id"])
-        for user_id, rows in mine.items():
+        return mine
+
+    def _review(self) -> None:
+        """Everybody reviews what they have, but Dana has time for a few only."""
+        for user_id, rows in self._open_rows().items():
             self.most_open[user_id] = max(self.most_open[user_id], len(rows))
             done = rows[:PACE] if self.people[user_id] == DANA.name else rows
             verdict = {LISTS: {DEFAULT: {"status": "APPROVED"}}}
@@ -125,12 +138,16 @@ def play(
     for entry in week.roster:
         screen.say("  " + json.dumps(entry), indent=6)
     screen.say()
-    for day in screen.progress(range(len(ARRIVALS)), "Simulating a week"):
-        week.live(day)
+    with Chat() as chat:
+        aws.set_webhook(chat.address)
+        for day in screen.progress(range(len(ARRIVALS)), "Simulating a week"):
+            week.live(day)
     show(screen, week)
     aws.copy_bucket(audit)
     show_why(screen, week, audit)
+    show_digest(screen, chat)
     show_checks(screen, week)
+    check_digest(screen, week, chat)
 
 
 def show(screen: Screen, week: Week) -> None:
@@ -181,6 +198,23 @@ def show_why(screen: Screen, week: Week, audit: Path) -> None:
             name,
             f"{why['given']} given, {why['credit_before']:.2f} owed before, {why['open_before']} open: {why['reason']}",
         )
+
+
+def show_digest(screen: Screen, chat: Chat) -> None:
+    screen.say()
+    screen.say('On Friday evening the event {"digest": true} posted this to the team\'s chat:')
+    for message in chat.messages:
+        for line in message.splitlines():
+            screen.say(f"  {line}")
+
+
+def check_digest(screen: Screen, week: Week, chat: Chat) -> None:
+    told = [line.split(": ") for message in chat.messages for line in message.splitlines()[1:]]
+    screen.check(
+        "the digest came once, and says of everybody how many rows they have open",
+        ok=len(chat.messages) == 1
+        and {name: int(count) for name, count in told} == dict(+week.open_at_digest),
+    )
 
 
 def show_checks(screen: Screen, week: Week) -> None:

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import islice
+from itertools import combinations, islice
 
 from ops.records import Line, Records, Run
 from ops.report.words import span
@@ -53,6 +53,8 @@ class Figures:
     per_bin: list[int]
     taken_back: dict[str, int]
     """Rows that an undo took back, by the run that had given them."""
+    shared: Counter[tuple[str, str]]
+    """Rows that two people were given together, less what was taken back; of the newest runs that gave any."""
     failures: list[Failure]
     """Newest first."""
     records: Records
@@ -84,45 +86,71 @@ def work_out(project: str, records: Records, lines: Lines, since: date, now: dat
     width = -(-days // MOST_BINS)
     bins = [start + timedelta(days=width * number) for number in range(-(-days // width))]
     taken_back = _taken_back(runs, lines)
+    per_bin = [0] * len(bins)
     given: dict[str, list[int]] = defaultdict(lambda: [0] * len(bins))
-    for run in runs:
-        for reviewer, rows in run.per_reviewer.items() if run.kind == "run" else ():
-            place = min(max(0, (run.at.date() - start).days // width), len(bins) - 1)
-            given[reviewer][place] += max(0, rows - taken_back[run.run_id][reviewer])
-    shares = [Portion(reviewer, sum(per_bin), per_bin) for reviewer, per_bin in given.items()]
+    for run in (run for run in runs if run.kind == "run"):
+        place = min(max(0, (run.at.date() - start).days // width), len(bins) - 1)
+        taken = taken_back[run.run_id]
+        per_bin[place] += max(0, run.counts.get("assigned", 0) - len(taken))
+        by_reviewer = Counter(reviewer for people in taken.values() for reviewer in people)
+        for reviewer, rows in run.per_reviewer.items():
+            given[reviewer][place] += max(0, rows - by_reviewer[reviewer])
+    shares = [Portion(reviewer, sum(rows), rows) for reviewer, rows in given.items()]
     return Figures(
         project=project,
         bins=bins,
         bin_days=width,
         runs=runs,
         shares=sorted(shares, key=lambda share: (-share.rows, share.reviewer)),
-        per_bin=[sum(column) for column in zip(*given.values(), strict=True)] or [0] * len(bins),
-        taken_back={run_id: rows.total() for run_id, rows in taken_back.items()},
+        per_bin=per_bin,
+        taken_back={run_id: len(rows) for run_id, rows in taken_back.items()},
+        shared=_shared(runs, taken_back, lines),
         failures=_failures(runs, lines),
         records=records,
     )
 
 
-def _taken_back(runs: Sequence[Run], lines: Lines) -> dict[str, Counter[str]]:
-    """Rows taken back, by run and reviewer."""
-    found: dict[str, Counter[str]] = defaultdict(Counter)
+Taken = dict[str, dict[str, set[str]]]
+"""By run, then by row: the people who were taken off."""
+
+
+def _taken_back(runs: Sequence[Run], lines: Lines) -> Taken:
+    found: Taken = defaultdict(lambda: defaultdict(set))
     undos = [run for run in runs if run.kind == "undo" and run.counts.get("undone")]
     for undo in undos[-MOST_LOOKED_INTO:]:
-        found[undo.undoes].update(
-            line.reviewer_id for line in lines(undo) if line.status == "undone"
-        )
+        for line in lines(undo):
+            if line.status == "undone":
+                found[undo.undoes][line.row_id].add(line.reviewer_id)
+    return found
+
+
+def _shared(runs: Sequence[Run], taken_back: Taken, lines: Lines) -> Counter[tuple[str, str]]:
+    several = [
+        run
+        for run in runs
+        if run.kind == "run" and sum(run.per_reviewer.values()) > run.counts.get("assigned", 0)
+    ]
+    found: Counter[tuple[str, str]] = Counter()
+    for run in several[-MOST_LOOKED_INTO:]:
+        people: dict[str, set[str]] = defaultdict(set)
+        for line in lines(run):
+            if line.status == "assigned" and line.row_id not in taken_back[run.run_id]:
+                people[line.row_id].add(line.reviewer_id)
+        for these in people.values():
+            found.update(combinations(sorted(these), 2))
     return found
 
 
 def _failures(runs: Sequence[Run], lines: Lines) -> list[Failure]:
-    failed = [run for run in reversed(runs) if run.counts.get("failed") and run.kind != "dry run"]
+    refused = [run for run in reversed(runs) if run.counts.get("failed") and run.kind != "dry run"]
     found = []
-    for run in islice(failed, MOST_LOOKED_INTO):
-        reasons = Counter(
-            (line.status, line.error[:300])
+    for run in islice(refused, MOST_LOOKED_INTO):
+        failed = {  # a row of several people has several lines
+            line.row_id: (line.status, line.error[:300])
             for line in lines(run)
             if line.status in {"failed", "unknown"}
-        )
+        }
+        reasons = Counter(failed.values())
         if not reasons:
             reasons[("failed", "what became of its rows could not be recorded")] = run.counts[
                 "failed"

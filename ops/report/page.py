@@ -10,6 +10,7 @@ from ops.records import projects, read_lines, read_records, shown
 from ops.report.charts import columns, steps
 from ops.report.figures import Figures, needs_a_look, work_out
 from ops.report.markup import Html, tag
+from ops.report.sharing import shared_rows
 from ops.report.tables import MOST_TAGS, by_day, clipped, failures, last_runs, open_rows, reviewers
 from ops.report.words import day, span
 
@@ -76,6 +77,7 @@ def section(figures: Figures, now: datetime, names: Names, *, several: bool) -> 
         attention(figures, now),
         tiles(figures, now),
         reviewers(figures, names),
+        shared_rows(figures, names),
         open_rows(figures, names),
         charts(figures),
         failures(figures),

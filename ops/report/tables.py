@@ -33,6 +33,9 @@ def reviewers(figures: Figures, names: Names) -> Html:
     """One line a person, with the same scale for all."""
     top = max((rows for share in figures.shares for rows in share.per_bin), default=0) or 1
     hidden = figures.shares[MOST_REVIEWERS:]
+    received = sum(
+        share.rows for share in figures.shares
+    )  # more than rows where they go to several
     column = "day" if figures.bin_days == 1 else f"{figures.bin_days} days"
 
     def line(share: Portion) -> Html:
@@ -41,7 +44,7 @@ def reviewers(figures: Figures, names: Names) -> Html:
             for at, rows in zip(figures.bins, share.per_bin, strict=True)
             if rows
         )
-        part = f"{100 * share.rows / figures.given:.0f} %" if figures.given else "-"
+        part = f"{100 * share.rows / received:.0f} %" if received else "-"
         return tag(
             "tr",
             tag("th", person(share.reviewer, names), scope="row"),

@@ -16,6 +16,7 @@ import pytest
 
 from lib import telemetry
 from local.braintrust.server import LocalBraintrust
+from local.chat import PATH, Chat
 from tests.artifact.emulator import RIE, ROOT, Emulator
 from tests.template.cloudformation import Stack
 from tests.world import ASSIGNMENTS, REVIEW_LISTS, TAG, World, aws_client
@@ -47,7 +48,7 @@ def test_holds_the_code_and_the_locked_requirements_and_nothing_else(artifact):
             "charset_normalizer",
             "dateutil",
         ),
-        *("idna", "jmespath", "requests", "s3transfer", "urllib3"),
+        *("idna", "jmespath", "requests", "s3transfer", "tzdata", "urllib3"),
     }
     code = {path.relative_to(artifact / "lib") for path in (artifact / "lib").rglob("*.py")}
     assert code == {path.relative_to(ROOT / "lib") for path in (ROOT / "lib").rglob("[!.]*.py")}
@@ -61,6 +62,22 @@ def test_runs_on_any_processor_and_knows_no_service_that_is_not_used(artifact):
     assert not [*artifact.rglob("*.so")]
     described = {path.name for path in (artifact / "botocore" / "data").iterdir() if path.is_dir()}
     assert described == {"s3", "ssm", "secretsmanager"}
+
+
+def test_knows_every_time_zone_whatever_the_machine_has(artifact):
+    code = (
+        "import datetime; from lib.zones import names, zone\n"
+        "print(len(names()) > 400, datetime.datetime(2026, 7, 1, tzinfo=zone('Pacific/Kiritimati')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        env={"PYTHONTZPATH": "", "PYTHONPATH": str(artifact)},
+        cwd=artifact,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "True 2026-07-01 00:00:00+14:00\n"
 
 
 def test_is_small(artifact, tmp_path):
@@ -236,7 +253,7 @@ def test_the_deployed_functions_environment_emits_what_the_alarms_watch(
     )
 
 
-def test_at_lambdas_log_level_debug_neither_key_nor_session_token_is_printed(
+def test_at_lambdas_log_level_debug_neither_key_nor_session_token_nor_webhook_is_printed(
     artifact, busy_world, tmp_path
 ):
     """Lambda's runtime client sets the root logger to it, and botocore would print whatever it sends and gets."""
@@ -254,14 +271,24 @@ def test_at_lambdas_log_level_debug_neither_key_nor_session_token_is_printed(
         "BRAINTRUST_API_KEY_SECRET_ID": "",
         "BRAINTRUST_API_KEY_PARAMETER": "/recognisable",
     }
-    for kept_in in ({}, parameter):
-        folder = tmp_path / str(len(kept_in))
-        folder.mkdir()
-        with Emulator(artifact, busy_world.environ | loud | kept_in, folder) as emulator:
-            assert emulator.invoke({"dry_run": True})["unassigned"] == 2103
-        log = emulator.log.read_text()
-        assert '"run finished"' in log
-        assert "RECOGNISE" not in log
+    with Chat() as chat:
+        for kept_in in ({}, parameter):
+            folder = tmp_path / str(len(kept_in))
+            folder.mkdir()
+            busy_world.set_webhook(chat.address)
+            with Emulator(artifact, busy_world.environ | loud | kept_in, folder) as emulator:
+                assert emulator.invoke({"dry_run": True})["unassigned"] == 2103
+                posted = emulator.invoke({"digest": True})
+                busy_world.set_webhook(f"{chat.address}/RECOGNISE-this-path?and=RECOGNISE")
+                refused = emulator.invoke({"digest": True})
+            log = emulator.log.read_text()
+            assert '"run finished"' in log
+            assert (posted["status"], refused["errorType"]) == ("posted", "DigestError")
+            said = log + json.dumps([posted, refused])
+            assert not [trap for trap in ("RECOGNISE", PATH, "user0@") if trap in said]
+    assert [message.splitlines()[0] for message in chat.messages] == [
+        f"{TAG}: 300 open, 2103 waiting for a reviewer"
+    ] * 2
 
 
 def test_a_wrong_key_is_said_without_the_key(artifact, busy_world, tmp_path):

@@ -43,7 +43,7 @@ class Endings:
         """Three hourly runs of each tag. Where nobody left and nothing is capped, one has to be enough."""
         scenario, began = self._scenario, state.now
         calm = state.budget.leaves == scenario.budget.leaves and not state.listed
-        enough = 1 if calm and not scenario.settings else ROUNDS
+        enough = 1 if calm and "MAX_ASSIGNMENTS" not in dict(scenario.settings) else ROUNDS
         refused = rules.is_refused(state.chain, state.objects, state.rows)
         first = began + (SOON if refused else RESTED)
         wrong = self._undo_again(state._replace(now=began + RESTED))
@@ -55,7 +55,7 @@ class Endings:
                 state, found = self._run(state, len(state.runs) + number, script)
                 wrong += [f"in a clean run {when}: {one}" for one in found]
             if number + 1 >= enough:
-                left = rules.unfinished(state.rows, scenario.hopeless)
+                left = rules.unfinished(state.rows, scenario.hopeless, scenario.people)
                 wrong += [f"after clean runs, {when}: {one}" for one in left]
         return wrong
 

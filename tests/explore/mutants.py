@@ -18,7 +18,7 @@ from lib.deadline import Deadline
 from lib.handout import HandOut
 from lib.past import Past, Standing
 from lib.plan import Carried, Outcome, Plan
-from tests.explore.scenarios import LOSER, THREE, TWO, TWO_ROWS, TWO_TAGS, S, U, V, X, Y, Z
+from tests.explore.scenarios import LOSER, SHARED, THREE, TWO, TWO_ROWS, TWO_TAGS, S, U, V, X, Y, Z
 from tests.explore.state import Budget, Scenario
 
 Patch = tuple[Any, str, Any]
@@ -91,10 +91,17 @@ def _first_planning(planned_before: Any, plan: Plan) -> dict[str, Carried]:
 
 
 def _keeps_all(
-    make_plan: Any, draft: Plan, fetched: Any, roster: Any, past: Past, most: int = 0
+    make_plan: Any, draft: Plan, fetched: Any, roster: Any, past: Past, most: int = 0, *more: Any
 ) -> Plan:
-    plan = make_plan(draft, fetched, roster, past, most)
+    plan = make_plan(draft, fetched, roster, past, most, *more)
     return replace(plan, carried=list(past.recent(draft.created_at)))
+
+
+def _first_people_only(planned_before: Any, plan: Plan) -> dict[str, Carried]:
+    return {
+        row_id: entry._replace(reviewers=entry.reviewers[:1])
+        for row_id, entry in planned_before(plan).items()
+    }
 
 
 def _without_runs(planned_before: Any, plan: Plan) -> dict[str, Carried]:
@@ -147,23 +154,23 @@ def _by_status(**instead: str) -> Patch:
 
 
 def _leavers_lose(
-    make_plan: Any, draft: Plan, fetched: Any, roster: Any, past: Past, most: int = 0
+    make_plan: Any, draft: Plan, fetched: Any, roster: Any, past: Past, most: int = 0, *more: Any
 ) -> Plan:
     listed = {reviewer.id for reviewer in roster.reviewers}
     entries = {
         row: entry for row, entry in past.entries.items() if listed.issuperset(entry.reviewers)
     }
-    return make_plan(draft, fetched, roster, replace(past, entries=entries), most)
+    return make_plan(draft, fetched, roster, replace(past, entries=entries), most, *more)
 
 
 def _cap_for_all(
-    make_plan: Any, draft: Plan, fetched: Any, roster: Any, past: Past, most: int = 0
+    make_plan: Any, draft: Plan, fetched: Any, roster: Any, past: Past, most: int = 0, *more: Any
 ) -> Plan:
-    again = make_plan(draft, fetched, roster, past, most).repeated
+    again = make_plan(draft, fetched, roster, past, most, *more).repeated
     if most and again >= most:
         rows = [row for row in fetched.rows if row.id in past.entries or not row.needs_reviewer]
         fetched = replace(fetched, rows=rows)
-    return make_plan(draft, fetched, roster, past, most)
+    return make_plan(draft, fetched, roster, past, most, *more)
 
 
 # --- what is written -------------------------------------------------------------------------------------------------
@@ -319,6 +326,17 @@ MUTANTS = (
             _around(lib.handout, "make_plan", _keeps_all),
             _around(lib.chain, "planned_before", _first_planning),
         ),
+    ),
+    Mutant(
+        "of several people, only the first is remembered",
+        Scenario(
+            "one run, a kill, two people a row",
+            (X, Y),
+            Budget(kills=1, jumps=1),
+            lists=("ABC",),
+            settings=SHARED,
+        ),
+        (_around(lib.chain, "planned_before", _first_people_only),),
     ),
     Mutant(
         "a refusal counts as confirmed",

@@ -256,12 +256,12 @@ def _never_written(objects: Objects, run_id: str) -> set[str]:
     return {line["row_id"] for line in lines if line["status"] in {"failed", "not_attempted"}}
 
 
-def unfinished(rows: Rows, hopeless: frozenset[str]) -> list[str]:
-    """Open rows that do not have exactly one reviewer and the status PENDING."""
+def unfinished(rows: Rows, hopeless: frozenset[str], people: int) -> list[str]:
+    """Open rows that do not have so many reviewers and the status PENDING."""
     return [
         f"{row_id} has {','.join(rows.reviewers(row_id)) or 'nobody'} and the status {rows.status(row_id)}"
         for row_id in rows.of
         if row_id not in hopeless
         and not rows.finished(row_id)
-        and (len(rows.reviewers(row_id)) != 1 or rows.status(row_id) != "PENDING")
+        and (len(rows.reviewers(row_id)) != people or rows.status(row_id) != "PENDING")
     ]

@@ -15,6 +15,7 @@ TWO_ROWS = (("r1", ("T",)), ("r2", ("T",)))
 TWO_TAGS = (("r1", ("T", "S")),)
 CAPPED = (("MAX_ASSIGNMENTS", "1"),)
 TOGETHER = (("BATCH_SIZE", "2"),)
+SHARED = (("REVIEWERS_PER_ROW", "2"),)
 
 SMALL = (
     Scenario("one run", (X,), Budget(kills=1, faults=2, jumps=1), resends=True),
@@ -32,6 +33,13 @@ SMALL = (
     ),
     Scenario("two runs beside an undo", BESIDE, Budget(jumps=1)),
     Scenario("two undos of one run", (X, U, V), Budget(faults=1)),
+    Scenario(
+        "two people a row, a run beside an undo",
+        (X, U),
+        Budget(kills=1, faults=1, jumps=1),
+        lists=("ABC",),
+        settings=SHARED,
+    ),
 )
 """For every test run."""
 
@@ -63,6 +71,21 @@ LARGE = (
         marks=(14, 46),
         settings=TOGETHER,
         resends=True,
+    ),
+    Scenario(
+        "two runs, two people a row",
+        TWO,
+        Budget(kills=1, faults=1, stale=1, jumps=2),
+        lists=("ABC",),
+        settings=SHARED,
+        resends=True,
+    ),
+    Scenario(
+        "two runs beside an undo, two people a row",
+        BESIDE,
+        Budget(faults=1, jumps=1),
+        lists=("ABC",),
+        settings=SHARED,
     ),
     Scenario("three runs", THREE, Budget(kills=1, faults=1, jumps=1)),
     Scenario("three runs, time", THREE, Budget(faults=1, stale=1, jumps=2), marks=(44, 46, 121)),

@@ -74,6 +74,11 @@ class Scenario:
     """Also what the contract does not promise: that such a repeat never sets back what happened in between."""
 
     @property
+    def people(self) -> int:
+        """How many each row is to get."""
+        return int(dict(self.settings).get("REVIEWERS_PER_ROW", "1"))
+
+    @property
     def tags(self) -> list[str]:
         return sorted({tag for _, tags in self.rows for tag in tags})
 

@@ -3,7 +3,14 @@
 import pytest
 
 import lib.errors
-from lib.errors import AssignerError, AssignmentError, AuditError, ConfigurationError, QueryError
+from lib.errors import (
+    AssignerError,
+    AssignmentError,
+    AuditError,
+    ConfigurationError,
+    DigestError,
+    QueryError,
+)
 from tests.world import REVIEWERS, SECRET, TAG
 
 EXPIRED = (
@@ -26,13 +33,13 @@ def project(world) -> str:
     )
 
 
-def test_all_errors_have_one_base_and_only_these_four_kinds_are_raised():
+def test_all_errors_have_one_base_and_only_these_five_kinds_are_raised():
     kinds = {
         error
         for error in vars(lib.errors).values()
         if isinstance(error, type) and issubclass(error, Exception) and error is not AssignerError
     }
-    assert kinds == {ConfigurationError, QueryError, AssignmentError, AuditError}
+    assert kinds == {ConfigurationError, QueryError, AssignmentError, AuditError, DigestError}
     assert all(issubclass(kind, AssignerError) for kind in kinds)
 
 

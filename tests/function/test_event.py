@@ -64,6 +64,10 @@ def test_nothing_an_empty_object_and_both_envelopes_leave_the_settings_as_they_a
         ({"max_pages": 2}, {"max_pages": 2}),
         ({"filter": "is_root"}, {"filter": "is_root"}),
         ({"max_assignments": 5}, {"max_assignments": 5}),
+        ({"reviewers_per_row": 5}, {"reviewers_per_row": 5}),
+        ({"overlap": 0}, {"overlap": 0.0}),
+        ({"overlap": 0.2}, {"overlap": 0.2}),
+        ({"author": "user.email"}, {"author": "user.email"}),
         ({"reviewers": f"{ANA}, {BO}"}, {"reviewers": (Entry("id", ANA), Entry("id", BO))}),
         ({"reviewers": [ANA]}, {"reviewers": (Entry("id", ANA),)}),
         ({"reviewers": '[{"group": "QA"}]'}, {"reviewers": (Entry("group", "QA"),)}),
@@ -96,6 +100,19 @@ def test_an_override_wins_over_the_environment_also_back_to_the_default():
         *(("max_pages", value, "an integer >= 1") for value in (0, "all")),
         *(("filter", value, "a BTQL boolean expression, or empty") for value in (True, None, {})),
         *(("max_assignments", value, "an integer >= 0 (0: no cap)") for value in (-1, "5")),
+        *(
+            ("reviewers_per_row", value, "an integer from 1 to 5")
+            for value in (0, 6, "2", 2.0, True, None)
+        ),
+        *(("overlap", value, "a number from 0 to 1") for value in (-0.1, 1.1, 2, "0.5", True)),
+        *(
+            (
+                "author",
+                value,
+                "keys below metadata with dots between them, such as user.email, or empty",
+            )
+            for value in (".", "user.", ".email", "a..b", 7, ["user"], None)
+        ),
     ],
 )
 def test_a_wrong_type_or_a_value_out_of_range_is_refused(field, value, accepted):
@@ -126,7 +143,7 @@ def test_any_other_field_is_refused_above_all_those_that_say_where_the_key_comes
 ):
     (problem,) = problems({field: "x"})
     assert problem.startswith(
-        f"event field '{field}' is unknown: must be one of batch_size, days, dry_run, filter, "
+        f"event field '{field}' is unknown: must be one of author, batch_size, days, digest, dry_run, "
     )
 
 
@@ -193,10 +210,9 @@ def test_what_is_no_run_id_cannot_be_undone(run_id):
 
 
 def test_two_commands_at_once_are_refused(monkeypatch):
-    monkeypatch.setitem(COMMANDS, "digest", COMMANDS["undo"])
     monkeypatch.setitem(COMMANDS, "take_back", COMMANDS["undo"])
     run_id = "20261123T070000Z-a"
-    event = {"undo": run_id, "take_back": run_id, "dry_run": True, "digest": run_id}
+    event = {"undo": run_id, "take_back": run_id, "dry_run": True, "digest": True}
     assert problems(event) == [
         "event fields digest and take_back and undo are commands: send one at a time"
     ]

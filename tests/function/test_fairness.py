@@ -27,7 +27,7 @@ PEOPLE = ("ana", "bo", "cy", "dee", "eve")
 def a_row(number: int, *reviewers: str, reviewed: bool = False, hours_ago: float = 1) -> Row:
     created = (NOON - timedelta(hours=hours_ago)).timestamp()
     return Row(
-        f"row-{number:04}", created + number / 1000, 1, reviewers, reviewed=reviewed, readable=True
+        created + number / 1000, f"row-{number:04}", reviewers, reviewed=reviewed, readable=True
     )
 
 
@@ -165,7 +165,7 @@ def test_quotas_are_what_is_due_or_its_neighbours_and_use_up_the_rows_or_the_roo
     for share in shares:
         assert int(share.due) <= share.quota <= int(share.due) + 1
         assert share.seat.room is None or share.quota <= share.seat.room
-    dealt = deal_shares([str(number) for number in range(count)], shares)
+    dealt = list(deal_shares([str(number) for number in range(count)], shares))
     assert Counter(who for _, who in dealt) == +Counter(
         {share.seat.user: share.quota for share in shares}
     )

@@ -103,7 +103,7 @@ def test_a_list_without_anyone_is_empty(value):
     [
         (
             {"group": "a", "wieght": 2},
-            'unknown field \'wieght\' in {"group": "a", "wieght": 2}; known: away, email, group, id, max_open, weight',
+            'unknown field \'wieght\' in {"group": "a", "wieght": 2}; known: away, days, email, group, id, max_open, tz, weight',
         ),
         (7, "7 must be text, or an object with id, email or group"),
         (None, "null must be text, or an object with id, email or group"),
@@ -496,6 +496,7 @@ def test_a_key_that_may_not_list_users_leaves_ids_unchecked_and_says_so(world):
             "the key may not list users (403): reviewer ids are used unchecked, e-mails cannot be resolved",
             "unknown reviewer left out: email ana@example.com",
         ),
+        checked=False,
     )
 
 

@@ -182,7 +182,7 @@ def test_with_the_root_logger_at_debug_neither_key_nor_session_token_is_printed(
 def test_no_library_of_the_artifact_logs_below_info() -> None:
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     locked = {line.split("==")[0] for line in lines if "==" in line}
-    silent = {"six", "typing-extensions", "certifi"}  # they log nothing
+    silent = {"six", "typing-extensions", "certifi", "tzdata"}  # they log nothing
     names = {name.replace("-", "_").removeprefix("python_") for name in locked - silent}
     assert set(telemetry.LIBRARIES) == names
     levels = [logging.getLogger(f"{name}.inner").getEffectiveLevel() for name in names]

@@ -75,7 +75,7 @@ def served(tmp_path_factory):
         yield served
 
 
-class Ended(NamedTuple):
+class Called(NamedTuple):
     """What a program that ran in this process ended with, and said."""
 
     code: int
@@ -95,7 +95,7 @@ def call(tmp_path, monkeypatch, capsys):
             code = program.main([*map(str, arguments)])
         except SystemExit as ended:
             code = ended.code
-        return Ended(code, *capsys.readouterr())
+        return Called(code, *capsys.readouterr())
 
     yield run
     os.environ.clear()
@@ -185,7 +185,7 @@ def test_a_port_that_is_taken_is_said(served, call, option):
     port = re.search(r"127\.0\.0\.1:(\d+)", served.said)[1]
     said = f"error: 127.0.0.1:{port}: Address already in use; see {option}\n"
 
-    assert call(serve, *FREE, option, port) == Ended(1, said, "")
+    assert call(serve, *FREE, option, port) == Called(1, said, "")
 
 
 def test_nor_does_a_braintrust_alone_take_a_port_twice(served):
@@ -200,7 +200,9 @@ def test_an_env_file_that_cannot_be_written_is_said(call, tmp_path):
     (tmp_path / "there").mkdir()
     ended = call(serve, *FREE, "--rows", "10", "--env-file", "there")
 
-    assert ended == Ended(1, "error: there cannot be written: Is a directory; see --env-file\n", "")
+    assert ended == Called(
+        1, "error: there cannot be written: Is a directory; see --env-file\n", ""
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import json
 import re
 import shlex
-from collections import Counter
+from collections import Counter, defaultdict
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -31,21 +32,27 @@ def database(weeks_folder):
 def answer(request, database, weeks):
     """Asks a question in one of the two dialects; a dictionary a line."""
 
-    def answer(question, row_id="", now="2026-11-23 08:30:00"):
-        text = (SQL / request.param / f"{question}.sql").read_text("utf-8")
-        parameters = []
-        if request.param == "duckdb":
-            database.execute("SET VARIABLE row_id = ?", [row_id])
-            text = text.replace("current_date", f"DATE '{now[:10]}'") if now else text
-        else:
-            text = as_duckdb(database, text, now)
-            project = weeks.world.braintrust.project_id
-            parameters = [project] * (text.count("?") - bool(row_id)) + [row_id] * bool(row_id)
-        found = database.execute(text, parameters)
-        names = [column[0] for column in found.description]
-        return [dict(zip(names, values, strict=True)) for values in found.fetchall()]
+    def answer(question, now="2026-11-23 08:30:00", **values):
+        project = weeks.world.braintrust.project_id
+        return ask_in(request.param, database, project, question, now, values)
 
     return answer
+
+
+def ask_in(dialect, database, project, question, now, values):
+    """The answer in a dialect; `values` are those that it asks for beside the project, at most one."""
+    text = (SQL / dialect / f"{question}.sql").read_text("utf-8")
+    parameters = []
+    if dialect == "duckdb":
+        for name, value in values.items():
+            database.execute(f"SET VARIABLE {name} = ?", [value])
+        text = text.replace("current_date", f"DATE '{now[:10]}'") if now else text
+    else:
+        text = as_duckdb(database, text, now)
+        parameters = [project] * (text.count("?") - len(values)) + [*values.values()]
+    found = database.execute(text, parameters)
+    names = [column[0] for column in found.description]
+    return [dict(zip(names, line, strict=True)) for line in found.fetchall()]
 
 
 def as_duckdb(database, text, now):
@@ -60,6 +67,7 @@ def as_duckdb(database, text, now):
     database.execute(
         "CREATE OR REPLACE MACRO format_datetime(t, f) AS strftime(t::TIMESTAMP, '%Y-%m-%d')"
     )
+    database.execute("CREATE OR REPLACE MACRO from_base(digits, base) AS ('0x' || digits)::UBIGINT")
     (query,) = sqlglot.parse(text, dialect="athena")
     defined = {cte.alias for cte in query.find_all(exp.CTE)}
     for table in query.find_all(exp.Table):
@@ -167,9 +175,44 @@ def test_waiting(answer, weeks):
     ]
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_rows_of_an_overlap_and_who_shares_them_are_those_that_the_function_gave_to_several(
+    dialect, world, history, tmp_path
+):
+    users = world.add_users(4)
+    rows = [f"row-{number}" for number in range(60)]
+    history.log(*rows)
+    history.run({"reviewers_per_row": 3, "overlap": 0.3})
+    people = defaultdict(list)
+    for row_id, who in history.given():
+        people[row_id].append(who)
+    shared = Counter(pair for these in people.values() for pair in combinations(sorted(these), 2))
+    for key, text in world.objects().items():
+        (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / key).write_text(text, "utf-8")
+
+    def asked(question, **values):
+        with ask.connect(str(tmp_path)) as database:
+            project = world.braintrust.project_id
+            return ask_in(dialect, database, project, question, "2026-11-23 08:30:00", values)
+
+    assert [(*line.values(),) for line in asked("rows_in_overlap", overlap=0.3)] == [
+        (row_id, 3, " ".join(sorted(these)))
+        for row_id, these in sorted(people.items())
+        if len(these) == 3
+    ]
+    assert len(asked("rows_in_overlap", overlap=1)) == 60
+    assert asked("rows_in_overlap", overlap=0) == []
+    assert {
+        (line["one"], line["other"]): line["shared"] for line in asked("who_shares_with_whom")
+    } == shared
+    assert len(shared) == len([*combinations(users, 2)])
+
+
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_every_question_can_be_asked_as_it_stands_in_its_file(answer, question):
-    answer(question, row_id="a0" if question == "which_run_assigned_this_row" else "", now="")
+    asked_for = {"which_run_assigned_this_row": {"row_id": "a0"}, "rows_in_overlap": {"overlap": 1}}
+    answer(question, now="", **asked_for.get(question, {}))
 
 
 def test_the_views_show_every_field_that_runs_wrote_as_it_was_written(database, weeks):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from lib.errors import AssignerError
+from lib.roster import parse_reviewers
 from ops import dry_run, names, reviewers, stack
 from ops.ask import told
 from ops.table import Column, table, wrapped
@@ -119,7 +120,10 @@ def test_who_has_no_name_is_called_by_the_address_and_who_has_neither_by_the_id(
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"BRAINTRUST_API_KEY": ""}, "BRAINTRUST_API_KEY is not set: export a key of your own"),
+        (
+            {"BRAINTRUST_API_KEY": ""},
+            "set BRAINTRUST_API_KEY to a key of yours that may list users",
+        ),
         ({"BRAINTRUST_API_KEY": "sk-wrong"}, "user look-up failed (401): check that the API key"),
         ({"BRAINTRUST_API_URL": "http://x"}, "BRAINTRUST_API_URL is 'http://x': must be an http"),
     ],
@@ -214,6 +218,26 @@ def test_the_stored_list_is_shown_with_names(operator, capsys):
         *([f"{REVIEWERS}:"], ["Reviewer", "terms"], ANA.split()),
         ["bo@example.com", "weight", "0.5"],
     ]
+
+
+def test_every_term_of_an_entry_is_shown_as_it_is_written():
+    away = [
+        {"from": "2026-12-24", "until": "2027-01-02"},
+        {"from": "2027-05-01", "until": "2027-05-02"},
+    ]
+    (entry,) = parse_reviewers(
+        [
+            {
+                "email": "a@example.com", "weight": 2, "max_open": 3, "tz": "Europe/Berlin",
+                "days": "fri,mon-tue", "away": away,
+            }
+        ],
+        "a test",
+    )  # fmt: skip
+    assert reviewers.terms(entry) == (
+        "weight 2, max_open 3, tz Europe/Berlin, days mon,tue,fri, "
+        "away 2026-12-24 to 2027-01-02 and 2027-05-01 to 2027-05-02"
+    )
 
 
 def test_a_list_is_compared_tried_and_stored_when_somebody_says_yes(operator, typed, capsys):

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import timedelta
 from html import escape
 from html.parser import HTMLParser
@@ -134,6 +134,43 @@ def test_rows_per_reviewer_count_what_was_given_and_not_what_was_taken_back(rend
     ]
     assert given.total() == 8
     assert "Handed out8rows since 2 Nov; 6 more were taken back" in page.text
+
+
+def test_rows_of_several_people_are_counted_once_and_it_says_who_shares_them(
+    world, history, tmp_path
+):
+    users = world.add_users(3)
+    history.log(*(f"row-{number}" for number in range(30)))
+    done = history.run({"reviewers_per_row": 2})
+    shared = Counter()
+    people = defaultdict(set)
+    for row_id, who in history.given():
+        people[row_id].add(who)
+    for these in people.values():
+        shared.update([frozenset(these)])
+    history.wait(timedelta(hours=3))
+    history.log("mistake", "another")
+    undone = history.run({"reviewers_per_row": 3})
+    history.wait(timedelta(minutes=20))
+    history.run({"undo": undone["run_id"]})
+    history.log("refused")  # what was undone rests
+    history.refused("refused", event={"reviewers_per_row": 2})
+    for key, text in world.objects().items():
+        (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / key).write_text(text, "utf-8")
+    page = Page(report(Folder(tmp_path), history.moment, 30))
+    assert done["assigned"] == 30
+    assert "Handed out30rows since 17 Nov; 2 more were taken back" in page.text
+    assert "Not written1rows refused" in page.text
+    assert [page.row(id_of(user))[2:] for user in users] == [["20", "33 %"]] * 3
+    (table,) = (
+        number for number, row in enumerate(page.rows) if row == ["Reviewer", "Together with"]
+    )
+    together = dict(page.rows[table + 1 : table + 4])
+    assert together.keys() == {id_of(user) for user in users}
+    for user in users:
+        for other in {*users} - {user}:
+            assert f"{id_of(other)} {shared[frozenset((user, other))]}" in together[id_of(user)]
 
 
 def test_the_days_that_are_asked_for_are_shown(render):

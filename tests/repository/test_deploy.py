@@ -37,6 +37,7 @@ AWS = [
     "invoke",
     "dry-run",
     "undo",
+    "digest",
     "report",
     "reviewers",
     "deploy",
@@ -188,6 +189,16 @@ def test_the_list_of_targets_is_whole():
     recipes = (ROOT / "Makefile").read_text("utf-8").split("##@ Deploy and operate it")[1]
     targets = {*AWS, "answers", "build", "names"}
     assert targets == {*recipes.split(".PHONY: ")[1].splitlines()[0].split()} | {"answers"}
+
+
+@pytest.mark.parametrize("said", ["true", "1", "False"])
+def test_only_false_makes_a_digest_real_where_dry_run_is_given(make, said):
+    def words(*given):
+        ((_, said),) = make("digest", "STACK=s", *given)
+        return said[1:]
+
+    assert words(f"DRY_RUN={said}") == ["-m", "ops.tell", "s", "--dry-run"]
+    assert words() == words("DRY_RUN=false") == ["-m", "ops.tell", "s"]
 
 
 @pytest.mark.parametrize("said", ["true", "True", "1", "yes", "False"])

@@ -98,7 +98,9 @@ class Stack:
             if "Condition" not in resource or self.holds(resource["Condition"])
         }
         self.outputs = {
-            name: self.value(each["Value"]) for name, each in template["Outputs"].items()
+            name: self.value(each["Value"])
+            for name, each in template["Outputs"].items()
+            if "Condition" not in each or self.holds(each["Condition"])
         }
         self.refused = [
             assertion["AssertDescription"]

@@ -42,12 +42,9 @@ def test_declares_every_variable_that_the_code_reads_itself():
 
 
 def test_the_defaults_are_those_of_the_code(stack):
+    said = {bool: lambda truth: str(truth).lower(), float: "{:g}".format}
     as_text = {
-        name: {True: "true", False: "false"}.get(
-            rule.default, f"{rule.default:g}" if rule.kind is float else rule.default
-        )
-        if not isinstance(rule.default, int) or isinstance(rule.default, bool)
-        else str(rule.default)
+        name: said.get(rule.kind, str)(rule.default)
         for name, rule in settings.RULES.items()
         if name not in IN_CODE
     }
@@ -78,6 +75,7 @@ def test_the_defaults_are_those_of_the_code(stack):
             "ImpersonateUser": "lead@example.com",
         },
         {"ExistingAuditBucket": "another-stack-auditbucket"},
+        {"WebhookParameter": "/braintrust-review-assigner/webhook"},
     ],
 )
 def test_the_code_accepts_what_the_parameters_give(parameters):
@@ -118,6 +116,9 @@ def test_exactly_one_source_of_the_key(parameters):
         ("MemorySize", ["256", "260", "999", "1000", "9999", "10000", "10199", "10239", "10240"], ["", "128", "255", "10241", "10300", "11000", "99999", "512.5"]),
         ("ReservedConcurrency", ["0", "1", "10"], ["", "-1", "11", "0.5"]),
         ("FullReadHours", ["0", "9", "24", "99", "100", "159", "168"], ["", "-1", "169", "170", "200", "1000", "024", "1.5"]),
+        ("WebhookParameter", ["", "/braintrust-review-assigner/webhook"], ["webhook", "https://hooks.example.com/T0/B0/secret", "/a b"]),
+        ("DigestSchedule", ["cron(20 9 ? * MON-FRI *)", "cron(0/30 8,17 L-2 1-12 ? 2026)", "cron(0 9 ? * 6#3 *)"], ["", "0 9 * * *", "cron(0 9 * * *)", "rate(1 day)"]),
+        ("DigestTimezone", ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+3"], ["", "Europe/", "mitten in Europa"]),
         ("OpenStatuses", ["", "PENDING", "TODO, In Review,COMPLETE_LATER"], ["APPROVED", "PENDING, COMPLETED ,x"]),
     ],
 )  # fmt: skip
@@ -269,14 +270,17 @@ def test_nothing_that_failed_is_dropped(stack):
         assert queue == {"MessageRetentionPeriod": 1209600, "SqsManagedSseEnabled": True}
 
 
-def test_two_stacks_in_one_account_share_no_name(stack):
-    (schedule,) = stack.of_type("AWS::Scheduler::Schedule").values()
-    assert "Name" not in schedule
+def test_two_stacks_in_one_account_share_no_name():
+    stack = Stack({"WebhookParameter": "/webhook"})
+    assert [
+        each for each in stack.of_type("AWS::Scheduler::Schedule").values() if "Name" in each
+    ] == []
     named = re.findall(r'"(?:\w+Name|Name)": "([^"]+)"', json.dumps(stack.resources))
     ours = [name for name in named if not name.startswith(("the-stack", "/aws/lambda/the-stack"))]
     assert {*ours} <= {
         *(
             "run",
+            "invoke",
             "ReviewAssignerFunctionHourlyLambdaPolicy",
             "ReviewAssignerFunctionHourlySQSPolicy",
         ),  # inline policies
@@ -309,6 +313,36 @@ def test_switches(stack, function):
     assert (
         stack.of_type("AWS::Scheduler::Schedule")["ReviewAssignerFunctionHourly"]["State"]
         == "ENABLED"
+    )
+
+
+def test_the_digest_is_posted_by_a_schedule_with_a_time_zone_where_there_is_a_webhook(stack):
+    assert [*stack.of_type("AWS::Scheduler::Schedule")] == ["ReviewAssignerFunctionHourly"]
+    digest = Stack(
+        {
+            "WebhookParameter": "/webhook",
+            "DigestTimezone": "Europe/Berlin",
+            "ScheduleState": "DISABLED",
+        }
+    ).of_type("AWS::Scheduler::Schedule")["DailyDigest"]
+    assert digest == {
+        "Description": "Tell the team who has how many open rows",
+        "ScheduleExpression": "cron(20 9 ? * MON-FRI *)",
+        "ScheduleExpressionTimezone": "Europe/Berlin",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "State": "DISABLED",
+        "Target": {
+            "Arn": "arn:aws:lambda:eu-central-1:123456789012:function:the-stack",
+            "RoleArn": "arn:aws:iam::123456789012:role/the-stack-dailyrole",
+            "Input": '{"digest": true}',
+            "RetryPolicy": {"MaximumEventAgeInSeconds": 600, "MaximumRetryAttempts": 1},
+            "DeadLetterConfig": {
+                "Arn": "arn:aws:sqs:eu-central-1:123456789012:the-stack-undeliveredqueue"
+            },
+        },
+    }
+    settings.load_settings(
+        variables(Stack({"WebhookParameter": "/webhook"})), json.loads(digest["Target"]["Input"])
     )
 
 
@@ -346,4 +380,4 @@ def test_every_function_built_by_make_has_its_target():
 )
 def test_every_event_is_one_that_the_function_takes(path: Path, stack):
     chosen = settings.load_settings(variables(stack), json.loads(path.read_text("utf-8")))
-    assert chosen.dry_run == (path.stem in {"dry-run", "overrides", "undo"})
+    assert chosen.dry_run == (path.stem in {"digest", "dry-run", "overrides", "undo"})

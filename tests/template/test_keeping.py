@@ -130,6 +130,7 @@ def test_the_log_is_kept_as_long_as_asked(function):
         {"AlarmTopicArn": "arn:aws:sns:eu-central-1:123456789012:oncall"},
         {"ExistingAuditBucket": "another-stack-auditbucket", "AuditKmsKeyArn": "arn:aws:kms:eu-central-1:123456789012:key/1"},
         {"PermissionsBoundary": "arn:aws:iam::123456789012:policy/boundary"},
+        {"WebhookParameter": "/webhook", "PermissionsBoundary": "arn:aws:iam::123456789012:policy/boundary"},
     ],
 )  # fmt: skip
 def test_every_reference_leads_somewhere_under_all_conditions(parameters):
@@ -196,16 +197,29 @@ def test_a_key_of_your_own_stays_the_one_that_encrypts():
     mine = "arn:aws:kms:eu-central-1:123456789012:key/0f1e2d3c"
     create, _, put = commands({"ApiKeyKmsKeyArn": mine}, "StoreApiKeyCommand")
     *_, replace = commands({"ApiKeyKmsKeyArn": mine}, "RotateApiKeyCommand")
+    webhook = Stack({"ApiKeyKmsKeyArn": mine, "WebhookParameter": "/w"}).outputs[
+        "StoreWebhookCommand"
+    ]
     assert f" --kms-key-id {mine} " in create
     assert f" --key-id {mine} " in put
     assert f" --key-id {mine} " in replace
+    assert f" --key-id {mine} " in webhook
+
+
+def test_the_webhooks_address_is_stored_encrypted_by_one_command_where_there_is_a_digest(stack):
+    assert "StoreWebhookCommand" not in stack.outputs
+    assert Stack({"WebhookParameter": "/braintrust/webhook"}).outputs["StoreWebhookCommand"] == (
+        "aws ssm put-parameter --region eu-central-1 --name /braintrust/webhook --type SecureString "
+        "--overwrite --value file://webhook.txt"
+    )
 
 
 @pytest.mark.parametrize(
     "name", [name for name in source()["Outputs"] if name.startswith(("Store", "Rotate"))]
 )
-def test_a_command_that_is_pasted_stores_nothing_that_is_made_up(name, stack):
+def test_a_command_that_is_pasted_stores_nothing_that_is_made_up(name):
     """It reads a file of whoever pastes it, and fails without."""
+    stack = Stack({"WebhookParameter": "/braintrust/webhook"})
     given = re.search(r" --(?:value|secret-string) (\S+)$", stack.outputs[name])
     assert re.fullmatch(r"file://\w+\.txt", given[1])
 

@@ -8,7 +8,7 @@ import pytest
 
 import lib.aws
 from tests.template.cloudformation import ROOT, Stack
-from tests.world import BUCKET, REVIEWERS, SECRET
+from tests.world import BUCKET, REVIEWERS, SECRET, WEBHOOK
 
 ACCOUNT = "eu-central-1:123456789012"
 KEY_PARAMETER = "/review-assigner/key"
@@ -87,7 +87,7 @@ def listening():
 
 
 def everything(world):
-    """Every kind of run: rows, no rows, dry, undone, and a run id that is taken."""
+    """Every kind of run: rows, no rows, dry, undone, a run id that is taken; and a digest where there is a webhook."""
     world.add_users(3)
     world.add_rows(7)
     with listening() as calls:
@@ -96,11 +96,13 @@ def everything(world):
         world.run({"dry_run": True})
         world.run({"undo": first["run_id"], "dry_run": True})
         world.run({"undo": first["run_id"]})
+        if world.settings.get("WEBHOOK_PARAMETER"):
+            world.run({"digest": True})
     assert {name for name, _ in calls} >= {"GetObject", "PutObject", "GetParameter"}
     return calls
 
 
-@pytest.fixture(params=["secret", "parameter", "another stack's bucket"])
+@pytest.fixture(params=["secret", "parameter", "another stack's bucket", "webhook"])
 def deployed(request, world):
     """A stack that points to the world's bucket, parameter and key."""
     parameters = {
@@ -117,6 +119,9 @@ def deployed(request, world):
             "BRAINTRUST_API_KEY_PARAMETER": KEY_PARAMETER,
         }
         parameters |= {"BraintrustApiKeySecretId": "", "BraintrustApiKeyParameter": KEY_PARAMETER}
+    if request.param == "webhook":
+        request.getfixturevalue("chat")
+        parameters["WebhookParameter"] = WEBHOOK
     if request.param == "another stack's bucket":
         return Stack(parameters | {"ExistingAuditBucket": BUCKET})
     return Stack(parameters, names={"AuditBucket": BUCKET})
@@ -207,9 +212,11 @@ def test_a_key_of_your_own_for_the_audit_may_be_asked_by_s3():
 
 def test_a_boundary_bounds_every_role(stack):
     bound = "arn:aws:iam::123456789012:policy/team/boundary"
-    roles = Stack({"PermissionsBoundary": bound}).of_type("AWS::IAM::Role")
+    bounded = Stack({"PermissionsBoundary": bound, "WebhookParameter": WEBHOOK})
+    roles = bounded.of_type("AWS::IAM::Role")
     assert {name: role["PermissionsBoundary"] for name, role in roles.items()} == {
         "FunctionRole": bound,
+        "DailyRole": bound,
         "ReviewAssignerFunctionHourlyRole": bound,
     }
     assert not [
@@ -231,7 +238,17 @@ def test_a_stack_with_another_stacks_bucket_may_use_its_audit_and_nothing_else_o
     assert not allowed(stack, "s3:DeleteObject", "arn:aws:s3:::shared/reviews/ledger/x.json")
 
 
-def test_no_wildcard_without_a_reason(stack):
+def test_the_webhooks_address_may_be_read_only_where_there_is_a_digest(stack):
+    parameter = f"arn:aws:ssm:{ACCOUNT}:parameter{WEBHOOK}"
+    with_digest = Stack({"WebhookParameter": WEBHOOK})
+    assert allowed(with_digest, "ssm:GetParameter", parameter)
+    assert not allowed(with_digest, "ssm:GetParameter", parameter + "s")
+    assert not allowed(with_digest, "ssm:PutParameter", parameter)
+    assert not allowed(stack, "ssm:GetParameter", parameter)
+
+
+def test_no_wildcard_without_a_reason():
+    stack = Stack({"WebhookParameter": WEBHOOK})
     policies = [
         policy["PolicyDocument"]
         for role in stack.of_type("AWS::IAM::Role").values()
@@ -250,7 +267,8 @@ def test_no_wildcard_without_a_reason(stack):
         assert not wild or statement["Sid"] in WILDCARDS
 
 
-def test_no_managed_policy_widens_the_roles(stack):
+def test_no_managed_policy_widens_the_roles():
+    stack = Stack({"WebhookParameter": WEBHOOK})
     assert not [
         name
         for name, role in stack.of_type("AWS::IAM::Role").items()
@@ -264,13 +282,15 @@ def test_each_permission_has_its_reason_beside_it():
     for number, line in enumerate(lines):
         if line.startswith("- Sid: "):
             above = number - 1
-            while lines[above].startswith(("- !If", "- KeyIs", "- KeyHas", "- AuditHas")):
+            while lines[above].startswith(
+                ("- !If", "- KeyIs", "- KeyHas", "- AuditHas", "- HasWebhook")
+            ):
                 above -= 1
             assert lines[above].startswith("#") or "!Ref AWS::NoValue" in lines[above], line
 
 
-def test_the_role_is_lambdas_and_the_scheduler_may_do_two_things(stack):
-    roles = stack.of_type("AWS::IAM::Role")
+def test_the_role_is_lambdas_and_the_scheduler_may_do_two_things():
+    roles = Stack({"WebhookParameter": WEBHOOK}).of_type("AWS::IAM::Role")
     trusted = {
         name: [
             statement["Principal"]["Service"]
@@ -278,16 +298,18 @@ def test_the_role_is_lambdas_and_the_scheduler_may_do_two_things(stack):
         ]
         for name, role in roles.items()
     }
+    schedulers = ["ReviewAssignerFunctionHourlyRole", "DailyRole"]
     assert trusted == {
         "FunctionRole": ["lambda.amazonaws.com"],
-        "ReviewAssignerFunctionHourlyRole": [["scheduler.amazonaws.com"]],
+        schedulers[0]: [["scheduler.amazonaws.com"]],
+        schedulers[1]: ["scheduler.amazonaws.com"],
     }
-    scheduler = [
-        (statement["Action"], statement["Resource"])
-        for policy in roles["ReviewAssignerFunctionHourlyRole"]["Policies"]
-        for statement in policy["PolicyDocument"]["Statement"]
-    ]
-    assert scheduler == [
-        ("lambda:InvokeFunction", f"arn:aws:lambda:{ACCOUNT}:function:the-stack"),
-        ("sqs:SendMessage", f"arn:aws:sqs:{ACCOUNT}:the-stack-undeliveredqueue"),
-    ]
+    for name in schedulers:
+        assert [
+            (statement["Action"], statement["Resource"])
+            for policy in roles[name]["Policies"]
+            for statement in policy["PolicyDocument"]["Statement"]
+        ] == [
+            ("lambda:InvokeFunction", f"arn:aws:lambda:{ACCOUNT}:function:the-stack"),
+            ("sqs:SendMessage", f"arn:aws:sqs:{ACCOUNT}:the-stack-undeliveredqueue"),
+        ]

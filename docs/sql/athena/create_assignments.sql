@@ -1,4 +1,4 @@
--- One line a planned row. Put your bucket and AUDIT_PREFIX in place of BUCKET and audit/, in both places.
+-- One line a planned row and person. Put your bucket and AUDIT_PREFIX in place of BUCKET and audit/, in both places.
 CREATE EXTERNAL TABLE IF NOT EXISTS assignments (
   run_id string,
   row_id string,
