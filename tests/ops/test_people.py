@@ -5,7 +5,6 @@ import io
 import json
 import stat
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import boto3
@@ -333,20 +332,21 @@ def test_a_list_of_strings_stays_one(operator):
 
 # Tables
 
-WORDS = st.text("ab é漢", max_size=30)
+WORDS = st.lists(st.text("abé漢", min_size=1, max_size=12), max_size=6).map(" ".join)
 
 
 @given(
     rows=st.lists(st.tuples(WORDS, st.integers(0, 10**6), WORDS), max_size=5),
-    most=st.integers(40, 120),
+    most=st.integers(60, 120),
 )
-def test_a_table_keeps_to_the_width_or_breaks_no_word(rows, most):
+def test_a_table_is_never_too_wide_and_breaks_no_word(rows, most):
     columns = [Column("one", wraps=True), Column("two", number=True), Column("three", drop=1)]
     lines = table(columns, rows, most)
     words = {word for row in rows for cell in row for word in str(cell).split()}
-    assert max(map(cell_len, lines)) <= max(most, 2 * 32 + 9)
-    printed = {word for line in lines for word in line.replace(",", "").split()}
-    assert printed <= words | {"one", "two", "three"}
+    assert max(map(cell_len, lines)) <= most
+    assert {word.replace(",", "") for line in lines for word in line.split()} <= {
+        *words, "one", "two", "three",
+    }  # fmt: skip
 
 
 def test_a_narrow_table_drops_columns_before_it_wraps_words():
@@ -380,8 +380,3 @@ def test_an_answer_that_is_wider_than_the_terminal_is_a_list_a_row():
     assert told(heads, rows[:1], {}, 20)[:3] == [
         *("run_id       r1", "reviewer_id  id1", "warnings     one;")
     ]
-
-
-def test_ask_ends_quietly_where_nobody_reads():
-    with suppress(SystemExit):
-        table([Column("a")], [])
