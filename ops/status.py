@@ -73,10 +73,16 @@ def status(place: Place, last: int, now: datetime) -> str:
 def line(run: Run) -> str:
     """One run; what its record does not have is a dash."""
     counts = "".join(f"{run.counts.get(name, '-'):>11}" for name in SHOWN)
-    undone = (
-        f"  takes back {run.counts.get('undone', 0)} rows of {run.undoes}" if run.undoes else ""
-    )
-    return f"{run.at:%Y-%m-%d %H:%M}  {run.status:18.18} {run.read or '-':5.5} {counts}{run.seconds:>9.1f}  {run.run_id}{undone}"
+    return f"{run.at:%Y-%m-%d %H:%M}  {run.status:18.18} {run.read or '-':5.5} {counts}{run.seconds:>9.1f}  {run.run_id}{taken(run)}"
+
+
+def taken(run: Run) -> str:
+    """What an undo or a take-back took off; empty for any other run."""
+    if run.undoes:
+        return f"  takes back {run.counts.get('undone', 0)} rows of {run.undoes}"
+    if run.takes_back:
+        return f"  hands over {run.counts.get('taken_back', 0)} {run.takes_back}"
+    return ""
 
 
 def people_of(run: Run) -> list[str]:
