@@ -94,8 +94,8 @@ class Plan:
     """Who does not get which row again."""
     undoes: str = ""
     """The run that an undo takes back."""
-    takes_back: Mapping[str, str | int] = field(default_factory=dict)
-    """What a take-back means: `reviewer` (an id), `days`, or both. An ordinary run has neither, and frees nothing."""
+    takes_back: Mapping[str, str | int | None] = field(default_factory=dict)
+    """What a take-back means: `reviewer` (an id) and `days`, null where it is not given. An ordinary run has neither, and frees nothing."""
     freed: list[Assignment] = field(default_factory=list)
     """To be taken off."""
     spared: Mapping[Spared, Sequence[str]] = field(default_factory=dict)
