@@ -18,7 +18,7 @@ from lib.deadline import Deadline
 from lib.handout import HandOut
 from lib.past import Past, Standing
 from lib.plan import Carried, Outcome, Plan
-from tests.explore.scenarios import LOSER, THREE, TWO, TWO_ROWS, TWO_TAGS, S, U, V, X, Y, Z
+from tests.explore.scenarios import LOSER, SHARED, THREE, TWO, TWO_ROWS, TWO_TAGS, S, U, V, X, Y, Z
 from tests.explore.state import Budget, Scenario
 
 Patch = tuple[Any, str, Any]
@@ -95,6 +95,13 @@ def _keeps_all(
 ) -> Plan:
     plan = make_plan(draft, fetched, roster, past, most, *more)
     return replace(plan, carried=list(past.recent(draft.created_at)))
+
+
+def _first_people_only(planned_before: Any, plan: Plan) -> dict[str, Carried]:
+    return {
+        row_id: entry._replace(reviewers=entry.reviewers[:1])
+        for row_id, entry in planned_before(plan).items()
+    }
 
 
 def _without_runs(planned_before: Any, plan: Plan) -> dict[str, Carried]:
@@ -319,6 +326,17 @@ MUTANTS = (
             _around(lib.handout, "make_plan", _keeps_all),
             _around(lib.chain, "planned_before", _first_planning),
         ),
+    ),
+    Mutant(
+        "of several people, only the first is remembered",
+        Scenario(
+            "one run, a kill, two people a row",
+            (X, Y),
+            Budget(kills=1, jumps=1),
+            lists=("ABC",),
+            settings=SHARED,
+        ),
+        (_around(lib.chain, "planned_before", _first_people_only),),
     ),
     Mutant(
         "a refusal counts as confirmed",

@@ -161,6 +161,19 @@ def test_nobody_gets_a_row_on_a_day_that_their_zone_never_had() -> None:
     assert local_days(person, datetime(2011, 12, 26, tzinfo=UTC)) == {}
 
 
+def test_what_waited_over_a_weekend_goes_to_whoevers_monday_begins_first() -> None:
+    people = [
+        reviewer("auckland", tz="Pacific/Auckland", days="mon-fri"),
+        reviewer("los angeles", tz="America/Los_Angeles", days="mon-fri"),
+    ]
+    begins = datetime(
+        2026, 11, 22, 11, tzinfo=UTC
+    )  # Monday in Auckland, Sunday morning in Los Angeles
+    assert there(people, begins - timedelta(milliseconds=1)) == set()
+    assert there(people, begins) == {"auckland"}
+    assert there(people, begins + timedelta(hours=21)) == {"auckland", "los angeles"}
+
+
 def test_a_run_that_goes_on_past_midnight_has_one_date() -> None:
     person = reviewer("person", days="mon")
     last = datetime(2026, 11, 23, 23, 59, 59, tzinfo=UTC)

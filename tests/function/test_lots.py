@@ -187,6 +187,20 @@ def test_ten_people_two_a_row_get_as_many_each_and_everybody_meets_everybody(siz
     assert done.off <= 1
 
 
+@given(st.lists(st.integers(0, 25), max_size=8), st.integers(2, 10), st.integers(2, 5))
+def test_with_equal_weights_each_run_gives_floor_or_floor_plus_one_give_or_take_one(
+    runs: list[int], count: int, people: int
+) -> None:
+    rounds = Rounds(team(*[1.0] * count))
+    for rows in filter(None, runs):
+        before = rounds.received
+        rounds.play(rows, rows, PerRow(people))
+        floor = rows * min(people, count) // count
+        given_now = [now - then for now, then in zip(rounds.received, before, strict=True)]
+        assert set(given_now) <= {floor - 1, floor, floor + 1, floor + 2}
+        assert max(rounds.received) - min(rounds.received) <= 2
+
+
 def test_with_weights_and_absences_everybody_stays_within_about_a_row_and_a_half() -> None:
     for course in courses(rows=1000):
         done = course.play()

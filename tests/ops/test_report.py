@@ -176,7 +176,7 @@ def test_what_was_handed_over_is_told_apart_from_what_was_undone(world, history,
     history.log("a", "b", "c")
     history.run({"reviewers": [bo]})
     history.wait(timedelta(days=2))
-    dry = history.run({"take_back": {"days": 1, "reviewer": bo}, "dry_run": True})
+    dry = history.run({"take_back": {"days": 1}, "dry_run": True})
     taken = history.run({"take_back": {"days": 1}})
     history.wait(timedelta(hours=1))
     history.run()
@@ -192,7 +192,7 @@ def test_what_was_handed_over_is_told_apart_from_what_was_undone(world, history,
     ]
     notes = {row[-1] for row in page.rows}
     assert {
-        f"Dry run: would hand over 3 rows of {bo} that lay 1 days",
+        "Dry run: would hand over 3 rows that lay 1 days",
         "Handed over 3 rows that lay 1 days",
     } <= notes
     lines = status(Folder(tmp_path), 4, history.moment).splitlines()
