@@ -216,6 +216,6 @@ def spared_words(plan: Plan) -> list[str]:
             end = plan.rest_until + timedelta(minutes=1)  # the next whole minute
             after = f": send this again from {end:%Y-%m-%d %H:%M} UTC on"
         elif why is Spared.MOVED:
-            after = f", such as {shown(rows[0])}"
-        words.append(f"{len(rows)} rows {why.value}{after}")
+            after = f" {shown(rows[0])}"
+        words.append(f"{len(rows)} {why.value}{after}")
     return words
