@@ -86,7 +86,7 @@ def test_everything_runs_on_one_machine_and_every_check_holds(tmp_path):
 
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "FAILED" not in ran.stdout
-    assert ran.stdout.count("\nok ") == 8
+    assert ran.stdout.count("\nok ") == 9
     kinds = {path.name for path in (tmp_path / ".local/audit/audit").iterdir()}
     assert kinds == {"plans", "assignments", "to_assign_ids", "runs", "dry_runs", "ledger"}
     for log in ("hours", "week"):
