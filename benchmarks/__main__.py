@@ -9,7 +9,7 @@ import time
 from benchmarks.backlog import backlog
 from benchmarks.cold_start import compare, import_times
 from benchmarks.idle import idle_requests
-from benchmarks.organisation import organisation
+from benchmarks.many_queues import many_queues
 from benchmarks.plans import HOURS, LATENCY, plans
 from benchmarks.servers import NONE, Latency, Measured, contend, servers
 from benchmarks.steady import WINDOWS, steady
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1 if screen.failed else 0
     if options.queues:
         screen = Screen()
-        organisation(screen)
+        many_queues(screen)
         return 1 if screen.failed else 0
     if options.profile:
         profile(options.profile)

@@ -53,11 +53,13 @@ class Carried(NamedTuple):
 class Spared(Enum):
     """Why an undo or a take-back does not write to rows that are meant; the value is the words for it."""
 
-    TAKEN = "are left alone: a later run has planned them, and they are its own now"
-    UNWRITTEN = "were not written yet: nothing is taken off them, and they are not given out for that run any more"
-    RECENT = "were planned in the last two hours and are left alone"
-    SHARED = "are with several people and are left alone"
-    MOVED = "have lain as long with a second person; days alone does not move them again"
+    TAKEN = "rows are left alone: a later run has planned them, and they are its own now"
+    UNWRITTEN = "rows were not written yet: nothing is taken off them, and they are not given out for that run any more"
+    RECENT = "rows were planned in the last two hours and are left alone"
+    SHARED = "rows are with several people and are left alone"
+    MOVED = (
+        "rows have lain as long with a second person; days alone does not move them again, such as"
+    )
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,8 @@ class Plan:
     """Who does not get which row again."""
     undoes: str = ""
     """The run that an undo takes back."""
-    takes_back: Mapping[str, str | int] = field(default_factory=dict)
-    """What a take-back means: `reviewer` (an id), `days`, or both. An ordinary run has neither, and frees nothing."""
+    takes_back: Mapping[str, str | int | None] = field(default_factory=dict)
+    """What a take-back means: `reviewer` (an id) and `days`, null where it is not given. An ordinary run has neither, and frees nothing."""
     freed: list[Assignment] = field(default_factory=list)
     """To be taken off."""
     spared: Mapping[Spared, Sequence[str]] = field(default_factory=dict)

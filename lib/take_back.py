@@ -58,14 +58,13 @@ class TakeBack:
         """What is taken off."""
         job, taking = self._job, self._taking
         window = job.window.to_json()
-        meant: dict[str, str | int] = {"reviewer": self.person, "days": taking.days or 0}
         draft = Plan(
             job.settings.project_id,
             job.settings.tag,
             window,
             job.now(),
             job.settings.queue,
-            takes_back={name: what for name, what in meant.items() if what},
+            takes_back={"reviewer": self.person or None, "days": taking.days},
         )
         return make_take_back(draft, fetched.rows, past, self._mentions)
 
@@ -151,7 +150,7 @@ def make_take_back(
     deals it. `mentions`: the newest plan that names a row, where `days` are meant.
     """
     now, passed = draft.created_at, past.passed(draft.created_at)
-    person, days = str(draft.takes_back.get("reviewer", "")), int(draft.takes_back.get("days", 0))
+    person, days = str(draft.takes_back["reviewer"] or ""), int(draft.takes_back["days"] or 0)
     recent = {entry.row_id: entry for entry in past.recent(now)}
     moved = set() if person else {each.row_id for each in passed if each.by is By.DAYS}
     freed: list[Assignment] = []
@@ -209,6 +208,6 @@ def spared_words(plan: Plan) -> list[str]:
             end = plan.rest_until + timedelta(minutes=1)  # the next whole minute
             after = f": send this again from {end:%Y-%m-%d %H:%M} UTC on"
         elif why is Spared.MOVED:
-            after = f", such as {shown(rows[0])}"
-        words.append(f"{len(rows)} rows {why.value}{after}")
+            after = f" {shown(rows[0])}"
+        words.append(f"{len(rows)} {why.value}{after}")
     return words

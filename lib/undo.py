@@ -86,7 +86,7 @@ class Undo:
                 "deferred": deferred,
             },
             people={"taken_from": taken_from(outlook.plan, outcomes)},
-            warnings=[f"{len(rows)} rows {why.value}" for why, rows in outlook.plan.spared.items()],
+            warnings=[f"{len(rows)} {why.value}" for why, rows in outlook.plan.spared.items()],
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ops.names import Names, kept_here
+from ops.names import Names, kept_here, named
 from ops.records import shown
 from ops.stack import FunctionError, NoStackError, invoke, reason, written
 from ops.table import Column, table, wrapped
@@ -37,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
         sys.exit(str(error))
     except (BotoCoreError, ClientError) as error:
         sys.exit(f"AWS: {reason(error)}")
+    except KeyboardInterrupt:
+        sys.exit("\nStopped here. A run that has begun goes on by itself: make status shows it.")
     print(written(result), flush=True)
     print("", *in_words(result, kept_here(), chosen.stack), sep="\n", file=sys.stderr)
     return 0
@@ -49,7 +51,7 @@ def in_words(result: Result, names: Names, stack: str) -> Iterator[str]:
             yield f"Queue {queue}:"
         yield from who_would_get(each, names)
         for warning in each.get("warnings", ()):
-            yield from wrapped(f"warning: {shown(warning)}", 4)
+            yield from wrapped(f"warning: {named(shown(warning), names)}", 4)
         if each.get("fetched") == 0 and each.get("read") == "full":
             yield from tags_instead(each["project_id"], each["tag"], stack)
         yield ""

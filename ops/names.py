@@ -6,6 +6,7 @@ Whatever shows people reads it from there. The function has nothing to do with i
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from ops import own_key
 from ops.records import shown
 
 FILE = Path(".local/names.json")
+ID = re.compile(r"\b[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b")
 FOR_OWNER = 0o600
 
 Names = Mapping[str, str]
@@ -68,6 +70,11 @@ def read(file: Path) -> Names:
         raise NamesUnreadableError(
             f'{file} is not a JSON object such as {{"<user id>": "Ana"}}: {error}'
         ) from error
+
+
+def named(text: str, names: Names) -> str:
+    """A message with names in place of the ids in it, as far as they are known."""
+    return ID.sub(lambda found: names.get(found[0].lower(), found[0]), text)
 
 
 def kept_here() -> Names:

@@ -41,7 +41,7 @@ def address(stack: str = "") -> str:
 def asking(url: str, project_id: str = NOBODY) -> Iterator[Braintrust]:
     """Somebody who asks with BRAINTRUST_API_KEY. Raises NoAnswerError, also for what is refused while it is used."""
     if not is_set():
-        raise NoAnswerError(f"{KEY} is not set: export a key of your own that may list users")
+        raise NoAnswerError(f"set {KEY} to a key of yours that may list users")
     settings = Settings(
         project_id=project_id,
         tag="",

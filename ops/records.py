@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -18,8 +18,6 @@ MOST_BYTES = 2**20  # of a record: one that is longer is not ours
 MOST_LINES = 200_000  # of one run's assignments
 MOST = 10**10  # of anything that is counted
 RUN_ID = re.compile(r"(\d{8}T\d{6})Z-.+")
-REQUEST = re.compile(r"^\d{8}T\d{6}Z-([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?")
-QUEUE_DAYS = 8  # within which a queue that leaves no record is still remembered
 PLANNED = b', "assignments": ['
 """What follows a dry run's own fields; inside a JSON text the quotation marks would have backslashes."""
 
@@ -46,13 +44,13 @@ class Run:
     run_id: str
     at: datetime
     kind: str
-    """`run`, `dry run` or `undo`; an undo that was dry is a `dry run`, too."""
+    """`run`, `dry run`, `undo` or `take-back`; what was dry is a `dry run`, whatever it was of."""
     status: str
     queue: str
     """Its name; empty: there are no queues."""
     tag: str
     counts: dict[str, int]
-    """fetched, unassigned, assigned, failed, deferred, undone, unknown_reviewers; those that the record has."""
+    """fetched, unassigned, assigned, failed, deferred, undone, taken_back, unknown_reviewers; those that the record has."""
     per_reviewer: dict[str, int]
     read: str
     """`full` or `short`: whether `fetched` counts the whole window; empty: it is of a version that did not say."""
@@ -62,6 +60,9 @@ class Run:
     spread: float
     warnings: tuple[str, ...]
     undoes: str
+    takes_back: str
+    """Of a take-back, which rows: `rows of <id>`, `rows that lay 3 days`."""
+    taken_from: dict[str, int]
     until: str
     """The end of its window: when it began, to the millisecond; of an undo, when that began which it takes back."""
     previous: tuple[str, int]
@@ -110,13 +111,13 @@ def projects(place: Place) -> list[str]:
 
 def read_records(place: Place, project: str, since: datetime, most: int = MOST_RECORDS) -> Records:
     """The runs of a project since a day, dry ones and undos too; of more than `most` the newest."""
-    recorded = _keys(place, "runs", project, since)
-    keys = sorted(recorded + _keys(place, "dry_runs", project, since), key=_name)
+    recorded = keys_of(place, "runs", project, since)
+    keys = sorted(recorded + keys_of(place, "dry_runs", project, since), key=name_of)
     first = max(0, len(keys) - most)
-    while 0 < first < len(keys) and _name(keys[first - 1])[:16] == _name(keys[first])[:16]:
+    while 0 < first < len(keys) and name_of(keys[first - 1])[:16] == name_of(keys[first])[:16]:
         first -= 1  # the ids do not tell which runs of one second are the newest
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        read = list(pool.map(lambda key: _read(place, key), keys[first:]))
+        read = list(pool.map(lambda key: read_record(place, key), keys[first:]))
     return Records(
         sorted((run for run in read if isinstance(run, Run)), key=lambda run: run.order),
         [shown(run_id) for run_id in _unfinished(place, project, since, recorded)],
@@ -140,21 +141,6 @@ def full_reads(runs: Sequence[Run]) -> list[Run]:
     return list({(run.queue, run.tag): run for run in runs if run.people}.values())
 
 
-def newest_of_queues(place: Place, project: str, now: datetime) -> list[Run]:
-    """The newest record of each queue in the last days, whichever has waited longest first.
-
-    A queue that fails before its plan leaves no record: the older this one is, the longer it has been broken. Which
-    records to read is told by the ids, which end with a queue's name; whose they are, they say themselves.
-    """
-    since = now - timedelta(days=QUEUE_DAYS)
-    keys = _keys(place, "runs", project, since) + _keys(place, "dry_runs", project, since)
-    newest = {_ending(_name(key)): key for key in sorted(keys, key=_name)}
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        read = list(pool.map(lambda key: _read(place, key), newest.values()))
-    runs = sorted((run for run in read if isinstance(run, Run)), key=lambda run: run.order)
-    return sorted({run.queue: run for run in runs if run.queue}.values(), key=lambda run: run.order)
-
-
 def read_lines(place: Place, run: Run) -> Iterator[Line]:
     """What became of a run's rows; nothing if that could not be recorded."""
     key = f"{run.key.replace('runs/', 'assignments/', 1)}l"
@@ -175,15 +161,15 @@ def shown(value: object) -> str:
 
 def _unfinished(place: Place, project: str, since: datetime, recorded: list[str]) -> list[str]:
     """Runs without a record whose plans are in the chain; a plan that lost the race is no run."""
-    planned = _keys(place, "plans", project, since - timedelta(days=1))  # ids tell the start only
-    recorded_ids = {_name(key) for key in recorded}
+    planned = keys_of(place, "plans", project, since - timedelta(days=1))  # ids tell the start only
+    recorded_ids = {name_of(key) for key in recorded}
     first = f"{since:%Y%m%d}"
-    without = {name for name in map(_name, planned) if name >= first} - recorded_ids
+    without = {name for name in map(name_of, planned) if name >= first} - recorded_ids
     if not without:
         return []
     with ThreadPoolExecutor(AT_ONCE) as pool:
         names = pool.map(lambda key: _previous(place, key), planned)
-        previous = dict(zip(map(_name, planned), names, strict=True))
+        previous = dict(zip(map(name_of, planned), names, strict=True))
     chain, run_id = list[str](), _latest(place, project)
     while run_id in previous:
         chain.append(run_id)
@@ -195,7 +181,7 @@ def _latest(place: Place, project: str) -> str:
     """The run whose plan the ledger names; empty if there is none to be read."""
     try:
         ledger = json.loads(place.head(f"ledger/project_id={project}.json", MOST_BYTES))
-        return _name(str(ledger["plan"]))
+        return name_of(str(ledger["plan"]))
     except (BotoCoreError, ClientError, OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
 
@@ -203,25 +189,22 @@ def _latest(place: Place, project: str) -> str:
 def _previous(place: Place, key: str) -> str:
     """The run whose plan is the one before this; empty if it does not say."""
     found = PREVIOUS.search(place.head(key, HEAD))
-    return _name(found[1].decode("utf-8", "replace")) if found else ""
+    return name_of(found[1].decode("utf-8", "replace")) if found else ""
 
 
-def _keys(place: Place, kind: str, project: str, since: datetime) -> list[str]:
+def keys_of(place: Place, kind: str, project: str, since: datetime) -> list[str]:
+    """The keys of a project's objects of a kind, since a day."""
     base = f"{kind}/project_id={project}/"
     keys = place.keys(base, f"{base}date={since:%Y-%m-%d}/")
-    return [key for key in keys if RUN_ID.fullmatch(_name(key))]
+    return [key for key in keys if RUN_ID.fullmatch(name_of(key))]
 
 
-def _ending(run_id: str) -> str:
-    """What follows the request's id, which in Lambda is a UUID: `-<queue>`, where there are queues."""
-    return REQUEST.sub("", run_id)
-
-
-def _name(key: str) -> str:
+def name_of(key: str) -> str:
+    """The id of the run whose object it is."""
     return key.rpartition("/")[2].removesuffix(".json")
 
 
-def _read(place: Place, key: str) -> Run | str:
+def read_record(place: Place, key: str) -> Run | str:
     """The record; its key if it makes no sense."""
     try:
         return _parse(key, place.head(key, MOST_BYTES))
@@ -232,7 +215,7 @@ def _read(place: Place, key: str) -> Run | str:
 def _parse(key: str, text: bytes) -> Run:
     head, planned, _ = text.partition(PLANNED)
     record = json.loads(head + b"}" if planned else text)
-    name = _name(key)
+    name = name_of(key)
     moment = RUN_ID.fullmatch(name)
     if moment is None:
         raise ValueError(name)
@@ -246,13 +229,14 @@ def _parse(key: str, text: bytes) -> Run:
         "failed",
         "deferred",
         "undone",
+        "taken_back",
         "unknown_reviewers",
     )
     return Run(
         key=key,
         run_id=shown(name),
         at=datetime.strptime(moment[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC),
-        kind="dry run" if record["dry_run"] else "undo" if undoes else "run",
+        kind=_kind(record),
         status=shown(record["status"]),
         queue=shown(record.get("queue") or ""),
         tag=shown(record["tag"]),
@@ -266,10 +250,27 @@ def _parse(key: str, text: bytes) -> Run:
         spread=_number(record.get("spread", 0)),
         warnings=tuple(shown(warning) for warning in record["warnings"]),
         undoes=undoes,
+        takes_back=_meant(record.get("takes_back") or {}),
+        taken_from={shown(who): _count(rows) for who, rows in record.get("taken_from", {}).items()},
         until=shown(window.get("to", "")) if isinstance(window, dict) else "",
         previous=(shown(previous["run_id"]), _count(previous["landed"])),
         seconds=_number(record["duration_ms"]) / 1000,
     )
+
+
+def _kind(record: dict[str, Any]) -> str:
+    if record["dry_run"]:
+        return "dry run"
+    return "undo" if record.get("undoes") else "take-back" if record.get("takes_back") else "run"
+
+
+def _meant(takes_back: dict[str, Any]) -> str:
+    """What a take-back means, in words; empty for anything else."""
+    if not takes_back:
+        return ""
+    whose, days = takes_back.get("reviewer"), takes_back.get("days")
+    words = f" of {shown(whose)}" if whose else ""
+    return f"rows{words}" + (f" that lay {_count(days)} days" if days else "")
 
 
 def _people(told: dict[str, dict[str, float | None]]) -> tuple[Holding, ...]:

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lib.errors import ConfigurationError
 from lib.roster import Entry, parse_reviewers
-from lib.terms import Absence, Terms
+from lib.terms import WEEK, Absence, Terms
 from ops.dry_run import in_words
 from ops.names import Names, kept_here
 from ops.settle import declared
@@ -50,12 +50,13 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         names = kept_here()
+        listed = read_list(chosen.file) if chosen.file else None
         parameter, is_there = where(chosen.stack)
         stored = read_stored(parameter)
-        if chosen.file is None:
+        if listed is None:
             print(*told(stored, names), sep="\n")
             return 0 if stored.text else 1
-        text, entries = read_list(chosen.file)
+        text, entries = listed
         print(*changes(entries, as_entries(stored.text), names), "", sep="\n")
         if is_there:
             print(*try_out(chosen.stack, text, names), sep="\n")
@@ -178,7 +179,9 @@ def in_brief(value: object) -> str:
     """A term's value: `0.5`, `2026-12-24 to 2027-01-02`."""
     if isinstance(value, Absence):
         return f"{value.start} to {value.until}"
-    if isinstance(value, tuple | list | frozenset):
+    if isinstance(value, frozenset):
+        return ",".join(day for day in WEEK if day in value)
+    if isinstance(value, tuple):
         return " and ".join(map(in_brief, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 

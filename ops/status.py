@@ -6,9 +6,10 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from ops.names import Names, kept_here
+from ops.health import newest_of_queues
+from ops.names import Names, kept_here, named
 from ops.places import AuditUnreadableError, NothingRecordedError, Place, add_arguments, open_audit
-from ops.records import Run, full_reads, newest_of_queues, newest_records, projects
+from ops.records import Run, full_reads, newest_records, projects
 from ops.table import GAP, UNBOUND, Column, table, width, wrapped
 
 LOOKED_BACK = 200  # runs, for the last one that read everything: more than a week of hours
@@ -90,7 +91,7 @@ def status(
     ]
     return "\n".join(
         [
-            *lines_of(newest, most, several=len(by_project) > 1),
+            *lines_of(newest, names or {}, most, several=len(by_project) > 1),
             *(f"cannot be read: {key}" for key in unreadable),
             *people,
             *health(
@@ -117,7 +118,9 @@ def health(newest: Sequence[tuple[str, Run]], now: datetime, most: int) -> list[
     return ["", *table(QUEUES, rows, most)] if rows else []
 
 
-def lines_of(newest: Sequence[tuple[str, Run | str]], most: int, *, several: bool) -> list[str]:
+def lines_of(
+    newest: Sequence[tuple[str, Run | str]], names: Names, most: int, *, several: bool
+) -> list[str]:
     """A line a run, which ends with its id and what it is of; where there is no room, that is below it."""
     rows = [counts_of(run) for _, run in newest]
     ends = [what_it_is(run, project if several else "") for project, run in newest]
@@ -132,7 +135,7 @@ def lines_of(newest: Sequence[tuple[str, Run | str]], most: int, *, several: boo
         heads, *lines = table(COLUMNS, rows, most)
     texts = [heads]
     for line, end, (_, run) in zip(lines, ends, newest, strict=True):
-        texts += [line, *packed(end, most), *warned(run, most)]
+        texts += [line, *packed(end, most), *warned(run, names, most)]
     return texts
 
 
@@ -166,8 +169,16 @@ def what_it_is(run: Run | str, project: str) -> list[str]:
     of = " ".join(
         filter(None, [queue, f"tag {run.tag[:60]!r}", project and f"of project {project}"])
     )
-    undone = f"takes back {run.counts.get('undone', 0)} rows of {run.undoes}" if run.undoes else ""
-    return list(filter(None, [run.run_id, of, undone]))
+    return list(filter(None, [run.run_id, of, taken(run)]))
+
+
+def taken(run: Run) -> str:
+    """What an undo or a take-back took off; empty for any other run."""
+    if run.undoes:
+        return f"takes back {run.counts.get('undone', 0)} rows of {run.undoes}"
+    if run.takes_back:
+        return f"hands over {run.counts.get('taken_back', 0)} {run.takes_back}"
+    return ""
 
 
 def people_of(run: Run, names: Names, most: int) -> list[str]:
@@ -203,11 +214,13 @@ def whose(run: Run) -> str:
     return f"of the queue {run.queue}" if run.queue else f"with the tag {run.tag[:60]!r}"
 
 
-def warned(run: Run | str, most: int) -> list[str]:
+def warned(run: Run | str, names: Names, most: int) -> list[str]:
     """What it warned about, a line each, or more where there is no room."""
     warnings = () if isinstance(run, str) else run.warnings
     return [
-        f"    {line}" for it in warnings for line in wrapped(f"warning: {it[:KEPT]}", 2, most - 4)
+        f"    {line}"
+        for it in warnings
+        for line in wrapped(f"warning: {named(it[:KEPT], names)}", 2, most - 4)
     ]
 
 

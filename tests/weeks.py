@@ -1,4 +1,4 @@
-"""Five weeks of an audit, written by real runs: good, refused, dry, mistaken and taken back, capped, of a queue."""
+"""Five weeks of an audit, written by real runs: good, refused, dry, mistaken and undone, capped, of a queue."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -68,6 +68,7 @@ def play(world: World) -> Weeks:
     run("october", "2026-10-15T10:00")
     world.braintrust.store.insert([REVIEWED])
     run("undo-october", "2026-11-02T10:00", {"undo": weeks.id("october")})
+    run("hand-over", "2026-11-02T11:00", {"tag": "nobody has this", "take_back": {"days": 1}})
     world.set_queues({"name": "de", "tag": "deutsch"})
     run("queued", "2026-11-20T08:00", {"queue": "de"})
     del world.settings["QUEUES_PARAMETER"]

@@ -146,13 +146,12 @@ class Store:
     ) -> None:
         """Plant `count` tagged rows, evenly spread over the time up to now: quick enough for 100,000."""
         with self.lock:
-            project = project_id or self.project_id
-            log, start, step = self.logs[project], self.clock() - span, span / max(count, 1)
-            template = self._stub("", start, project, "") | {"tags": [tag]}
+            project, start = project_id or self.project_id, self.clock() - span
+            log, template = self.logs[project], self._stub("", start, project, "")
             for number in range(count):
-                moment = start + number * step
+                moment = start + number * span / count
                 row = {
-                    **template,
+                    **template | {"tags": [tag]},
                     "id": str(uuid.uuid4()),
                     "span_id": f"span-{number}",
                     "root_span_id": f"span-{number}",

@@ -32,6 +32,7 @@ def main(screen: Screen, undo: str | None = None) -> int:
     if missing:
         screen.say(
             f"error: {listed(missing)} must be set too, for a dry run against a real Braintrust. "
+            "A project's id is on its settings page in Braintrust. "
             f"To see everything run on this machine instead, set none of {listed(ASKING)}.",
             "red",
         )
@@ -61,6 +62,8 @@ def run(screen: Screen, undo: str | None, keep: Keep, stop: Stop) -> Ending:
             aws.keep_in(keep)
             variables = {"DRY_RUN": "true", **wanted, **aws.variables}
             variables.pop("BRAINTRUST_API_KEY_PARAMETER", None)
+            if undo and variables["DRY_RUN"] != "false":  # as `make undo` understands it
+                variables["DRY_RUN"] = "true"
             settings = load_settings(variables)
             reach(settings.braintrust_api_url)
             announce(screen, settings, undo)

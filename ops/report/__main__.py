@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ops import names
 from ops.places import AuditUnreadableError, add_arguments, open_audit
+from ops.records import projects, shown
 from ops.report.page import report
 
 OUT = Path(".local/report.html")
@@ -39,9 +40,21 @@ def main(arguments: list[str] | None = None) -> int:
     except (AuditUnreadableError, names.NamesUnreadableError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    known_projects = projects(place)
+    if chosen.project and chosen.project not in known_projects:
+        there = ", ".join(map(shown, known_projects[:10]))
+        print(
+            f"error: no run of a project {chosen.project} is in {place.address}; of these: {there}",
+            file=sys.stderr,
+        )
+        return 1
     text = report(place, datetime.now(UTC), min(max(1, chosen.days), 3660), known, chosen.project)
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    chosen.out.write_text(text, "utf-8")
+    try:
+        chosen.out.parent.mkdir(parents=True, exist_ok=True)
+        chosen.out.write_text(text, "utf-8")
+    except OSError as error:
+        print(f"error: {chosen.out} cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
     print(f"{chosen.out}: {len(text) / 1000:,.0f} kB, from {place.address}")
     return 0
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections import Counter, defaultdict
 from datetime import timedelta
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -170,6 +171,39 @@ def test_rows_of_several_people_are_counted_once_and_it_says_who_shares_them(
     for user in users:
         for other in {*users} - {user}:
             assert f"{id_of(other)} {shared[frozenset((user, other))]}" in together[id_of(user)]
+
+
+def test_what_was_handed_over_is_told_apart_from_what_was_undone(world, history, tmp_path):
+    ana, bo = world.add_users(2)
+    history.log("a", "b", "c")
+    history.run({"reviewers": [bo]})
+    history.wait(timedelta(days=2))
+    dry = history.run({"take_back": {"days": 1}, "dry_run": True})
+    taken = history.run({"take_back": {"days": 1}})
+    history.wait(timedelta(hours=1))
+    history.run()
+    for key, text in world.objects().items():
+        (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / key).write_text(text, "utf-8")
+    page = Page(report(Folder(tmp_path), history.moment, 30))
+    assert "Handed out6rows since 19 Nov; 3 were handed over" in page.text
+    assert "runs: 2, dry runs: 1, undos: 0, take-backs: 1" in page.text
+    assert [page.row(id_of(user))[2:] for user in (ana, bo)] == [
+        ["3", "50 %", "0"],
+        ["3", "50 %", "3"],
+    ]
+    notes = {row[-1] for row in page.rows}
+    assert {
+        "Dry run: would hand over 3 rows that lay 1 days",
+        "Handed over 3 rows that lay 1 days",
+    } <= notes
+    lines = status(Folder(tmp_path), 4, history.moment).splitlines()
+    assert [line for line in lines if "hands over" in line] == [
+        line for line in lines if taken["run_id"] in line or dry["run_id"] in line
+    ]
+    assert next(line for line in lines if taken["run_id"] in line).endswith(
+        "  hands over 3 rows that lay 1 days"
+    )
 
 
 def test_the_days_that_are_asked_for_are_shown(render):
@@ -500,6 +534,20 @@ def test_the_program_writes_one_file_and_says_where(folder, tmp_path, capsys, we
     assert out.read_text("utf-8").startswith("<!DOCTYPE html>")
 
 
+def test_a_project_that_is_not_there_is_said_with_those_that_are(folder, weeks, capsys):
+    assert program.main([str(folder), "--project", "nope"]) == 1
+    there = weeks.world.braintrust.project_id
+    said = f"error: no run of a project nope is in {folder}; of these: {there}\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_page_that_cannot_be_written_is_said(folder, tmp_path, capsys):
+    (tmp_path / "a file").touch()
+    for out, why in (("", "Is a directory"), ("a file/page.html", "File exists")):
+        assert program.main([str(folder), "--out", str(tmp_path / out)]) == 1
+        assert f"cannot be written: {why}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("names", ["[]", "nothing", "no such file"])
 def test_wrong_names_are_refused(folder, tmp_path, capsys, names):
     file = tmp_path / "names.json"
@@ -810,3 +858,26 @@ def test_a_browser_shows_it_and_has_nothing_to_complain_about(render, tmp_path):
     assert "</title></style><script>alert(1)</script>" not in seen.stdout
     assert "CONSOLE" not in seen.stderr
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+WHAT_IS_CUT = """<script>
+const hidden = it => ["none", "inline"].includes(getComputedStyle(it).display) || it.closest("details");
+parent.document.title = [...document.querySelectorAll("svg, .card, .card > *, .reviewers *, .lines *")]
+  .filter(it => !hidden(it) && !(it.closest(".chart") && it.tagName != "svg"))
+  .filter(it => it.getBoundingClientRect().right > innerWidth || it.scrollWidth > it.clientWidth + 1)
+  .map(it => `${it.tagName}.${it.className} in ${it.closest(".card").className}`).join(", ") + " of " + innerWidth;
+</script>"""
+
+
+@pytest.mark.parametrize("scheme", ["0", "1"], ids=["dark", "light"])
+@pytest.mark.parametrize("width", [400, 1280])
+def test_at_every_width_numbers_bars_and_warnings_can_be_seen(render, tmp_path, width, scheme):
+    policy = re.compile("<meta http-equiv[^>]*>")
+    inner = policy.sub("", render()).replace("</body>", f"{WHAT_IS_CUT}</body>")
+    frame = f'<iframe srcdoc="{escape(inner)}" style="width: {width}px; height: 3000px; border: 0">'
+    page = tmp_path / "report.html"
+    page.write_text(f"<title></title>{frame}</iframe>", "utf-8")
+    look = f"--blink-settings=preferredColorScheme={scheme}"
+    seen = browse(page, tmp_path / "profile", "--dump-dom", "--virtual-time-budget=5000", look)
+
+    assert re.search("<title>(.*?)</title>", seen.stdout)[1] == f" of {width}"

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.backlog import drain
 from benchmarks.idle import idle_requests
-from benchmarks.organisation import hours
+from benchmarks.many_queues import hours
 from benchmarks.plans import plans
 from benchmarks.servers import NONE, contend
 from benchmarks.steady import hour

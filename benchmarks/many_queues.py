@@ -1,6 +1,6 @@
 """An organisation in one deployment: many queues, hour after hour, what each invocation asks and takes.
 
-`python -m benchmarks.organisation` (`make bench ARGS=--queues`). The function runs in a process of its own, warm from the
+`python -m benchmarks.many_queues` (`make bench ARGS=--queues`). The function runs in a process of its own, warm from the
 second hour on; its clock is set on by an hour from run to run.
 """
 
@@ -73,7 +73,7 @@ def hours(
 @contextmanager
 def worker(environ: dict[str, str]) -> Iterator[Any]:
     """A process that carries out invocations: given a moment, what came of it."""
-    command = [sys.executable, "-m", "benchmarks.organisation", "--worker"]
+    command = [sys.executable, "-m", "benchmarks.many_queues", "--worker"]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env=environ, **pipes) as process:  # noqa: S603 - our own module
 
@@ -105,7 +105,7 @@ def work() -> None:
         print(f"CAME {json.dumps(came)}", flush=True)
 
 
-def organisation(screen: Screen) -> None:
+def many_queues(screen: Screen) -> None:
     """Print a table of the invocations, and check what they cost."""
     screen.head(
         f"{COUNT} queues in {PROJECTS} projects, {ASSIGNED:,} rows that people have, {NEW} new ones; {LATENCY * 1000:.0f} ms a query"
@@ -130,5 +130,5 @@ if __name__ == "__main__":
         work()
     else:
         shown = Screen()
-        organisation(shown)
+        many_queues(shown)
         sys.exit(1 if shown.failed else 0)
