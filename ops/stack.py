@@ -8,6 +8,7 @@ import json
 import shlex
 import socket
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,8 +100,24 @@ def take_off(stack: str, event: dict[str, Any], command: str, *, dry_run: bool) 
     if result is None:
         return 1
     print(written(result), flush=True)
-    print(*taken_words(result, f"{command} STACK={stack}"), sep="\n", file=sys.stderr)
+    print(*taken_words(over_all(result), f"{command} STACK={stack}"), sep="\n", file=sys.stderr)
     return 0
+
+
+def over_all(result: dict[str, Any]) -> dict[str, Any]:
+    """Of a take-back that went through several queues, their numbers together."""
+    if "queues" not in result:
+        return result
+    own = list(result["queues"].values())
+    taken_from: Counter[str] = Counter()
+    for each in own:
+        taken_from.update(each["taken_from"])
+    return {
+        "dry_run": all(each["dry_run"] for each in own),
+        "taken_back": sum(each["taken_back"] for each in own),
+        "deferred": sum(each["deferred"] for each in own),
+        "taken_from": taken_from,
+    }
 
 
 def taken_words(result: dict[str, Any], command: str) -> Iterator[str]:

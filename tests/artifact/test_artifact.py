@@ -19,7 +19,7 @@ from local.braintrust.server import LocalBraintrust
 from local.chat import PATH, Chat
 from tests.artifact.emulator import RIE, ROOT, Emulator
 from tests.template.cloudformation import Stack
-from tests.world import ASSIGNMENTS, REVIEW_LISTS, TAG, World, aws_client
+from tests.world import ASSIGNMENTS, QUEUES, REVIEW_LISTS, TAG, World, aws_client
 
 KEY = "sk-RECOGNISE-me-5d1f7e0c3b9a"
 PENDING = {"__bt_default_review_list": {"status": "PENDING"}}
@@ -216,7 +216,8 @@ def test_the_deployed_functions_environment_emits_what_the_alarms_watch(
     artifact, busy_world, tmp_path
 ):
     """The template's variables, but for where the two servers are; every metric, namespace and dimension."""
-    stack = Stack()
+    stack = Stack({"QueuesParameter": QUEUES})
+    busy_world.set_queues({"name": "all", "tag": TAG})
     (function,) = stack.of_type("AWS::Lambda::Function").values()
     local = {name: value for name, value in busy_world.environ.items() if name != "LIMIT"}
     local["FULL_READ_HOURS"] = "0"  # a short read says less of the plan before
@@ -248,7 +249,7 @@ def test_the_deployed_functions_environment_emits_what_the_alarms_watch(
     ours = re.findall(r'"Namespace": "BraintrustReviewAssigner", "MetricName": "(\w+)"', watched)
     assert (
         {*ours}
-        == {"RunDuration", "RowsFailed", "OldestWaitingAge"}
+        == {"RunDuration", "RowsFailed", "OldestWaitingAge", "UnknownReviewers", "QueuesFailed"}
         <= {name for _, name, _, _ in emitted}
     )
 

@@ -244,3 +244,16 @@ def test_a_stack_that_is_not_there_is_named_with_its_region(world, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", world.aws_url)
     with pytest.raises(SystemExit, match=r"^no stack nowhere in region \S+; name another: STACK="):
         call(monkeypatch, "outputs", "nowhere")
+
+
+def test_a_take_back_of_several_queues_is_told_in_one_number():
+    def own(rows, **people):
+        return {"dry_run": False, "taken_back": rows, "deferred": 0, "taken_from": people}
+
+    result = {"status": "taken_back", "queues": {"de": own(2, ana=2), "fr": own(3, ana=1, ben=2)}}
+    assert [*script.taken_words(script.over_all(result), "make take-back DAYS=3")] == [
+        "5 rows were taken back",
+        "      3 from ana",
+        "      2 from ben",
+        "A take-back cannot be undone: the next run gives its rows to others.",
+    ]
