@@ -94,7 +94,7 @@ clean: ## remove what was built and installed here; what a trial assigned stays 
 
 ##@ Deploy and operate it
 
-.PHONY: build deploy answers outputs status logs stack-is-there invoke dry-run undo digest report reviewers names
+.PHONY: build deploy answers outputs status logs stack-is-there invoke dry-run undo take-back digest report reviewers names
 build: .venv-tools/.stamp ## make the artifact in .aws-sam/build; ARCH=x86_64 for `sam local` on such a machine
 	$(TOOLS)/sam build --parameter-overrides Architecture=$(ARCH)
 
@@ -150,6 +150,11 @@ names: .venv/.stamp ## names in place of ids in all of this, fetched with a key 
 
 undo: .venv/.stamp ## take back what one run assigned: make undo RUN_ID=... (DRY_RUN=true only says what it would do; so does anything but false)
 	$(IN_REGION)$(PY) -m ops.stack undo $(STACK) $(RUN_ID) $(if $(filter-out false,$(DRY_RUN)),--dry-run)
+
+# DAYS is a setting of the function, too: only what stands on make's own command line is meant.
+take-back: .venv/.stamp ## take open rows back, for others to get: make take-back REVIEWER=bo@example.com, DAYS=3, or both (DRY_RUN as for undo)
+	$(IN_REGION)$(PY) -m ops.stack take-back $(STACK) $(if $(REVIEWER),--reviewer "$(REVIEWER)") \
+	    $(if $(and $(DAYS),$(filter command,$(firstword $(origin DAYS)))),--days "$(DAYS)") $(if $(filter-out false,$(DRY_RUN)),--dry-run)
 
 digest: .venv/.stamp ## tell the team now who has how many open rows; DRY_RUN=true prints it, with the names that your BRAINTRUST_API_KEY may see
 	$(IN_REGION)$(PY) -m ops.tell $(STACK) $(if $(filter-out false,$(DRY_RUN)),--dry-run)

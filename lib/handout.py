@@ -1,7 +1,7 @@
 """An ordinary run: rows that have no reviewer are handed out."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -11,6 +11,7 @@ from typing import NamedTuple
 from lib.assign import ASSIGNING
 from lib.bars import Bars, people_named
 from lib.distribution import settle
+from lib.errors import AuditError
 from lib.load import Job, find_roster
 from lib.lots import Dealt, PerRow, Wish, deal_at_once, hand_out
 from lib.names import shown
@@ -39,6 +40,7 @@ class HandOut:
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        self._unclear: list[str] = []
 
     @cached_property
     def roster(self) -> Roster:
@@ -62,9 +64,24 @@ class HandOut:
         job = self._job
         window = job.window.to_json()
         draft = Plan(job.settings.project_id, job.settings.tag, window, job.now())
+        past = replace(past, left=self._who_left(fetched, past))
         settings = job.settings
         per_row = PerRow(settings.reviewers_per_row, settings.overlap)
         return make_plan(draft, fetched, self.roster, past, settings.max_assignments, per_row)
+
+    def _who_left(self, fetched: Fetched, past: Past) -> Mapping[str, tuple[str, ...]]:
+        """Who took themselves off which rows that are to be dealt; what cannot be found out holds no row back."""
+        job, now = self._job, self._job.now()
+        new = [
+            row
+            for row in fetched.rows
+            if row.needs_reviewer and past.standing(row.id, now) is Standing.NEW
+        ]
+        try:
+            return job.gifts.who_left(past, new, job.fetching)
+        except AuditError as error:
+            self._unclear = [f"whoever took themself off a row may get it again: {error}"]
+            return {}
 
     def changes(self, plan: Plan) -> Sequence[Assignment]:
         """What is written to Braintrust."""
@@ -107,6 +124,7 @@ class HandOut:
                 *roster.warnings,
                 *self._job.client.warnings,
                 *nothing_found(fetched, settings),
+                *self._unclear,
                 *(wait_words(plan, why, count) for why, count in plan.waiting.items()),
                 *fewer_words(plan, settings.reviewers_per_row),
                 *(author_words(outlook, roster) if settings.author else ()),
@@ -176,7 +194,10 @@ def make_plan(
     open_now.update(who for entry in needy.resting if not entry.freed for who in entry.reviewers)
     credit = past.plan.credit if past.plan else {}
     seats = seats_of(roster.reviewers, open_now, credit, draft.queue, draft.seen_at)
-    bars = Bars(authors=people_named(fetched.authors, roster.reviewers))
+    bars = Bars(
+        authors=people_named(fetched.authors, roster.reviewers),
+        passed=past.barred([reviewer.id for reviewer in roster.reviewers], now),
+    )
     if bars or per_row.people > 1:
         wishes = [Wish(row_id, per_row.of(row_id), bars.of(row_id)) for row_id in needy.new]
         dealt = hand_out(wishes, seats, most)
@@ -200,6 +221,9 @@ def make_plan(
         fewer=dealt.fewer,
         rest_until=max((entry.planned_at for entry in needy.resting), default=now - REST) + REST,
         credit={**credit, draft.queue: settle(mine, dealt.shares)},
+        passed=past.passed_after(
+            draft, sorted(past.left.keys() & (row_id for row_id, _ in assignments))
+        ),
     )
 
 

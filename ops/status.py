@@ -138,8 +138,16 @@ def what_it_is(run: Run | str, project: str) -> list[str]:
     if isinstance(run, str):
         return [run, *filter(None, [project and f"project {project}"]), "killed, or not over yet"]
     of = " ".join(filter(None, [f"tag {run.tag[:60]!r}", project and f"of project {project}"]))
-    undone = f"takes back {run.counts.get('undone', 0)} rows of {run.undoes}" if run.undoes else ""
-    return list(filter(None, [run.run_id, of, undone]))
+    return list(filter(None, [run.run_id, of, taken(run)]))
+
+
+def taken(run: Run) -> str:
+    """What an undo or a take-back took off; empty for any other run."""
+    if run.undoes:
+        return f"takes back {run.counts.get('undone', 0)} rows of {run.undoes}"
+    if run.takes_back:
+        return f"hands over {run.counts.get('taken_back', 0)} {run.takes_back}"
+    return ""
 
 
 def people_of(run: Run, names: Names, most: int) -> list[str]:

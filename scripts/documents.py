@@ -58,6 +58,7 @@ NEXT_TO_SETTINGS = {
     "AlarmEmail",
     "AlarmTopicArn",
     "MaxWaitingHours",
+    "TakeBackDays",
     "DigestSchedule",
     "DigestTimezone",
     "ScheduleState",

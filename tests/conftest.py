@@ -17,7 +17,7 @@ function/    the function, over the wire and whole; contract sections by their n
     test_assign, test_retries, test_time   inserts and their batches; what is tried again; the end in time
     test_requests, test_pure_core   how often is asked for what; what decides loads neither HTTP nor AWS
     test_promises, test_chain       one reviewer a row whatever happens; what the chain of plans holds happened
-    test_undo                       taking a run back
+    test_undo, test_take_back       taking a run back; rows of a person, or what has lain
     test_digest, test_message, test_webhook   4: the message for the team, its text, where it is posted
     test_explore                    the same in every order of their requests; the explorer itself is in explore/
     test_sending                    nothing goes out late, whatever a connection waits for

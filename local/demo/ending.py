@@ -106,6 +106,9 @@ def to_take_back(ending: Ending) -> Iterator[tuple[str, str]]:
     if record is None and plan is None:
         return
     yield "Run", (record or plan or {})["run_id"]
+    if record and record["dry_run"] and record.get("undoes") and record["deferred"]:
+        yield "Would take back", f"{record['deferred']} rows"
+        yield "To take it back", f'DRY_RUN=false make run ARGS="--undo {record["undoes"]}"'
     if plan is None:
         return
     run_id, label = plan["run_id"], "To take it back"

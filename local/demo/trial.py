@@ -62,6 +62,8 @@ def run(screen: Screen, undo: str | None, keep: Keep, stop: Stop) -> Ending:
             aws.keep_in(keep)
             variables = {"DRY_RUN": "true", **wanted, **aws.variables}
             variables.pop("BRAINTRUST_API_KEY_PARAMETER", None)
+            if undo and variables["DRY_RUN"] != "false":  # as `make undo` understands it
+                variables["DRY_RUN"] = "true"
             settings = load_settings(variables)
             reach(settings.braintrust_api_url)
             announce(screen, settings, undo)

@@ -1,5 +1,6 @@
 """The page: its frame, what needs a look, the figures at its top, the charts. The tables have a module of their own."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -109,12 +110,15 @@ def attention(figures: Figures, now: datetime) -> Html:
 def tiles(figures: Figures, now: datetime) -> Html:
     real = figures.real
     last = real[-1] if real else None
-    dry, undos = (sum(run.kind == kind for run in figures.runs) for kind in ("dry run", "undo"))
+    kinds = Counter(run.kind for run in figures.runs)
+    dry, undos, over = kinds["dry run"], kinds["undo"], kinds["take-back"]
     failed = sum(failure.rows for failure in figures.failures)
     taken = sum(figures.taken_back.values())
     period = f"rows since {day(figures.bins[0])}" + (
         f"; {taken:,} more were taken back" if taken else ""
     )
+    if moved := figures.handed_over.total():
+        period += f"; {moved:,} were handed over"
     shown_tiles = [
         ("Handed out", f"{figures.given:,}", period),
         ("Waiting now", f"{last.left:,}" if last else "-", "rows without a reviewer"),
@@ -128,7 +132,8 @@ def tiles(figures: Figures, now: datetime) -> Html:
         (
             "Newest run",
             f"{span(now - last.at)} ago" if last else "-",
-            f"runs: {len(real):,}, dry runs: {dry:,}, undos: {undos:,}",
+            f"runs: {len(real):,}, dry runs: {dry:,}, undos: {undos:,}"
+            + (f", take-backs: {over:,}" if over else ""),
         ),
     ]
     return tag(

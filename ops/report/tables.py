@@ -18,6 +18,7 @@ COLOURS = {
     "assigned": "good",
     "nothing_to_assign": "good",
     "undone": "good",
+    "taken_back": "good",
 }
 COUNTS = {
     "Fetched": "fetched",
@@ -36,6 +37,7 @@ def reviewers(figures: Figures, names: Names) -> Html:
     received = sum(
         share.rows for share in figures.shares
     )  # more than rows where they go to several
+    over = ("Handed over",) if figures.handed_over else ()
     column = "day" if figures.bin_days == 1 else f"{figures.bin_days} days"
 
     def line(share: Portion) -> Html:
@@ -51,17 +53,23 @@ def reviewers(figures: Figures, names: Names) -> Html:
             tag("td", spark(f"Rows by {column}: {said or 'none'}", share.per_bin, top)),
             tag("td", f"{share.rows:,}", class_="n"),
             tag("td", part, class_="n"),
+            tag("td", f"{figures.handed_over[share.reviewer]:,}", class_="n") if over else None,
         )
 
     axis = f"{day(figures.bins[0])} to {day(figures.end.date() - timedelta(days=1))}, a column a {column}; highest {top:,}"
     return tag(
         "div",
         tag("h3", "Rows per reviewer"),
-        tag("p", "What undos took back is not counted.", class_="muted"),
+        tag(
+            "p",
+            "What undos took back is not counted."
+            + (" What was handed over is counted for both." if over else ""),
+            class_="muted",
+        ),
         table(
-            ("Reviewer", axis, "Rows", "Share"),
+            ("Reviewer", axis, "Rows", "Share", *over),
             map(line, figures.shares[:MOST_REVIEWERS]),
-            numbers=2,
+            numbers=2 + len(over),
         ),
         hidden
         and tag(
@@ -153,7 +161,7 @@ def last_runs(figures: Figures) -> Html:
                 tag("h3", "Earlier ones to know about"),
                 tag(
                     "p",
-                    "Dry runs, undos, what they took back, and runs that left rows behind.",
+                    "Dry runs, undos, what they took back, take-backs, and runs that left rows behind.",
                     class_="muted",
                 ),
                 run_table(odd[:MOST_RUNS], figures),
@@ -182,11 +190,15 @@ def run_line(run: Run, figures: Figures) -> Html:
             + (
                 f"take back rows of {run.undoes}"
                 if run.undoes
+                else f"hand over {run.counts.get('deferred', 0):,} {run.takes_back}"
+                if run.takes_back
                 else f"give {sum(run.per_reviewer.values()):,} rows"
             )
         )
     elif run.kind == "undo":
         notes.append(f"Undo: took back {run.counts.get('undone', 0):,} rows of {run.undoes}")
+    elif run.kind == "take-back":
+        notes.append(f"Handed over {run.counts.get('taken_back', 0):,} {run.takes_back}")
     if figures.taken_back.get(run.run_id):
         notes.append(f"Undone later: {figures.taken_back[run.run_id]:,} rows taken back")
     notes += [clipped(warning) for warning in run.warnings[:MOST_WARNINGS]]

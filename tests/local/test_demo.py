@@ -96,7 +96,7 @@ def test_everything_runs_on_one_machine_and_every_check_holds(tmp_path):
 
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "FAILED" not in ran.stdout
-    assert ran.stdout.count("\nok ") == 8
+    assert ran.stdout.count("\nok ") == 9
     assert max(map(len, ran.stdout.encode("ascii").decode("unicode-escape").splitlines())) <= 80
     assert "nothing_to_assign  short" in ran.stdout
     assert "{" not in ran.stdout.split("What to try next")[1]

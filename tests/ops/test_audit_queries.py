@@ -12,6 +12,7 @@ import sqlglot
 from sqlglot import exp
 
 from ops import ask
+from tests.history import HOUR
 from tests.weeks import HOSTILE
 
 ROOT = Path(__file__).parents[2]
@@ -207,6 +208,39 @@ def test_the_rows_of_an_overlap_and_who_shares_them_are_those_that_the_function_
         (line["one"], line["other"]): line["shared"] for line in asked("who_shares_with_whom")
     } == shared
     assert len(shared) == len([*combinations(users, 2)])
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_what_was_taken_back_from_whom_and_who_has_it_now(dialect, world, history, tmp_path):
+    """Removals are no assignments."""
+    ana, bo = world.add_users(2)
+    history.log("handed over", "waits", "kept")
+    history.run({"reviewers": [bo]})
+    history.finish("kept")
+    history.wait(3 * HOUR)
+    taken = history.run({"take_back": {"reviewer": bo}})
+    at = history.now
+    history.wait(HOUR)
+    given = history.run({"max_assignments": 1})
+    for key, text in world.objects().items():
+        (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / key).write_text(text, "utf-8")
+
+    def asked(question):
+        with ask.connect(str(tmp_path)) as database:
+            project = world.braintrust.project_id
+            return ask_in(dialect, database, project, question, "2026-11-23 12:30:00", {})
+
+    assert [(*line.values(),) for line in asked("what_was_taken_back")] == [
+        ("handed over", bo, at, taken["run_id"], ana),
+        ("waits", bo, at, taken["run_id"], None),
+    ]
+    assert {(line["reviewer_id"], line["given"]) for line in asked("rows_per_day")} == {
+        (ana, 1),
+        (bo, 3),
+    }
+    assert [line["run_id"] for line in asked("waiting")][-1] == given["run_id"]
+    assert len(asked("waiting")) == 2
 
 
 @pytest.mark.parametrize("question", QUESTIONS)

@@ -173,6 +173,39 @@ def test_rows_of_several_people_are_counted_once_and_it_says_who_shares_them(
             assert f"{id_of(other)} {shared[frozenset((user, other))]}" in together[id_of(user)]
 
 
+def test_what_was_handed_over_is_told_apart_from_what_was_undone(world, history, tmp_path):
+    ana, bo = world.add_users(2)
+    history.log("a", "b", "c")
+    history.run({"reviewers": [bo]})
+    history.wait(timedelta(days=2))
+    dry = history.run({"take_back": {"days": 1}, "dry_run": True})
+    taken = history.run({"take_back": {"days": 1}})
+    history.wait(timedelta(hours=1))
+    history.run()
+    for key, text in world.objects().items():
+        (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / key).write_text(text, "utf-8")
+    page = Page(report(Folder(tmp_path), history.moment, 30))
+    assert "Handed out6rows since 19 Nov; 3 were handed over" in page.text
+    assert "runs: 2, dry runs: 1, undos: 0, take-backs: 1" in page.text
+    assert [page.row(id_of(user))[2:] for user in (ana, bo)] == [
+        ["3", "50 %", "0"],
+        ["3", "50 %", "3"],
+    ]
+    notes = {row[-1] for row in page.rows}
+    assert {
+        "Dry run: would hand over 3 rows that lay 1 days",
+        "Handed over 3 rows that lay 1 days",
+    } <= notes
+    lines = status(Folder(tmp_path), 4, history.moment).splitlines()
+    assert [line for line in lines if "hands over" in line] == [
+        line for line in lines if taken["run_id"] in line or dry["run_id"] in line
+    ]
+    assert next(line for line in lines if taken["run_id"] in line).endswith(
+        "  hands over 3 rows that lay 1 days"
+    )
+
+
 def test_the_days_that_are_asked_for_are_shown(render):
     assert "Handed out9rows since 15 Oct" in Page(render(days=60)).text
     assert "Handed out2rows since 22 Nov" in Page(render(days=2)).text

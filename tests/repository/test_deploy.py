@@ -37,6 +37,7 @@ AWS = [
     "invoke",
     "dry-run",
     "undo",
+    "take-back",
     "digest",
     "report",
     "reviewers",
@@ -220,6 +221,23 @@ def test_only_false_makes_an_undo_real_where_dry_run_is_given(said):
 
     assert command(f"DRY_RUN={said}")[-5:] == ["ops.stack", "undo", "s", "r", "--dry-run"]
     assert command()[-1] == command("DRY_RUN=false")[-1] == command("DRY_RUN=")[-1] == "r"
+
+
+@pytest.mark.parametrize("said", ["true", "True", "1", "yes", "False"])
+def test_only_false_makes_a_take_back_real_and_days_count_only_on_makes_own_command_line(
+    make, monkeypatch, said
+):
+    """They are a setting of the function, which a terminal may hold for other ends."""
+    monkeypatch.setenv("DAYS", "5")
+
+    def words(*given):
+        ((_, command),) = make("take-back", "STACK=s", *given)
+        return command[3:]
+
+    bo = ["take-back", "s", "--reviewer", "bo@example.com"]
+    assert words("REVIEWER=bo@example.com", f"DRY_RUN={said}") == [*bo, "--dry-run"]
+    assert words("REVIEWER=bo@example.com", "DRY_RUN=false") == bo
+    assert words("DAYS=3") == ["take-back", "s", "--days", "3"]
 
 
 def test_an_events_file_may_have_any_name(make):
