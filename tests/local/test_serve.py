@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -266,7 +267,7 @@ def test_what_is_no_env_file_of_servers_that_are_up_is_said(call, tmp_path, text
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_cleanly_when_told_to(call, monkeypatch, sent):
-    monkeypatch.setattr(serve.time, "sleep", lambda _: os.kill(os.getpid(), sent))
+    monkeypatch.setattr(serve, "wait", lambda: os.kill(os.getpid(), sent) or time.sleep(30))
     ended = call(serve, *FREE, "--rows", "10")
 
     assert (ended.code, ended.err) == (0, "")
