@@ -146,9 +146,8 @@ def scenario(
             _review(world, chance, verdict)
         if "people leave rows" in faults:
             _leave(world, chance, verdict)
-        for name, times in PASSES.items():
-            if name in faults:
-                pass_time(world, chance.choice(times))
+        for times in (PASSES[name] for name in PASSES if name in faults):
+            pass_time(world, chance.choice(times))
     braintrust.faults.clear()
     aws.reset()
     braintrust.options.read_lag = 0.0
@@ -345,8 +344,8 @@ def _check_plans(world: World, plans: list[dict[str, Any]], verdict: Judgement) 
                     f"{row} of {run_id} ({record}) was planned again after {at - time}"
                 )
             last[row] = at, plan["run_id"]
-        verdict.lies += _given_back(plan, passed)
-        passed = {(item["row_id"], item["reviewer_id"]) for item in plan["passed"]}
+        before, passed = passed, {(item["row_id"], item["reviewer_id"]) for item in plan["passed"]}
+        verdict.lies += _given_back(plan, before, passed)
         for item in plan.get("freed", ()) if "takes_back" in plan else ():
             time, run_id = last.get(item["row_id"], (at - CARRY - LITTLE, ""))
             if at - time <= CARRY:
@@ -361,15 +360,17 @@ def _check_plans(world: World, plans: list[dict[str, Any]], verdict: Judgement) 
                 last[item["row_id"]] = at, ""  # it rests, whatever was confirmed
 
 
-def _given_back(plan: dict[str, Any], passed: set[tuple[str, str]]) -> list[str]:
-    """Rows that a plan deals to whoever has passed them, though not everybody on the list has."""
+def _given_back(
+    plan: dict[str, Any], before: set[tuple[str, str]], after: set[tuple[str, str]]
+) -> list[str]:
+    """Rows that a plan deals to whoever had passed them `before`, though not everybody on the list has by `after` it."""
     listed = {turn["reviewer_id"] for turn in plan["reviewers"] if "reviewer_id" in turn}
     new = [*_people(plan["assignments"]).items()][plan["repeated"] :]
     return [
         f"{row} goes back to {who}, who has passed it"
         for row, people in new
         for who in people
-        if (row, who) in passed and any((row, other) not in passed for other in listed)
+        if (row, who) in before and any((row, other) not in after for other in listed)
     ]
 
 
