@@ -14,6 +14,7 @@ from lib.distribution import settle
 from lib.errors import AuditError
 from lib.load import Job, find_roster
 from lib.lots import Dealt, PerRow, Wish, deal_at_once, hand_out
+from lib.names import shown
 from lib.past import REST, Past, Standing, settled
 from lib.people import leaving, open_rows_warnings, people_of
 from lib.plan import NOT_ATTEMPTED, Assignment, Carried, Outcomes, Plan
@@ -21,6 +22,7 @@ from lib.reading import Reading
 from lib.result import Outlook, Story, status_of
 from lib.roster import Roster
 from lib.rows import Fetched, Row, Window
+from lib.settings import Settings
 from lib.turns import Waits, open_rows, seats_of, spread, turns_of
 
 ONE_EACH = PerRow()
@@ -121,6 +123,7 @@ class HandOut:
             warnings=[
                 *roster.warnings,
                 *self._job.client.warnings,
+                *nothing_found(fetched, settings),
                 *self._unclear,
                 *(wait_words(plan, why, count) for why, count in plan.waiting.items()),
                 *fewer_words(plan, settings.reviewers_per_row),
@@ -243,6 +246,15 @@ def unseen_people(fetched: Fetched, past: Past, now: datetime) -> list[str]:
         if entry.row_id not in seen and not entry.freed
         for who in entry.reviewers
     ]
+
+
+def nothing_found(fetched: Fetched, settings: Settings) -> list[str]:
+    """A warning where everything was read and no row was there: a tag with a slip in it fails in no other way."""
+    if fetched.rows or fetched.short or not fetched.complete:
+        return []
+    met = " and meets FILTER" if settings.filter else ""
+    tag = f"{shown(settings.tag)}{met} (tags are compared letter by letter)"
+    return [f"no row of the last {settings.days} days carries the tag {tag}"]
 
 
 def wait_words(plan: Plan, why: Waits, count: int) -> str:

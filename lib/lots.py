@@ -119,6 +119,8 @@ class _Table:
         self._given = [0] * len(self._seats)
         self._full = NOBODY
         self._groups: dict[tuple[frozenset[str], int], _Group] = {}
+        self._together: dict[tuple[str, ...], tuple[str, ...]] = {}
+        """Rows of the same people share one tuple."""
 
     @property
     def has_room(self) -> bool:
@@ -136,7 +138,8 @@ class _Table:
             self._given[place] += 1
             if self._given[place] == self._seats[place].room:
                 self._full |= {self._seats[place].user}
-        return tuple(self._seats[place].user for place in chosen)
+        people = tuple(self._seats[place].user for place in chosen)
+        return self._together.setdefault(people, people)
 
     def _group(self, out: frozenset[str], people: int) -> _Group:
         """The rows that all may get but `out`."""

@@ -17,6 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    EndpointConnectionError,
     NoCredentialsError,
     NoRegionError,
     SSOError,
@@ -30,6 +31,13 @@ PATIENT = Config(
 # Nothing is said on a connection while the function runs, and NAT gateways forget one after 350 seconds. The systems'
 # own first probe comes after two hours. (Linux and macOS name the seconds to the first probe differently.)
 PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 60, "TCP_KEEPCNT": 5}
+UNKNOWN_TO_AWS = frozenset(
+    {
+        *("ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"),
+        *("UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidAccessKeyId"),
+    }
+)
+"""Codes for credentials that AWS does not, or no longer, know."""
 
 
 class NoStackError(Exception):
@@ -67,6 +75,8 @@ def main() -> int:
         sys.exit(str(error))
     except (BotoCoreError, ClientError) as error:
         sys.exit(f"AWS: {reason(error)}")
+    except KeyboardInterrupt:
+        sys.exit("\nStopped here. A run that has begun goes on by itself: make status shows it.")
 
 
 def wanted(chosen: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -117,6 +127,10 @@ def read_event(path: Path) -> Any:  # noqa: ANN401 - any JSON
         sys.exit(f"error: the event {path} is no JSON: {error}")
 
 
+class FunctionError(Exception):
+    """Raised when the function raised: says which error, and its message."""
+
+
 def invoke_function(stack: str, event: Any) -> int:  # noqa: ANN401 - any JSON
     """Run the function with the event and print what it returns; 1 if it raised."""
     result = ask_function(stack, event)
@@ -128,16 +142,23 @@ def invoke_function(stack: str, event: Any) -> int:  # noqa: ANN401 - any JSON
 
 def ask_function(stack: str, event: Any) -> Any:  # noqa: ANN401 - any JSON
     """What the function returns; None if it raised, which is said on standard error."""
+    try:
+        return invoke(stack, event)
+    except FunctionError as error:
+        print(error, file=sys.stderr)
+        return None
+
+
+def invoke(stack: str, event: Any) -> Any:  # noqa: ANN401 - any JSON
+    """What the function returns for the event. Raises FunctionError."""
     answer = probing(boto3.client("lambda", config=PATIENT)).invoke(
         FunctionName=outputs(stack)["FunctionName"], Payload=json.dumps(event).encode()
     )
     result = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:
-        print(
-            f"{result.get('errorType', 'error')}: {result.get('errorMessage', result)}",
-            file=sys.stderr,
+        raise FunctionError(
+            f"{result.get('errorType', 'error')}: {result.get('errorMessage', result)}"
         )
-        return None
     return result
 
 
@@ -164,9 +185,21 @@ def written(result: Any) -> str:  # noqa: ANN401 - any JSON
 
 def outputs(stack: str) -> dict[str, str]:
     """The stack's outputs: FunctionName, ... Raises NoStackError."""
+    found = described(stack).get("Outputs", [])
+    return {output["OutputKey"]: output["OutputValue"] for output in found}
+
+
+def parameters(stack: str) -> dict[str, str]:
+    """What the stack was deployed with: ReviewersParameter, ... Raises NoStackError."""
+    found = described(stack).get("Parameters", [])
+    return {each["ParameterKey"]: each["ParameterValue"] for each in found}
+
+
+def described(stack: str) -> dict[str, Any]:
+    """What CloudFormation says of the stack. Raises NoStackError."""
     client: Any = boto3.client("cloudformation")
     try:
-        described = client.describe_stacks(StackName=stack)["Stacks"][0]
+        found: dict[str, Any] = client.describe_stacks(StackName=stack)["Stacks"][0]
     except ClientError as error:
         if "does not exist" not in str(
             error
@@ -175,15 +208,22 @@ def outputs(stack: str) -> dict[str, str]:
         raise NoStackError(
             f"no stack {stack} in region {client.meta.region_name}; name another: STACK=..."
         ) from error
-    return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+    return found
 
 
 def reason(error: BotoCoreError | ClientError | OSError) -> str:
     """The error in words that say what to do, where we know it."""
     if isinstance(error, NoRegionError):
-        return "No region: export AWS_REGION=... (the one you deployed to)"
+        return "No region: export AWS_REGION=... (the one that the stack is in)"
     if isinstance(error, NoCredentialsError):
         return "No AWS credentials: set AWS_PROFILE, or run `aws sso login` or `aws configure`"
+    if isinstance(error, EndpointConnectionError):
+        return f"{error}: is that a region, and is there a network?"
+    if (
+        isinstance(error, ClientError)
+        and (code := error.response["Error"]["Code"]) in UNKNOWN_TO_AWS
+    ):
+        return f"the credentials are wrong or have expired ({code}): run `aws sso login`, or set AWS_PROFILE"
     if isinstance(error, SSOError | TokenRetrievalError):
         return f"{error}: run `aws sso login`"
     return str(error)

@@ -28,6 +28,7 @@ local/       the Braintrust and the AWS of this machine
     test_trial                      `DRY_RUN=false make run`, however it ends
 ops/         what operators run
     test_stack, test_settle         `make invoke`, `make undo`, `make outputs`; what `make deploy` asks and keeps
+    test_people                     `make names`, `make dry-run`, `make reviewers`: who is who, who would get what, the list
     test_tell                       `make digest`, with the names that the operator's own key may see
     test_report, test_audit_queries `make report` and `make status`; the SQL of the documents
 template/    template.yaml: test_function, test_permissions, test_watching (dashboard, queries), test_alarms (played by

@@ -18,6 +18,7 @@ from local.demo.hours import set_clock
 from local.function import Function
 from local.screen import Screen
 from local.traffic import TAG, TEAM, Traffic, send
+from ops.table import Column
 
 HOURS = range(9, 20, 2)  # of a day's runs: one every other hour is enough to see
 ARRIVALS = (
@@ -148,7 +149,7 @@ def play(
         "The same five people on a simulated clock, a run every other hour. The reviewers parameter now says:"
     )
     for entry in week.roster:
-        screen.say("  " + json.dumps(entry))
+        screen.say("  " + json.dumps(entry), indent=6)
     screen.say()
     with Chat() as chat:
         aws.set_webhook(chat.address)
@@ -183,7 +184,14 @@ def show(screen: Screen, week: Week) -> None:
         table.append(
             (name, notes.get(name, ""), *by_day, total, f"{total / weights.get(name, 1):.0f}")
         )
-    screen.table(("Rows given", "", *days, "Sum", "Per weight"), table, left=2)
+    screen.table(
+        (
+            *(Column("Rows given"), Column("", wraps=True)),
+            *(Column(day, number=True) for day in days),
+            *(Column("Sum", number=True), Column("Per\nweight", number=True)),
+        ),
+        table,
+    )
 
 
 def show_why(screen: Screen, week: Week, audit: Path) -> None:

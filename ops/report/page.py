@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from ops.names import Names
 from ops.places import Place
 from ops.records import projects, read_lines, read_records, shown
 from ops.report.charts import columns, steps
 from ops.report.figures import Figures, needs_a_look, work_out
 from ops.report.markup import Html, tag
 from ops.report.sharing import shared_rows
-from ops.report.tables import Names, by_day, failures, last_runs, open_rows, reviewers
+from ops.report.tables import MOST_TAGS, by_day, clipped, failures, last_runs, open_rows, reviewers
 from ops.report.words import day, span
 
 STYLE = Path(__file__).with_name("report.css")
@@ -73,6 +74,7 @@ def section(figures: Figures, now: datetime, names: Names, *, several: bool) -> 
         tag("h2", "Project ", tag("span", shown(figures.project), class_="id"))
         if several
         else None,
+        about(figures),
         attention(figures, now),
         tiles(figures, now),
         reviewers(figures, names),
@@ -83,6 +85,14 @@ def section(figures: Figures, now: datetime, names: Names, *, several: bool) -> 
         last_runs(figures),
         by_day(figures, names),
     )
+
+
+def about(figures: Figures) -> Html:
+    """Which rows it is about."""
+    tags = list(dict.fromkeys(clipped(run.tag) for run in reversed(figures.runs)))
+    more = f" and {len(tags) - MOST_TAGS} more tags" if len(tags) > MOST_TAGS else ""
+    said = ", ".join(tags[:MOST_TAGS]) + more
+    return tag("p", f"Rows with the tag {said}", class_="muted about") if tags else Html()
 
 
 def attention(figures: Figures, now: datetime) -> Html:

@@ -1,8 +1,9 @@
 """The page's tables: who got how much, what failed, the runs, the charts' numbers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
+from ops.names import Names
 from ops.records import Holding, Run, full_reads
 from ops.report.charts import spark
 from ops.report.figures import Figures, Portion
@@ -19,7 +20,14 @@ COLOURS = {
     "undone": "good",
     "taken_back": "good",
 }
-Names = Mapping[str, str]
+COUNTS = {
+    "Fetched": "fetched",
+    "Needed": "unassigned",
+    "Given": "assigned",
+    "Failed": "failed",
+    "Left": "deferred",
+}
+"""What a run's counts are called here."""
 
 
 def reviewers(figures: Figures, names: Names) -> Html:
@@ -118,7 +126,7 @@ def failures(figures: Figures) -> Html | None:
             "tr",
             tag("td", f"{failure.run.at:%d %b %H:%M}", class_="nowrap"),
             tag("td", "no answer" if failure.status == "unknown" else "refused", class_="nowrap"),
-            tag("td", f"{failure.rows:,}", class_="n"),
+            tag("td", f"{failure.rows:,}", class_="n", data_head="Rows"),
             tag("td", failure.error, class_="wide"),
             tag("td", failure.run.run_id, class_="id"),
         )
@@ -135,7 +143,7 @@ def failures(figures: Figures) -> Html | None:
         ),
         table(("Run", "What", "Rows", "Reason", "Run id"), lines, number_at=2),
         f"and {more} more" if more > 0 else None,
-        class_="card",
+        class_="card lines",
     )
 
 
@@ -146,7 +154,7 @@ def last_runs(figures: Figures) -> Html:
     more = f"and {len(odd) - MOST_RUNS:,} more" if len(odd) > MOST_RUNS else None
     return join(
         [
-            tag("div", tag("h3", "The last runs"), run_table(newest, figures), class_="card"),
+            tag("div", tag("h3", "The last runs"), run_table(newest, figures), class_="card lines"),
             odd
             and tag(
                 "div",
@@ -158,7 +166,7 @@ def last_runs(figures: Figures) -> Html:
                 ),
                 run_table(odd[:MOST_RUNS], figures),
                 more,
-                class_="card",
+                class_="card lines",
             ),
         ]
     )
@@ -169,9 +177,9 @@ def is_odd(run: Run, figures: Figures) -> bool:
 
 
 def run_table(runs: Sequence[Run], figures: Figures) -> Html:
-    heads = ("Run", "Status", "Read", "Fetched", "Needed", "Given", "Failed", "Left")
     lines = (run_line(run, figures) for run in runs)
-    return table((*heads, "What to know"), lines, numbers=5, number_at=3)
+    heads = ("Run", "Status", "Read", *COUNTS, "What to know")
+    return table(heads, lines, numbers=len(COUNTS), number_at=3)
 
 
 def run_line(run: Run, figures: Figures) -> Html:
@@ -196,9 +204,7 @@ def run_line(run: Run, figures: Figures) -> Html:
     notes += [clipped(warning) for warning in run.warnings[:MOST_WARNINGS]]
     if len(run.warnings) > MOST_WARNINGS:
         notes.append(f"and {len(run.warnings) - MOST_WARNINGS} more warnings")
-    counts = (
-        run.counts.get(name) for name in ("fetched", "unassigned", "assigned", "failed", "deferred")
-    )
+    counts = ((head, run.counts.get(name)) for head, name in COUNTS.items())
     return tag(
         "tr",
         tag("td", f"{run.at:%d %b %H:%M}", class_="nowrap", title=run.run_id),
@@ -210,8 +216,11 @@ def run_line(run: Run, figures: Figures) -> Html:
                 class_=f"chip {COLOURS.get(run.status, '')}",
             ),
         ),
-        tag("td", run.read[:5] or "-"),
-        [tag("td", "-" if count is None else f"{count:,}", class_="n") for count in counts],
+        tag("td", run.read[:5] or "-", data_head="Read"),
+        [
+            tag("td", "-" if count is None else f"{count:,}", class_="n", data_head=head)
+            for head, count in counts
+        ],
         tag("td", [tag("div", note) for note in notes], class_="wide"),
         class_="dry" if run.kind == "dry run" else None,
     )

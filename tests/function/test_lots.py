@@ -19,6 +19,7 @@ SEATS = st.lists(
         weight=st.sampled_from([0.001, 0.5, 1.0, 1.0, 2.0, 1000.0]),
         room=st.none() | st.integers(0, 6),
         credit=st.floats(-2, 2).map(lambda owed: round(owed, 9)),
+        total=st.floats(-2, 2).map(lambda owed: round(owed, 9)),
     ),
     max_size=5,
     unique_by=lambda seat: seat.user,

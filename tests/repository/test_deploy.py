@@ -1,6 +1,7 @@
 """`make deploy` and its neighbours: what they ask of the SAM CLI and of the SDK, and where. Nothing is deployed."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -39,6 +40,7 @@ AWS = [
     "take-back",
     "digest",
     "report",
+    "reviewers",
     "deploy",
 ]
 """The targets that speak to AWS."""
@@ -186,7 +188,7 @@ def test_every_target_works_in_the_same_region(make, monkeypatch, target, termin
 
 def test_the_list_of_targets_is_whole():
     recipes = (ROOT / "Makefile").read_text("utf-8").split("##@ Deploy and operate it")[1]
-    targets = {*AWS, "answers", "build"}
+    targets = {*AWS, "answers", "build", "names"}
     assert targets == {*recipes.split(".PHONY: ")[1].splitlines()[0].split()} | {"answers"}
 
 
@@ -251,3 +253,17 @@ def test_a_log_is_looked_for_only_where_there_is_such_a_stack(make):
         *("--config-env", "default", "--stack-name", "s", "--region", "eu-west-1"),
         *("--name", "ReviewAssignerFunction", "--tail"),
     ]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_make_alone_lists_what_can_be_done_as_wide_as_the_terminal(columns):
+    listed = subprocess.run(
+        ["make", "--no-print-directory", f"COLUMNS={columns}"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    explained = re.findall(
+        r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE
+    )
+
+    assert max(map(len, listed.splitlines())) <= columns
+    assert re.findall(r"^  make ([a-z-]+) ", listed, re.MULTILINE) == explained
