@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from lib.names import shown
 from lib.past import Past
 from lib.plan import Outcome, Plan
 from lib.rows import Fetched
@@ -47,15 +46,6 @@ class Story:
     """Fields beside the contract's; documented in docs/design.md."""
 
 
-def nothing_found(fetched: Fetched, settings: Settings) -> list[str]:
-    """A warning where everything was read and no row was there: a tag with a slip in it fails in no other way."""
-    if fetched.rows or fetched.short or not fetched.complete:
-        return []
-    met = " and meets FILTER" if settings.filter else ""
-    tag = f"{shown(settings.tag)}{met} (tags are compared letter by letter)"
-    return [f"no row of the last {settings.days} days carries the tag {tag}"]
-
-
 def build_result(
     settings: Settings,
     outlook: Outlook,
@@ -71,6 +61,7 @@ def build_result(
     return {
         "run_id": run_id,
         "status": story.status,
+        **({"queue": settings.queue} if settings.queue else {}),
         "dry_run": settings.dry_run,
         "project_id": settings.project_id,
         "tag": outlook.plan.tag,
