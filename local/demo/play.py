@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         if error.errno is None or isinstance(error, BrokenPipeError):
             raise
-        screen.say(f"error: {error.filename or HERE} cannot be written: {error.strerror}", "red")
+        screen.say(f"error: {HERE} cannot be written: {error.strerror}", "red")
     return 1
 
 
