@@ -180,7 +180,10 @@ def get_status(row: Json) -> str | None:
 
 
 def get_assignments(row: Json) -> list[str]:
-    """The reviewers' ids in the row's metadata; raises UnreadableError for a value of an unexpected type."""
+    """The reviewers' ids in the row's metadata, each once.
+
+    Raises UnreadableError for a value of an unexpected type.
+    """
     reviewers = _object(row.get("metadata"), []).get(ASSIGNMENTS)
     if reviewers is None:
         return []
@@ -188,7 +191,7 @@ def get_assignments(row: Json) -> list[str]:
         isinstance(reviewer, str) and reviewer for reviewer in reviewers
     ):
         raise UnreadableError(ASSIGNMENTS)
-    return reviewers
+    return list(dict.fromkeys(reviewers))
 
 
 def is_assigned(row: Json) -> bool:
