@@ -108,7 +108,7 @@ class HandOut:
                 *fewer_words(plan, settings.reviewers_per_row),
                 *(author_words(outlook, roster) if settings.author else ()),
                 *leaving(waiting, LEAVES, window, settings.days),
-                *(open_rows_warnings(fetched, roster, window, settings.days) if people else ()),
+                *open_rows_warnings(fetched, roster, window, settings.days),
             ],
             further={
                 "oldest_waiting_seconds": oldest_seconds(waiting, window),
@@ -130,6 +130,8 @@ class Needy(NamedTuple):
     """Left alone until it is certain what became of them."""
     left: int
     """How many wait because somebody they were planned for has left the list."""
+    perhaps: list[str]
+    """Whose rows wait that may have been written, or may yet be; once a row and person."""
 
 
 def sort_out(fetched: Fetched, listed: Collection[str], past: Past, now: datetime) -> Needy:
@@ -137,20 +139,22 @@ def sort_out(fetched: Fetched, listed: Collection[str], past: Past, now: datetim
     new: list[str] = []
     again: list[Assignment] = []
     resting: list[Carried] = []
-    left = 0
+    left, perhaps = 0, list[str]()
     for row in sorted(row for row in fetched.rows if row.needs_reviewer):  # oldest first
         standing = past.standing(row.id, now)
         if standing is Standing.NEW:
             new.append(row.id)
             continue
         entry = past.entries[row.id]
+        if standing is Standing.RESTS and not entry.freed:
+            perhaps += entry.reviewers
         if not entry.freed and any(who not in listed for who in entry.reviewers):
             left += 1
         elif standing is Standing.AGAIN:
             again.append(Assignment(row.id, entry.reviewers))
         else:
             resting.append(entry)
-    return Needy(new, again, resting, left)
+    return Needy(new, again, resting, left, perhaps)
 
 
 def make_plan(
@@ -170,7 +174,7 @@ def make_plan(
     repeated = Counter(who for _, people in needy.again for who in people)
     open_now = open_rows(fetched.rows, repeated)
     open_now.update(unseen_people(fetched, past, now))
-    open_now.update(who for entry in needy.resting if not entry.freed for who in entry.reviewers)
+    open_now.update(needy.perhaps)
     credit = past.plan.credit if past.plan else {}
     seats = seats_of(roster.reviewers, open_now, credit, draft.queue, draft.seen_at)
     bars = Bars(authors=people_named(fetched.authors, roster.reviewers))
