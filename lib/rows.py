@@ -61,6 +61,8 @@ class Row(NamedTuple):
     """False: its fields are of an unexpected type, so it counts as assigned and is never touched."""
     emptied: bool = False
     """Its reviewer list is there and empty, as whoever is taken off leaves it."""
+    authors: tuple[str, ...] | None = None
+    """Of a row that needs a reviewer, whom it names at AUTHOR, as names are compared; None: nothing is there."""
 
     @property
     def needs_reviewer(self) -> bool:
