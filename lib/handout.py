@@ -172,7 +172,7 @@ def make_plan(
     now = draft.created_at
     needy = sort_out(fetched, {reviewer.id for reviewer in roster.reviewers}, past, now)
     repeated = Counter(who for _, people in needy.again for who in people)
-    open_now = open_rows(fetched.rows, repeated)
+    open_now = open_rows(fetched.rows, repeated.elements())
     open_now.update(unseen_people(fetched, past, now))
     open_now.update(needy.perhaps)
     credit = past.plan.credit if past.plan else {}
