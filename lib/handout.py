@@ -1,7 +1,7 @@
 """An ordinary run: rows that have no reviewer are handed out."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -134,7 +134,7 @@ class Needy(NamedTuple):
     """Whose rows wait that may have been written, or may yet be; once a row and person."""
 
 
-def sort_out(fetched: Fetched, listed: Collection[str], past: Past, now: datetime) -> Needy:
+def sort_out(fetched: Fetched, listed: set[str], past: Past, now: datetime) -> Needy:
     """What is to be done with each row that reads as if it needed a reviewer."""
     new: list[str] = []
     again: list[Assignment] = []
@@ -148,7 +148,7 @@ def sort_out(fetched: Fetched, listed: Collection[str], past: Past, now: datetim
         entry = past.entries[row.id]
         if standing is Standing.RESTS and not entry.freed:
             perhaps += entry.reviewers
-        if not entry.freed and any(who not in listed for who in entry.reviewers):
+        if not (entry.freed or listed.issuperset(entry.reviewers)):
             left += 1
         elif standing is Standing.AGAIN:
             again.append(Assignment(row.id, entry.reviewers))
