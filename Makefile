@@ -21,11 +21,11 @@ export PYTHONIOENCODING ?= :backslashreplace
 
 ##@ Try it here
 
+# Columns that there are to write in: those of the terminal, else a hundred.
+ROOM = $(or $(COLUMNS),$(shell stty size 2>/dev/null | awk '$$2 >= 40 {print $$2}'),100)
 .PHONY: help run local
 help: ## list these targets
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-	    /^[a-zA-Z_-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nA deployed stack is named with STACK=..., by default %s; its region comes from AWS_REGION,\nAWS_DEFAULT_REGION, the file of its answers in ops/stacks/, or the profile, in this order.\n' '$(STACK)'
+	@awk -v most=$(ROOM) -v stack='$(STACK)' -f scripts/help.awk $(MAKEFILE_LIST)
 
 run: .venv/.stamp ## watch some hours of work against a Braintrust and an AWS on this machine; with your own key: a dry run
 	$(PY) -m local.demo $(ARGS)
@@ -94,7 +94,7 @@ clean: ## remove what was built and installed here; what a trial assigned stays 
 
 ##@ Deploy and operate it
 
-.PHONY: build deploy answers outputs status logs stack-is-there invoke dry-run undo digest report
+.PHONY: build deploy answers outputs status logs stack-is-there invoke dry-run undo take-back digest report reviewers names
 build: .venv-tools/.stamp ## make the artifact in .aws-sam/build; ARCH=x86_64 for `sam local` on such a machine
 	$(TOOLS)/sam build --parameter-overrides Architecture=$(ARCH)
 
@@ -140,10 +140,21 @@ invoke: .venv/.stamp ## one run now; other settings for it: make invoke EVENT=ev
 	$(IN_REGION)$(PY) -m ops.stack invoke $(STACK) "$(or $(EVENT),events/empty.json)"
 
 dry-run: .venv/.stamp ## what a run would do now, without writing to Braintrust
-	$(IN_REGION)$(PY) -m ops.stack invoke $(STACK) events/dry-run.json
+	@$(IN_REGION)$(PY) -m ops.dry_run $(STACK)
+
+reviewers: .venv/.stamp ## the stored list of reviewers; check another one, try it, and store it: make reviewers FILE=reviewers.txt
+	@$(IN_REGION)$(PY) -m ops.reviewers $(STACK) $(if $(FILE),"$(FILE)") $(ARGS)
+
+names: .venv/.stamp ## names in place of ids in all of this, fetched with a key of your own in BRAINTRUST_API_KEY
+	@$(PY) -m ops.names --stack $(STACK) $(ARGS)
 
 undo: .venv/.stamp ## take back what one run assigned: make undo RUN_ID=... (DRY_RUN=true only says what it would do; so does anything but false)
 	$(IN_REGION)$(PY) -m ops.stack undo $(STACK) $(RUN_ID) $(if $(filter-out false,$(DRY_RUN)),--dry-run)
+
+# DAYS is a setting of the function, too: only what stands on make's own command line is meant.
+take-back: .venv/.stamp ## take open rows back, for others to get: make take-back REVIEWER=bo@example.com, DAYS=3, or both (DRY_RUN as for undo)
+	$(IN_REGION)$(PY) -m ops.stack take-back $(STACK) $(if $(REVIEWER),--reviewer "$(REVIEWER)") \
+	    $(if $(and $(DAYS),$(filter command,$(firstword $(origin DAYS)))),--days "$(DAYS)") $(if $(filter-out false,$(DRY_RUN)),--dry-run)
 
 digest: .venv/.stamp ## tell the team now who has how many open rows; DRY_RUN=true prints it, with the names that your BRAINTRUST_API_KEY may see
 	$(IN_REGION)$(PY) -m ops.tell $(STACK) $(if $(filter-out false,$(DRY_RUN)),--dry-run)

@@ -9,6 +9,7 @@ import time
 from benchmarks.backlog import backlog
 from benchmarks.cold_start import compare, import_times
 from benchmarks.idle import idle_requests
+from benchmarks.plans import HOURS, LATENCY, plans
 from benchmarks.servers import NONE, Latency, Measured, contend, servers
 from benchmarks.steady import WINDOWS, steady
 from local.screen import Screen
@@ -19,6 +20,8 @@ JUDGED = 30_000  # rows
 CONCURRENCY = 8  # INSERT_CONCURRENCY's default
 PAGE = BATCH = 1000
 MOST_WALL, MOST_ABOVE_IDEAL, MOST_CPU, MOST_COLD, MOST_BYTES = 0.6, 1.1, 1.2, 1.15, 400
+
+MOST_PLANS = 20  # seconds
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
 parser.add_argument(
@@ -51,6 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     steady(screen, WINDOWS[:1] if options.quick else WINDOWS, SLOW)
     cold_start(screen, 5 if options.quick else 15)
     idle(screen)
+    chain_of_plans(screen)
     screen.say(f"\n{len(screen.failed)} targets missed, {time.monotonic() - began:.0f} seconds")
     return 1 if screen.failed else 0
 
@@ -180,6 +184,16 @@ def idle(screen: Screen) -> None:
         screen.head(f"Requests of {situation}: {len(requests)}")
         for request in requests:
             screen.say(f"  {request}")
+
+
+def chain_of_plans(screen: Screen) -> None:
+    """What a take-back by days has to look up."""
+    screen.head(f"Who had a row last: {HOURS} plans, S3 takes {LATENCY * 1000:.0f} ms a request")
+    found = plans()
+    screen.check(
+        f"{found['seconds']:.1f} seconds, {found['requests']} requests, in less than {MOST_PLANS} seconds",
+        ok=found["seconds"] < MOST_PLANS and found["found"] == 1,
+    )
 
 
 def asked(run: Measured) -> tuple[int, int, int]:

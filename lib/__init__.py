@@ -5,6 +5,7 @@ the story       run             the order of the steps, and nothing else
 load            load            everything a run depends on; refuses what is wrong at once
                 settings        the variables and the event          (pure)
                 rules           what a setting may be                (pure)
+                taking          what a take-back means               (pure)
                 roster          the reviewers list and its people    (pure)
                 terms           weight, room, days of a person       (pure)
                 zones           the time zones' data                 (pure)
@@ -12,8 +13,10 @@ load            load            everything a run depends on; refuses what is wro
                 aws             clients, the parameter, the secret
 a kind of run   handout         hands rows out
                 undo            takes back what one run assigned
+                take_back       takes rows back from people
                 digest          tells the team; a message, and no run
 read            chain           the plans before, and what their records confirm
+                gifts           who had a row last
                 bucket          objects in S3, and conditional writes
                 reading         full and short reads, and the proof
                 fetch           the pages that rows come in
@@ -23,6 +26,7 @@ read            chain           the plans before, and what their records confirm
 propose         past            what the last two hours planned      (pure)
                 bars            who may not have which row           (pure)
                 plan            what is planned and carried          (pure)
+                passed          who does not get a row again         (pure)
                 turns           whose turn it is, and why            (pure)
                 lots            row by row: several people, and bars (pure)
                 distribution    who gets which row                   (pure)

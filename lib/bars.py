@@ -15,19 +15,19 @@ class Bars:
     """By row id, the user ids of those who may not have it."""
 
     authors: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    passed: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Somebody may not have some row."""
-        return bool(self.authors)
+        return bool(self.authors or self.passed)
 
     def of(self, row_id: str) -> frozenset[str]:
         """Who may not have the row, for whatever reason."""
-        return self.authors.get(row_id, NOBODY)
+        return self.authors.get(row_id, NOBODY) | self.passed.get(row_id, NOBODY)
 
     def why(self, row_id: str) -> Waits:
         """Why a row waits that nobody there may have."""
-        del row_id  # there is one reason only
-        return Waits.AUTHOR
+        return Waits.PASSED if row_id in self.passed else Waits.AUTHOR
 
 
 def people_named(

@@ -35,7 +35,8 @@ NAMES = {
 }
 WRONG_PROJECT = "verify that PROJECT_ID {project} exists and that the key may read it"
 ADVICE = {
-    401: "check that the API key is correct and has not expired",
+    401: "check that the API key is correct and has not expired; keys of organisations in the EU "
+    "need BRAINTRUST_API_URL https://api-eu.braintrust.dev",
     403: WRONG_PROJECT,
     404: WRONG_PROJECT,
 }

@@ -1,6 +1,7 @@
 """The audit's objects in S3: where they lie, and writes that know whether somebody else's stands in their way."""
 
 from collections.abc import Iterable
+from datetime import date
 from itertools import islice
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING
@@ -63,6 +64,18 @@ class AuditBucket:
             if _code(error) in MISSING:
                 return None
             raise self._error("read", key, error) from error
+
+    def plans_since(self, day: date) -> list[str]:
+        """The keys of plans from that date on, the newest first. Raises AuditError if they cannot be listed."""
+        prefix = f"{self._prefix}plans/project_id={self._project}/"
+        self._refuse_if_it_hangs("listed", prefix)
+        pages = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self._name, Prefix=prefix, StartAfter=f"{prefix}date={day}"
+        )
+        try:
+            return [item["Key"] for page in pages for item in page.get("Contents", [])][::-1]
+        except (BotoCoreError, ClientError) as error:
+            raise self._error("listed", prefix, error) from error
 
     def mark(self, key: str) -> str | None:
         """The mark that the writer of an object left on it; None if there is no object."""

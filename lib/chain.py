@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import Any
 
 from lib.bucket import AuditBucket
 from lib.errors import AuditError
@@ -11,6 +12,7 @@ from lib.plan import Carried, Plan
 
 DAMAGED = (KeyError, TypeError, ValueError, AttributeError)
 """What reading an object that was edited by hand, or cut short, can end in."""
+CARRIES_NOTHING: dict[str, Any] = {"carried": [], "passed": [], "reading": []}
 NEVER_LANDED = frozenset({"failed", "not_attempted"})
 
 
@@ -48,11 +50,17 @@ class Chain:
             ) from error
         return self._confirm(Past(plan, key, etag, planned_before(plan)))
 
-    def plan_at(self, key: str) -> Plan | None:
-        """A plan; None if there is none. Raises AuditError if it cannot be understood."""
+    def plan_at(self, key: str, *, bare: bool = False) -> Plan | None:
+        """A plan; None if there is none. `bare`: without what it carries along, which is most of it.
+
+        Raises AuditError if it cannot be understood.
+        """
         found = self._bucket.get(key)
         try:
-            return Plan.from_json(json.loads(found[0])) if found else None
+            if found is None:
+                return None
+            stored = json.loads(found[0])
+            return Plan.from_json(stored | CARRIES_NOTHING if bare else stored)
         except DAMAGED as error:
             raise AuditError(
                 f"the plan {self._bucket.address(key)} cannot be understood ({error!r}): "
@@ -83,6 +91,13 @@ class Chain:
             if not (older and self.has_record(target.run_id)):
                 return None
         return rows
+
+    def landed(self, run_id: str) -> set[str]:
+        """The rows that a run certainly assigned, by either of its records."""
+        record = self._record_of(run_id)
+        return self._ids_of(run_id) | {
+            row for row, status in record.items() if status == "assigned"
+        }
 
     def _confirm(self, past: Past) -> Past:
         """The same, with what the records say of each run that rows are not confirmed of.

@@ -23,7 +23,12 @@ class LookUp:
     def users(self) -> list[User]:
         """Every user with an id."""
         return [
-            User(item["id"], _text(item, "email").lower(), _text(item, "given_name"))
+            User(
+                item["id"],
+                _text(item, "email").lower(),
+                _text(item, "given_name"),
+                _text(item, "family_name"),
+            )
             for item in self._list("user")
         ]
 

@@ -1,7 +1,7 @@
 """An ordinary run: rows that have no reviewer are handed out."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -11,8 +11,10 @@ from typing import NamedTuple
 from lib.assign import ASSIGNING
 from lib.bars import Bars, people_named
 from lib.distribution import settle
+from lib.errors import AuditError
 from lib.load import Job, find_roster
 from lib.lots import Dealt, PerRow, Wish, deal_at_once, hand_out
+from lib.names import shown
 from lib.past import REST, Past, Standing, settled
 from lib.people import leaving, open_rows_warnings, people_of
 from lib.plan import NOT_ATTEMPTED, Assignment, Carried, Outcomes, Plan
@@ -20,6 +22,7 @@ from lib.reading import Reading
 from lib.result import Outlook, Story, status_of
 from lib.roster import Roster
 from lib.rows import Fetched, Row, Window
+from lib.settings import Settings
 from lib.turns import Waits, open_rows, seats_of, spread, turns_of
 
 ONE_EACH = PerRow()
@@ -37,6 +40,7 @@ class HandOut:
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        self._unclear: list[str] = []
 
     @cached_property
     def roster(self) -> Roster:
@@ -60,9 +64,24 @@ class HandOut:
         job = self._job
         window = job.window.to_json()
         draft = Plan(job.settings.project_id, job.settings.tag, window, job.now())
+        past = replace(past, left=self._who_left(fetched, past))
         settings = job.settings
         per_row = PerRow(settings.reviewers_per_row, settings.overlap)
         return make_plan(draft, fetched, self.roster, past, settings.max_assignments, per_row)
+
+    def _who_left(self, fetched: Fetched, past: Past) -> Mapping[str, tuple[str, ...]]:
+        """Who took themselves off which rows that are to be dealt; what cannot be found out holds no row back."""
+        job, now = self._job, self._job.now()
+        new = [
+            row
+            for row in fetched.rows
+            if row.needs_reviewer and past.standing(row.id, now) is Standing.NEW
+        ]
+        try:
+            return job.gifts.who_left(past, new, job.fetching)
+        except AuditError as error:
+            self._unclear = [f"whoever took themself off a row may get it again: {error}"]
+            return {}
 
     def changes(self, plan: Plan) -> Sequence[Assignment]:
         """What is written to Braintrust."""
@@ -104,6 +123,8 @@ class HandOut:
             warnings=[
                 *roster.warnings,
                 *self._job.client.warnings,
+                *nothing_found(fetched, settings),
+                *self._unclear,
                 *(wait_words(plan, why, count) for why, count in plan.waiting.items()),
                 *fewer_words(plan, settings.reviewers_per_row),
                 *(author_words(outlook, roster) if settings.author else ()),
@@ -177,7 +198,10 @@ def make_plan(
     open_now.update(needy.perhaps)
     credit = past.plan.credit if past.plan else {}
     seats = seats_of(roster.reviewers, open_now, credit, draft.queue, draft.seen_at)
-    bars = Bars(authors=people_named(fetched.authors, roster.reviewers))
+    bars = Bars(
+        authors=people_named(fetched.authors, roster.reviewers),
+        passed=past.barred([reviewer.id for reviewer in roster.reviewers], now),
+    )
     if bars or per_row.people > 1:
         wishes = [Wish(row_id, per_row.of(row_id), bars.of(row_id)) for row_id in needy.new]
         dealt = hand_out(wishes, seats, most)
@@ -201,6 +225,9 @@ def make_plan(
         fewer=dealt.fewer,
         rest_until=max((entry.planned_at for entry in needy.resting), default=now - REST) + REST,
         credit={**credit, draft.queue: settle(mine, dealt.shares)},
+        passed=past.passed_after(
+            draft, sorted(past.left.keys() & (row_id for row_id, _ in assignments))
+        ),
     )
 
 
@@ -223,6 +250,15 @@ def unseen_people(fetched: Fetched, past: Past, now: datetime) -> list[str]:
         if entry.row_id not in seen and not entry.freed
         for who in entry.reviewers
     ]
+
+
+def nothing_found(fetched: Fetched, settings: Settings) -> list[str]:
+    """A warning where everything was read and no row was there: a tag with a slip in it fails in no other way."""
+    if fetched.rows or fetched.short or not fetched.complete:
+        return []
+    met = " and meets FILTER" if settings.filter else ""
+    tag = f"{shown(settings.tag)}{met} (tags are compared letter by letter)"
+    return [f"no row of the last {settings.days} days carries the tag {tag}"]
 
 
 def wait_words(plan: Plan, why: Waits, count: int) -> str:

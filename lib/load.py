@@ -11,6 +11,7 @@ from lib.bucket import AuditBucket
 from lib.chain import Chain
 from lib.deadline import Deadline
 from lib.errors import ConfigurationError
+from lib.gifts import Gifts
 from lib.roster import Entry, Roster, parse_reviewers, resolve
 from lib.rows import Window
 from lib.settings import Settings, load_settings
@@ -31,6 +32,7 @@ class Job:
     entries: tuple[Entry, ...]
     client: Braintrust
     chain: Chain
+    gifts: Gifts
     audit: Audit
     webhook: Webhook | None
     """Where a digest is posted to; None in a dry run, and in every other kind."""
@@ -54,12 +56,14 @@ def load(
     deadline = deadline.until(started + LONGEST_RUN, now)
     entries = () if settings.undo else find_entries(settings, aws)
     bucket = AuditBucket(aws.s3(), settings)
+    chain = Chain(bucket, started)
     working = deadline.sooner(min(AUDIT_RESERVE, AUDIT_SHARE * deadline.left()))
     return Job(
         settings=settings,
         entries=entries,
         client=Braintrust(settings, aws.api_key(settings), working),
-        chain=Chain(bucket, started),
+        chain=chain,
+        gifts=Gifts(bucket, chain),
         audit=Audit(bucket, started, request_id),
         webhook=Webhook(aws.webhook(settings), settings.request_timeout) if posts else None,
         window=Window.before(started, settings.days),

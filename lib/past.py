@@ -4,11 +4,12 @@ A row found here keeps the people it was planned for. Where its write was confir
 read shows; where it may have landed, or land yet, it rests; otherwise it goes to the same people again.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
+from lib.passed import By, Passed, joined, passed_by
 from lib.plan import Carried, Plan
 from lib.rows import Read, Row
 
@@ -46,6 +47,29 @@ class Past:
     """By row id, with what the records of their runs confirm."""
     refused: frozenset[str] = frozenset()
     """Rows that never landed, by the record of the run that planned them last."""
+
+    left: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Rows that nobody has any more, and whoever took themself off them, as far as that is known."""
+
+    def passed(self, now: datetime) -> list[Passed]:
+        """Who does not get which row again, for a plan made at `now` to carry along."""
+        return [each for each in self.plan.passed if now < each.until] if self.plan else []
+
+    def barred(self, listed: Collection[str], now: datetime) -> Mapping[str, frozenset[str]]:
+        """Who of those on the list does not get which row, unless everybody on it has passed it."""
+        passed = [(each.row_id, each.reviewer_id) for each in self.passed(now)]
+        passed += [(row_id, who) for row_id, people in self.left.items() for who in people]
+        return passed_by(passed, listed)
+
+    def passed_after(self, draft: Plan, dealt: Iterable[str]) -> list[Passed]:
+        """The same once `draft` has dealt rows: those who left them are known from then on."""
+        now = draft.created_at
+        left = (
+            Passed(row_id, who, now, By.LEFT, now + draft.span)
+            for row_id in dealt
+            for who in self.left.get(row_id, ())
+        )
+        return joined(self.passed(now), left)
 
     @property
     def reading(self) -> dict[str, Read]:

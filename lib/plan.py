@@ -3,12 +3,13 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from functools import cache
 from typing import Any, NamedTuple
 
 from lib.jsontext import json_object, quoted
+from lib.passed import Passed, json_passed
 from lib.rows import Read, iso
 from lib.turns import Credit, Turn, Waits
 
@@ -24,7 +25,7 @@ class Outcome(NamedTuple):
     """What became of one planned row."""
 
     status: str
-    """`assigned` (of an undo: `undone`), `failed` (refused), `unknown` (sent, no clear answer), `not_attempted`."""
+    """`assigned` (of an undo: `undone`, of a take-back: `taken_back`), `failed` (refused), `unknown` (sent, no clear answer), `not_attempted`."""
     assigned_at: str | None = None
     error: str | None = None
 
@@ -50,10 +51,15 @@ class Carried(NamedTuple):
 
 
 class Spared(Enum):
-    """Why rows of a run that is taken back are not written to; the value is the words for it."""
+    """Why an undo or a take-back does not write to rows that are meant; the value is the words for it."""
 
-    TAKEN = "are left alone: a later run has planned them, and they are its own now"
-    UNWRITTEN = "were not written yet: nothing is taken off them, and they are not given out for that run any more"
+    TAKEN = "rows are left alone: a later run has planned them, and they are its own now"
+    UNWRITTEN = "rows were not written yet: nothing is taken off them, and they are not given out for that run any more"
+    RECENT = "rows were planned in the last two hours and are left alone"
+    SHARED = "rows are with several people and are left alone"
+    MOVED = (
+        "rows have lain as long with a second person; days alone does not move them again, such as"
+    )
 
 
 @dataclass(frozen=True)
@@ -86,13 +92,23 @@ class Plan:
     """What everybody is owed after this plan."""
     reading: Sequence[Read] = ()
     """What is known of each way of reading rows."""
+    passed: Sequence[Passed] = ()
+    """Who does not get which row again."""
     undoes: str = ""
-    """The run that this one takes back; empty for an ordinary run, which frees nothing."""
+    """The run that an undo takes back."""
+    takes_back: Mapping[str, str | int | None] = field(default_factory=dict)
+    """What a take-back means: `reviewer` (an id) and `days`, null where it is not given. An ordinary run has neither, and frees nothing."""
     freed: list[Assignment] = field(default_factory=list)
     """To be taken off."""
-    spared: Mapping[Spared, int] = field(default_factory=dict)
-    """Of an undo: why rows are not taken off, and how many."""
+    spared: Mapping[Spared, Sequence[str]] = field(default_factory=dict)
+    """Rows that are not taken off, by why."""
     run_id: str = ""
+
+    @property
+    def span(self) -> timedelta:
+        """How long its window is."""
+        start, end = (datetime.fromisoformat(self.window[bound]) for bound in ("from", "to"))
+        return end - start
 
     @property
     def seen_at(self) -> datetime:
@@ -125,15 +141,17 @@ class Plan:
             "waiting": {why.value: count for why, count in self.waiting.items()},
         }
         freed: dict[str, Iterable[str]] = {}
-        if self.undoes:
-            head["undoes"] = self.undoes
-            freed = {"freed": json_assignments(self.freed)}
+        for name, what in {"undoes": self.undoes, "takes_back": self.takes_back}.items():
+            if what:
+                head[name] = what
+                freed = {"freed": json_assignments(self.freed)}
         return json_object(
             head,
             freed
             | {
                 "assignments": json_assignments(self.assignments),
                 "carried": json_carried(self.carried),
+                "passed": json_passed(self.passed),
             },
         )
 
@@ -174,7 +192,9 @@ class Plan:
                 )
                 for item in stored.get("reading", [])
             ],
+            passed=[Passed.from_json(item) for item in stored.get("passed", [])],
             undoes=stored.get("undoes", ""),
+            takes_back=stored.get("takes_back", {}),
             freed=[Assignment(item["row_id"], who) for item, who in _rows(stored.get("freed", []))],
             run_id=stored["run_id"],
         )

@@ -1,5 +1,6 @@
 """What a run comes back with: the contract's section 5 object, built once from what was seen, planned and done. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -83,6 +84,18 @@ def status_of(settings: Settings, outlook: Outlook, failed: int, deferred: int) 
     if failed:
         return "failed"
     return "incomplete" if deferred or not outlook.fetched.complete else ""
+
+
+def taken_from(plan: Plan, outcomes: Mapping[str, Outcome]) -> dict[str, int]:
+    """Rows that were taken off each person; before anything is written, rows that would be."""
+    return dict(
+        Counter(
+            who
+            for row_id, people in plan.freed
+            if not outcomes or outcomes[row_id].assigned_at
+            for who in people
+        )
+    )
 
 
 def unwritten(outcomes: Mapping[str, Outcome]) -> str:

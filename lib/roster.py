@@ -58,6 +58,7 @@ class User:
     email: str = field(repr=False)
     """In lower case; may be empty."""
     given_name: str = field(default="", repr=False)
+    family_name: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

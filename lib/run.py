@@ -15,19 +15,23 @@ from lib.handout import HandOut
 from lib.load import Job, load
 from lib.plan import Outcomes
 from lib.result import Outlook, Result, Verdict, build_result, unwritten
+from lib.take_back import TakeBack
 from lib.telemetry import emit, logger, run_metrics
 from lib.undo import Undo
 
 LAST_SENDING = timedelta(minutes=15)  # after the plan: rows rest for as long as this and more
 RACES = 5  # how often a run starts again when another one commits its plan first
 
-Kind = HandOut | Undo
+Kind = HandOut | Undo | TakeBack
 """A kind of run: what to read, to propose, to write and to tell."""
 
 
 def kind_of(job: Job) -> Kind:
     """The kind of run that the event asks for."""
-    return Undo(job) if job.settings.undo else HandOut(job)
+    settings = job.settings
+    if settings.take_back:
+        return TakeBack(job, settings.take_back)
+    return Undo(job) if settings.undo else HandOut(job)
 
 
 def utc_now() -> datetime:
@@ -101,7 +105,7 @@ def decide(job: Job, kind: Kind) -> Outlook:
             logger.info("another run committed its plan first, starting again", attempt=race + 1)
             time.sleep(random.random() * 2**race / 4)  # noqa: S311 - so that two losers part
     except AuditError as error:
-        raise AuditError(f"{error}; nothing was assigned") from error
+        raise AuditError(f"{error}; nothing was {kind.did}") from error
     return replace(outlook, verdict=Verdict.RACES_LOST)
 
 

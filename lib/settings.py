@@ -24,12 +24,13 @@ from lib.rules import (
     key_prefix,
     with_pending,
 )
+from lib.taking import TAKE_BACK, Taking, problem_of_window
 
 REQUIRED: Any = object()
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1", "host.docker.internal"})
 ENVELOPE = frozenset({"detail-type", "source"})
 """What every event of EventBridge has, and no other."""
-COMING = ("queue", "take_back")  # no fields yet, but nobody means them to be passed over
+COMING = ("queue",)  # no field yet, but nobody means it to be passed over
 
 
 def is_webhook(url: str) -> bool:
@@ -146,6 +147,8 @@ class Settings:
     """The event's own reviewers; None: those of the SSM parameter."""
     undo: str = _setting("the run_id of the run to take back", "", is_run_id, role="command")
     """Empty: no undo."""
+    take_back: Taking | None = field(default=None, metadata={"command": TAKE_BACK})
+    """None: no take-back."""
     digest: bool = _setting("true", default=False, check=bool, role="command")
     """A message for the team, and no run."""
 
@@ -181,6 +184,9 @@ def load_settings(environ: Mapping[str, str], event: object = None) -> Settings:
         elif rule.default is REQUIRED:
             problems.append(f"{name} is not set: must be {rule.accepted}")
     problems += _problem_of_key_source(environ)
+    problems += problem_of_window(
+        values.get("take_back"), values.get("days", RULES["DAYS"].default)
+    )
     problems += _problem_of_digest(values)
     if problems:
         raise ConfigurationError(

@@ -73,7 +73,7 @@ def run_metrics(result: Mapping[str, Any], counts: Mapping[str, int]) -> dict[st
         **request_metrics(counts),
         "RunDuration": result["duration_ms"],
     }
-    if "undoes" in result:
+    if "unassigned" not in result:  # of an undo or a take-back
         return values
     if result["read"] == "full":  # a short read does not know how many rows there are
         values["RowsFetched"] = result["fetched"]

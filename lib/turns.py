@@ -22,6 +22,7 @@ class Waits(Enum):
     LEFT = "their reviewer has left the list; anyone may get them two hours after they were planned"
     CAP = "MAX_ASSIGNMENTS is reached"
     NOBODY = "every reviewer is away or full"
+    PASSED = "everybody there who has room has passed them: they were taken back from them, or they took themselves off"
     AUTHOR = "their author is the only one there who has room"
 
 

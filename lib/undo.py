@@ -11,7 +11,7 @@ from lib.load import LONGEST_RUN, Job
 from lib.past import Past, unsettled
 from lib.plan import Assignment, Carried, Outcomes, Plan, Spared
 from lib.reading import fetch_all_logs
-from lib.result import Outlook, Story, status_of
+from lib.result import Outlook, Story, status_of, taken_from
 from lib.rows import Fetched, Row, Window
 
 
@@ -31,6 +31,10 @@ class Undo:
         if target is None:
             project = job.settings.project_id
             raise ConfigurationError(f"undo: project {project} has no plan of a run {run_id}")
+        if target.takes_back:
+            raise ConfigurationError(
+                f"undo: run {run_id} is a take-back, which cannot be undone: its rows go to others at the next run"
+            )
         ends = target.created_at + LONGEST_RUN
         ends += timedelta(microseconds=-ends.microsecond % 1_000_000)  # so that the words hold
         if job.now() < ends and not job.chain.has_record(run_id):
@@ -80,7 +84,8 @@ class Undo:
                 "failed": failed,
                 "deferred": deferred,
             },
-            warnings=[f"{count} rows {why.value}" for why, count in outlook.plan.spared.items()],
+            people={"taken_from": taken_from(outlook.plan, outcomes)},
+            warnings=[f"{len(rows)} {why.value}" for why, rows in outlook.plan.spared.items()],
         )
 
 
@@ -94,12 +99,13 @@ def make_undo(
     any more; what was planned over two hours ago is not given out for it anyway. What is freed stays in the chain
     and rests, as the undo, or the run itself, may yet write.
     """
-    freed, let_go, spared = [], [], Counter[Spared]()
+    freed, let_go = [], []
+    spared: dict[Spared, list[str]] = {}
     recent = {entry.row_id: entry for entry in past.recent(draft.created_at)}
     for planned in target.assignments:
         row, entry = rows.get(planned.row_id), recent.get(planned.row_id)
         if planned.row_id in taken:
-            spared[Spared.TAKEN] += 1
+            spared.setdefault(Spared.TAKEN, []).append(planned.row_id)
         elif (
             row
             and not row.reviewed
@@ -109,7 +115,7 @@ def make_undo(
             freed.append(planned)
         elif row and row.needs_reviewer and entry and not (entry.confirmed or entry.freed):
             let_go.append(planned)
-            spared[Spared.UNWRITTEN] += 1
+            spared.setdefault(Spared.UNWRITTEN, []).append(planned.row_id)
     gone = {
         row_id: Carried(row_id, people, draft.created_at, target.run_id, freed=True)
         for row_id, people in (*freed, *let_go)
@@ -120,7 +126,8 @@ def make_undo(
         previous=past.key,
         credit=past.plan.credit if past.plan else {},
         reading=unsettled(past),
+        passed=past.passed(draft.created_at),
         undoes=target.run_id,
         freed=freed,
-        spared=+spared,
+        spared=spared,
     )

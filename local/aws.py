@@ -24,6 +24,7 @@ HOST = "127.0.0.1"
 BUCKET = "review-assigner-audit"
 SECRET = "review-assigner/braintrust-api-key"  # noqa: S105 - its name
 REVIEWERS = "/review-assigner/reviewers"
+PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 WEBHOOK = "/review-assigner/webhook"
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "local",
@@ -47,6 +48,13 @@ def forget_real_aws() -> None:
     }
     for name in ("NO_PROXY", "no_proxy"):
         os.environ[name] = ",".join(filter(None, [os.environ.get(name), HOST, "localhost"]))
+
+
+def forget_proxies() -> None:
+    """Take every proxy out of the environment, for what speaks to this machine alone: some kinds need libraries."""
+    for name in list(os.environ):
+        if name.lower() in PROXIES:
+            del os.environ[name]
 
 
 class LocalAws:

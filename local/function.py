@@ -77,8 +77,9 @@ class Function:
             nullcontext(sys.stderr) if self._log is None else self._log.open("a", encoding="utf-8")
         )
         with log as file, redirect_stdout(file), redirect_stderr(file):
-            before = handler.setStream(file)
+            before = handler.stream
+            handler.setStream(file)
             try:
                 yield
             finally:
-                handler.setStream(before or file)
+                handler.stream = before  # setStream would flush first, and a full disk refuse it

@@ -1,4 +1,4 @@
-"""What the local programs print with: tables that fit 100 columns, a bar where it takes long, checks."""
+"""What the local programs print with: prose and tables as wide as the terminal, a bar where it takes long, checks."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,10 +7,11 @@ from typing import TypeVar
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
-WIDTH = 100
+from ops.table import Column, table, width, wrapped
+
+LABEL = 17  # columns
 Item = TypeVar("Item")
 
 
@@ -18,53 +19,52 @@ class Screen:
     """A terminal, or a plain file; and the checks that failed."""
 
     def __init__(self) -> None:
+        self.width = width()
         # The file by name: otherwise rich follows a redirected sys.stdout into the function's log.
-        terminal = sys.stdout.isatty()
-        self.console = Console(file=sys.stdout, width=None if terminal else WIDTH, highlight=False)
+        self.console = Console(file=sys.stdout, width=self.width, highlight=False)
         self.failed: list[str] = []
 
-    def say(self, text: str = "", style: str = "") -> None:
-        self.console.print(escape(text), style=style or None)
+    def say(self, text: str = "", style: str = "", indent: int = 0) -> None:
+        """Prose. Lines after the first are indented."""
+        for line in text.splitlines() or [""]:
+            for part in wrapped(line, indent, self.width):
+                self.console.print(Text(part, style=style), soft_wrap=True)
 
     def head(self, text: str) -> None:
         self.console.print()
         self.console.rule(f"[bold]{escape(text)}", align="left")
 
-    def line(self, label: str, text: str) -> None:
-        """One line, cut where the screen ends."""
-        line = Text(f"{label:<16} ", style="cyan", no_wrap=True, overflow="ellipsis")
-        self.console.print(
-            line.append(text.strip(), style="default"), no_wrap=True, overflow="ellipsis"
-        )
-
     def fact(self, label: str, text: str) -> None:
-        """A line that goes on under itself where it is long."""
-        table = Table.grid(padding=(0, 1, 0, 0))
-        table.add_column(width=16, style="cyan")
-        table.add_column(overflow="fold")
-        table.add_row(escape(label), escape(text))
-        self.console.print(table)
+        """A word, and what there is to say of it: under itself where it is long."""
+        first, *rest = wrapped(text, 0, max(20, self.width - LABEL))
+        self.whole(label, first)
+        for line in rest:
+            self.console.print(" " * LABEL + line, soft_wrap=True, markup=False)
 
     def whole(self, label: str, text: str) -> None:
         """One line that can be copied: never broken, cut or filled up."""
-        line = Text(f"{label:<16} ", style="cyan").append(text, style="default")
+        line = Text(f"{label:<{LABEL - 1}} ", style="cyan").append(text, style="default")
         self.console.print(line, soft_wrap=True)
 
     def table(
-        self, columns: Iterable[str], rows: Iterable[Iterable[object]], left: int = 1
+        self, heads: Iterable[str | Column], rows: Iterable[Iterable[object]], left: int = 1
     ) -> None:
-        """The first `left` columns are words, the others numbers."""
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for number, column in enumerate(columns):
-            table.add_column(column, justify="left" if number < left else "right", overflow="fold")
-        for row in rows:
-            table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
-        self.console.print(table)
+        """A table. Of columns that are heads alone the first `left` are words, the others numbers."""
+        columns = [
+            head if isinstance(head, Column) else Column(head, number=at >= left)
+            for at, head in enumerate(heads)
+        ]
+        lines = table(columns, rows, self.width)
+        height = max(column.head.count("\n") for column in columns) + 1
+        for number, line in enumerate(lines):
+            self.console.print(Text(line, style="bold" if number < height else ""), soft_wrap=True)
 
     def check(self, text: str, *, ok: bool) -> None:
         """Say that something holds, or remember that it does not."""
-        mark = "[green]ok[/]    " if ok else "[bold red]FAILED[/]"
-        self.console.print(f"{mark} {escape(text)}")
+        mark, style = ("ok", "green") if ok else ("FAILED", "bold red")
+        for number, line in enumerate(wrapped(text, 0, self.width - 7)):
+            label = Text(f"{'' if number else mark:<7}", style=style)
+            self.console.print(label.append(line, style="default"), soft_wrap=True)
         if not ok:
             self.failed.append(text)
 
@@ -74,6 +74,6 @@ class Screen:
             self.say(f"{text} ...")
             yield from items
             return
-        columns = (TextColumn(text), BarColumn(), TimeRemainingColumn())
+        columns = (TextColumn(text), BarColumn(20), TimeRemainingColumn())
         with Progress(*columns, console=self.console, transient=True) as bar:
             yield from bar.track(items)

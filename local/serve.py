@@ -12,7 +12,7 @@ from pathlib import Path
 
 from braintrust_api import Braintrust
 
-from local.aws import BUCKET, HOST, LocalAws, forget_real_aws
+from local.aws import BUCKET, HOST, LocalAws, forget_proxies, forget_real_aws
 from local.braintrust.server import LocalBraintrust
 from local.listen import CannotListenError
 from local.screen import Screen
@@ -22,13 +22,16 @@ FUNCTION = "ReviewAssignerFunction"  # its logical id in template.yaml
 CONTAINERS = "host.docker.internal"  # this machine, as containers call it
 PYTHON = ".venv/bin/python"
 PROJECT = "11111111-1111-4111-8111-111111111111"
-EVERYWHERE = "0.0.0.0"  # noqa: S104 - on Linux, containers do not come in through the loopback interface
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - only with --containers: on Linux they do not come in through the loopback interface
 
 parser = argparse.ArgumentParser(prog="python -m local.serve", description=__doc__)
 parser.add_argument(
-    "--host",
-    default=EVERYWHERE if platform.system() == "Linux" else HOST,
-    help="address to listen on (default: %(default)s; Docker Desktop's containers reach 127.0.0.1, those on Linux do not)",
+    "--host", default=HOST, help="address to listen on (default: %(default)s, this machine alone)"
+)
+parser.add_argument(
+    "--containers",
+    action="store_true",
+    help="let containers in: on Linux that is everybody on this network, too (Docker Desktop needs nothing)",
 )
 parser.add_argument(
     "--braintrust-port", type=int, default=8787, help="default: %(default)s; 0 finds a free one"
@@ -48,8 +51,11 @@ parser.add_argument("--env-file", type=Path, default=Path("env.json"), help="def
 def main(arguments: list[str] | None = None) -> int:
     """Serve until interrupted; 1 if a port is taken."""
     options = parser.parse_args(arguments)
+    if options.containers and platform.system() == "Linux":
+        options.host = EVERYWHERE
     screen = Screen()
     forget_real_aws()
+    forget_proxies()
     for ending in (
         signal.SIGINT,
         signal.SIGTERM,
@@ -71,12 +77,26 @@ def main(arguments: list[str] | None = None) -> int:
         aws.prepare(braintrust.api_key, ", ".join(person.email for person in TEAM))
         client = Braintrust(api_key=braintrust.api_key, base_url=f"http://{HOST}:{port}")
         send(client, PROJECT, Traffic(3, users).past(options.rows, datetime.now(UTC), days=9))
-        write_env_file(options.env_file, port, aws)
+        try:
+            write_env_file(options.env_file, port, aws)
+        except OSError as error:
+            screen.say(
+                f"error: {options.env_file} cannot be written: {error.strerror}; see --env-file",
+                "red",
+            )
+            return 1
         explain(screen, options, braintrust.api_key, port, aws)
         while True:
             time.sleep(3600)
     screen.say("Both servers have ended; what they held is gone.")
     return 0
+
+
+def opening(host: str) -> list[str]:
+    """What has to be done first, so that containers come in."""
+    if host == HOST and platform.system() == "Linux":
+        return ["make local ARGS=--containers    # in place of this one"]
+    return []
 
 
 def write_env_file(path: Path, port: int, aws: LocalAws) -> None:
@@ -100,16 +120,15 @@ def explain(
     url = f"http://{HOST}:{port}"
     screen.say("Up, until Ctrl-C:", "bold green")
     screen.fact("Braintrust", f"{url}  key {api_key}, project {PROJECT}")
-    screen.line("AWS", f"{aws.url}  bucket {BUCKET}, any credentials")
+    screen.fact("AWS", f"{aws.url}  bucket {BUCKET}, any credentials")
     if options.host == HOST:
-        screen.line("Open to", "this machine only")
+        screen.fact("Open to", "this machine only")
     else:
         screen.fact(
             "Open to",
-            f"EVERYBODY who can reach {options.host}: containers, and this network. Nothing secret is in here. "
-            f"--host {HOST} keeps to this machine, and then containers on Linux stay outside.",
+            f"EVERYBODY who can reach {options.host}: containers, and this network. Nothing secret is in here.",
         )
-    screen.line("Variables", f"{options.env_file}, written for {FUNCTION}")
+    screen.fact("Variables", f"{options.env_file}, written for {FUNCTION}")
     arch = "x86_64" if platform.machine() in {"x86_64", "AMD64"} else "arm64"
     with_file = "" if options.env_file == Path("env.json") else f" --env-file {options.env_file}"
     container = (
@@ -124,7 +143,10 @@ def explain(
             "Run the function here, without Docker",
             [f"{PYTHON} -m local.invoke{with_file} '{{\"dry_run\": true}}'"],
         ),
-        ("Run the artifact in a container, with Docker", [f"make build ARCH={arch}", container]),
+        (
+            "Run the artifact in a container, with Docker",
+            [*opening(options.host), f"make build ARCH={arch}", container],
+        ),
         (
             "Look at rows, at who has which, at the audit",
             [

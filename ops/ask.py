@@ -1,12 +1,18 @@
 """`python -m ops.ask QUESTION`: a question of docs/sql/duckdb put to a folder with a copy of the audit."""
 
 import argparse
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
+from rich.cells import cell_len
 
+from ops.names import Names, kept_here
 from ops.places import AuditUnreadableError, open_audit
+from ops.records import shown
+from ops.table import UNBOUND, Column, table, width, wrapped
 
 SQL = Path(__file__).parents[1] / "docs/sql/duckdb"
 VIEWS = "create_views"
@@ -38,13 +44,42 @@ def main(arguments: list[str] | None = None) -> int:
         connection = connect(open_audit(chosen.audit).address)
         connection.execute("SET VARIABLE row_id = ?", [chosen.row_id])
         connection.execute("SET VARIABLE overlap = ?", [chosen.overlap])
-        connection.sql((SQL / f"{chosen.question}.sql").read_text("utf-8")).show(
-            max_width=200, max_rows=1000
-        )
+        answer = connection.sql((SQL / f"{chosen.question}.sql").read_text("utf-8"))
+        most = width() if sys.stdout.isatty() else UNBOUND
+        print(*told(answer.columns, answer.fetchall(), kept_here(), most), sep="\n", flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (AuditUnreadableError, duckdb.Error) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def told(
+    heads: Sequence[str], rows: Sequence[Sequence[object]], names: Names, most: int
+) -> list[str]:
+    """The answer as a table; where that is wider than `most` columns, each row as a list of its own."""
+    cells = [[_text(value, names) for value in row] for row in rows]
+    numbers = [any(isinstance(row[at], int | float) for row in rows) for at in range(len(heads))]
+    columns = [Column(head, number=number) for head, number in zip(heads, numbers, strict=True)]
+    lines = table(columns, cells, UNBOUND)
+    if max(map(cell_len, lines)) > most:
+        longest = max(map(len, heads))
+        lines = []
+        for row in cells:
+            for head, text in zip(heads, row, strict=True):
+                lines += wrapped(f"{head:{longest}}  {text}", longest + 2, most)
+            lines.append("")
+    return [*lines, "", f"{len(rows)} rows"]
+
+
+def _text(value: object, names: Names) -> str:
+    """A cell: people by their names, lists with semicolons between what is in them."""
+    if isinstance(value, list):
+        return "; ".join(_text(each, names) for each in value)
+    if value is None:
+        return ""
+    return shown(names.get(value, value) if isinstance(value, str) else value)
 
 
 def connect(audit: str) -> duckdb.DuckDBPyConnection:

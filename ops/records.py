@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -44,11 +44,11 @@ class Run:
     run_id: str
     at: datetime
     kind: str
-    """`run`, `dry run` or `undo`; an undo that was dry is a `dry run`, too."""
+    """`run`, `dry run`, `undo` or `take-back`; what was dry is a `dry run`, whatever it was of."""
     status: str
     tag: str
     counts: dict[str, int]
-    """fetched, unassigned, assigned, failed, deferred, undone, unknown_reviewers; those that the record has."""
+    """fetched, unassigned, assigned, failed, deferred, undone, taken_back, unknown_reviewers; those that the record has."""
     per_reviewer: dict[str, int]
     read: str
     """`full` or `short`: whether `fetched` counts the whole window; empty: it is of a version that did not say."""
@@ -58,6 +58,9 @@ class Run:
     spread: float
     warnings: tuple[str, ...]
     undoes: str
+    takes_back: str
+    """Of a take-back, which rows: `rows of <id>`, `rows that lay 3 days`."""
+    taken_from: dict[str, int]
     until: str
     """The end of its window: when it began, to the millisecond; of an undo, when that began which it takes back."""
     previous: tuple[str, int]
@@ -222,13 +225,14 @@ def _parse(key: str, text: bytes) -> Run:
         "failed",
         "deferred",
         "undone",
+        "taken_back",
         "unknown_reviewers",
     )
     return Run(
         key=key,
         run_id=shown(name),
         at=datetime.strptime(moment[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC),
-        kind="dry run" if record["dry_run"] else "undo" if undoes else "run",
+        kind=_kind(record),
         status=shown(record["status"]),
         tag=shown(record["tag"]),
         counts={field: _count(record[field]) for field in fields if field in record},
@@ -241,10 +245,27 @@ def _parse(key: str, text: bytes) -> Run:
         spread=_number(record.get("spread", 0)),
         warnings=tuple(shown(warning) for warning in record["warnings"]),
         undoes=undoes,
+        takes_back=_meant(record.get("takes_back") or {}),
+        taken_from={shown(who): _count(rows) for who, rows in record.get("taken_from", {}).items()},
         until=shown(window.get("to", "")) if isinstance(window, dict) else "",
         previous=(shown(previous["run_id"]), _count(previous["landed"])),
         seconds=_number(record["duration_ms"]) / 1000,
     )
+
+
+def _kind(record: dict[str, Any]) -> str:
+    if record["dry_run"]:
+        return "dry run"
+    return "undo" if record.get("undoes") else "take-back" if record.get("takes_back") else "run"
+
+
+def _meant(takes_back: dict[str, Any]) -> str:
+    """What a take-back means, in words; empty for anything else."""
+    if not takes_back:
+        return ""
+    whose, days = takes_back.get("reviewer"), takes_back.get("days")
+    words = f" of {shown(whose)}" if whose else ""
+    return f"rows{words}" + (f" that lay {_count(days)} days" if days else "")
 
 
 def _people(told: dict[str, dict[str, float | None]]) -> tuple[Holding, ...]:

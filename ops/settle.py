@@ -10,7 +10,6 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,10 @@ import yaml  # type: ignore[import-untyped] # its types are a package of their o
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ops.stack import reason
+from ops.stack_file import FOLDER, Answers, AnswersError, Parameters, read, written
+from ops.table import wrapped
 
-Parameters = Mapping[str, Mapping[str, Any]]
-"""What the template says of each of its parameters, by name."""
-FOLDER, TEMPLATE, SAMCONFIG = Path("ops/stacks"), Path("template.yaml"), Path("samconfig.toml")
+TEMPLATE, SAMCONFIG = Path("template.yaml"), Path("samconfig.toml")
 DEFAULT_STACK = "braintrust-review-assigner"
 ASKED = (
     "ProjectId",
@@ -30,32 +29,26 @@ ASKED = (
     "BraintrustApiKeySecretId",
     "BraintrustApiKeyParameter",
     "ReviewersParameter",
+    "AlarmEmail",
     "DryRun",
     "MaxAssignments",
-    "AlarmEmail",
     "ExistingAuditBucket",
 )
 """What a first deployment is asked for; everything else has a default that stands in the file."""
-SUGGESTED = {"DryRun": "true"}
-HEAD = """\
-# What the stack {stack} is deployed with: change a line, `make deploy`, commit this file. No secret is in it.
-# Values are text as it stands here. One that YAML would take for something else (it begins with a quote, a bracket or
-# one of # & * ! | > % @ `, or has ": " or " #" in it) stands in single quotes, each single quote within it doubled.
-"""
-
-
-class AnswersError(Exception):
-    """Raised when a stack cannot be deployed like this; says what to change."""
-
-
-class _Text(yaml.BaseLoader):  # type: ignore[misc] # as above
-    """YAML in which every value is text: `true` is "true", and 7 is "7"."""
-
-
-class _Plain(yaml.SafeDumper):  # type: ignore[misc] # as above
-    """Text without quotes where they are not needed for reading it as above."""
-
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own
+SUGGESTED = {
+    "BraintrustApiKeySecretId": "braintrust-review-assigner/api-key",
+    "BraintrustApiKeyParameter": "/braintrust-review-assigner/api-key",
+    "DryRun": "true",
+}
+"""What Enter alone gives, where that is not the template's default: the way of the README, dry first."""
+NONE = "-"
+HINTS = {
+    "BraintrustApiKeySecretId": f"{NONE} if it is in Parameter Store instead, which is asked for next",
+    "AlarmEmail": "worth giving: else nobody is told",
+    "DryRun": "true first: look at what it would do, then change it to false in the file and deploy again",
+    "ExistingAuditBucket": "Enter, unless another stack works on this project",
+}
+"""What the template's descriptions do not say to somebody who does it for the first time."""
 
 
 class _Template(yaml.BaseLoader):  # type: ignore[misc] # as above
@@ -63,14 +56,6 @@ class _Template(yaml.BaseLoader):  # type: ignore[misc] # as above
 
 
 _Template.add_multi_constructor("!", lambda *_: "")
-
-
-@dataclass
-class Answers:
-    """The region, and the template's parameters by name."""
-
-    region: str = ""
-    parameters: dict[str, str] = field(default_factory=dict)
 
 
 def declared() -> Parameters:
@@ -118,40 +103,6 @@ def problems(answers: Answers, parameters: Parameters) -> list[str]:
             "exactly one of BraintrustApiKeySecretId and BraintrustApiKeyParameter is needed"
         )
     return sorted(wrong)
-
-
-def read(path: Path) -> Answers:
-    """The answers in a file. Raises AnswersError."""
-    try:
-        found = yaml.load(path.read_text("utf-8-sig"), _Text) or {}  # noqa: S506 - makes text only
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise AnswersError(f"{path} is not YAML: {error}") from error
-    if not isinstance(found, dict) or (unknown := found.keys() - {"region", "parameters"}):
-        what = ", ".join(sorted(unknown)) if isinstance(found, dict) else "no names"
-        raise AnswersError(f"{path} holds {what}: it has region and parameters, and nothing else")
-    region, parameters = found.get("region", ""), found.get("parameters") or {}
-    if not isinstance(region, str) or not isinstance(parameters, dict):
-        raise AnswersError(f"{path}: region is text, parameters are lines of `Name: value`")
-    if lists := [name for name, value in parameters.items() if not isinstance(value, str)]:
-        raise AnswersError(f"{path}: {', '.join(lists)} is not text: put it into single quotes")
-    return Answers(region, parameters)
-
-
-def written(stack: str, answers: Answers, parameters: Parameters) -> str:
-    """The file's text: the answers, and each parameter without one as a comment with its default."""
-
-    def line(name: str, value: str) -> str:
-        seen = value.isprintable()  # what cannot be seen is escaped
-        dumped = yaml.dump({name: value}, Dumper=_Plain, allow_unicode=seen, width=2**31)
-        return str(dumped).rstrip("\n")
-
-    lines = [HEAD.format(stack=stack) + line("region", answers.region), "parameters:"]
-    for name, parameter in parameters.items():
-        if name in answers.parameters:
-            lines += [f"  {each}" for each in line(name, answers.parameters[name]).split("\n")]
-        else:
-            lines.append(f"  # {line(name, parameter['Default'])}")
-    return "\n".join(lines) + "\n"
 
 
 def sam_unquotes(value: str) -> str:
@@ -214,18 +165,20 @@ def deployed(stack: str, region: str) -> Answers:
 
 def ask(parameters: Parameters, answer: Callable[[str], str]) -> dict[str, str]:
     """The answers of whoever sits there, each asked for until it is one that CloudFormation takes."""
-    print(
-        "Enter alone takes what stands in brackets. Everything can be changed later, in the file."
-    )
+    print(f"Enter alone takes what stands in brackets, {NONE} leaves it empty.")
+    print("Everything can be changed later, in the file.")
     answers: dict[str, str] = {}
     for name in ASKED:
         if name == "BraintrustApiKeyParameter" and answers["BraintrustApiKeySecretId"]:
             continue
         parameter = parameters[name]
         proposed = str(SUGGESTED.get(name) or parameter.get("Default", ""))
-        print(f"\n{parameter['Description']}.")
+        print("", *wrapped(f"{parameter['Description']}."), sep="\n")
+        if name in HINTS:
+            print(*wrapped(f"({HINTS[name]})"), sep="\n")
         while True:
-            value = answer(f"{name} [{proposed}]: ") or proposed
+            value = answer(f"{name} [{proposed}]: ").strip() or proposed
+            value = "" if value == NONE else value
             why = refusal(parameter, value)
             if name == "BraintrustApiKeyParameter" and not value:
                 why = "is needed, because there is no BraintrustApiKeySecretId"
@@ -251,7 +204,7 @@ def found(
         raise AnswersError(
             f"there is no {path}: at a terminal, `make deploy` asks for what it holds"
         )
-    print(f"A new stack, {stack} in {answers.region}.")
+    print(f"A new stack, {stack} in the region {answers.region}.")
     return "you", Answers(answers.region, ask(parameters, input))
 
 
@@ -277,6 +230,8 @@ def settle(stack: str, *, unattended: bool) -> tuple[Answers, Parameters]:
         answers.parameters = {k: v for k, v in answers.parameters.items() if k in parameters}
     if wrong := problems(answers, parameters):
         raise AnswersError(f"{source}:\n- " + "\n- ".join(wrong))
+    if isinstance(source, Path):  # has nobody asked AWS anything yet, do it before the long work
+        deployed(stack, answers.region or here)
     if source != path:
         FOLDER.mkdir(exist_ok=True)
         answers.region = answers.region or here

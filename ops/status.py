@@ -3,16 +3,34 @@
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from ops.names import Names, kept_here, named
 from ops.places import AuditUnreadableError, NothingRecordedError, Place, add_arguments, open_audit
 from ops.records import Run, full_reads, newest_records, projects
+from ops.table import GAP, UNBOUND, Column, table, width, wrapped
 
 LOOKED_BACK = 200  # runs, for the last one that read everything: more than a week of hours
 MOST_PEOPLE, HOUR = 20, timedelta(hours=1)
 SHOWN = ("fetched", "unassigned", "assigned", "failed", "deferred")
 KEPT = 300  # characters of a warning
 SECOND = len("20260101T000000")  # of a run id: when it began
+
+COLUMNS = (
+    Column("UTC"),
+    Column("status"),
+    Column("read", drop=3),
+    Column("fetched", number=True, drop=2),
+    *(Column(name, number=True) for name in SHOWN[1:]),
+    Column("seconds", number=True, drop=1),
+)
+PEOPLE = (
+    Column("Person", wraps=True),
+    Column("open", number=True),
+    Column("oldest", number=True, drop=2),
+    Column("reviewed", number=True, drop=1),
+)
 
 parser = argparse.ArgumentParser(
     prog="python -m ops.status", description="The last runs, newest first."
@@ -24,10 +42,10 @@ parser.add_argument("--last", type=int, default=10, metavar="N", help="so many r
 def main(arguments: list[str] | None = None) -> int:
     """Print them; 1 if the audit cannot be read."""
     chosen = parser.parse_args(arguments)
+    most = width() if sys.stdout.isatty() else UNBOUND  # a line a run for whatever reads it
     try:
-        print(
-            status(open_audit(chosen.audit, chosen.stack), max(1, chosen.last), datetime.now(UTC))
-        )
+        place = open_audit(chosen.audit, chosen.stack)
+        print(status(place, max(1, chosen.last), datetime.now(UTC), kept_here(), most))
         sys.stdout.flush()
     except BrokenPipeError:  # such as `make status | head`; nothing is left to be flushed at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -39,67 +57,135 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def status(place: Place, last: int, now: datetime) -> str:
-    """The table, each run with what it warned about beneath it."""
-    by_project = [newest_records(place, project, last, now) for project in projects(place)]
+def status(
+    place: Place, last: int, now: datetime, names: Names | None = None, most: int = UNBOUND
+) -> str:
+    """The table, each run with what it warned about beneath it; `most` columns wide."""
+    by_project = {project: newest_records(place, project, last, now) for project in projects(place)}
     told = [
-        (run.run_id[:SECOND], run.order, [line(run), *warned(run)])
-        for records in by_project
+        (run.run_id[:SECOND], run.order, project, run)
+        for project, records in by_project.items()
         for run in records.runs
     ] + [
-        (run_id[:SECOND], (), [line_without_record(run_id)])
-        for records in by_project
+        (run_id[:SECOND], (), project, run_id)
+        for project, records in by_project.items()
         for run_id in records.unfinished
     ]
-    newest = sorted(told, key=lambda it: it[:2], reverse=True)[:last]
-    unreadable = [key for records in by_project for key in records.unreadable]
-    heads = (
-        f"{'UTC':16}  {'status':18} {'read':5} "
-        + "".join(f"{name:>11}" for name in SHOWN)
-        + f"{'seconds':>9}  run"
-    )
-    notes = [f"cannot be read: {key}" for key in unreadable]
-    lines = [text for *_, texts in newest for text in texts]
+    newest = [it[2:] for it in sorted(told, key=lambda it: it[:2], reverse=True)[:last]]
+    unreadable = [key for records in by_project.values() for key in records.unreadable]
     people = [
         text
-        for project, records in zip(projects(place), by_project, strict=True)
+        for project, records in by_project.items()
         for run in full_reads(records.runs)
         or full_reads(newest_records(place, project, LOOKED_BACK, now).runs)
-        for text in people_of(run)
+        for text in people_of(run, names or {}, most)
     ]
-    return "\n".join([heads, *lines, *notes, *people, f"{place.address}"])
-
-
-def line(run: Run) -> str:
-    """One run; what its record does not have is a dash."""
-    counts = "".join(f"{run.counts.get(name, '-'):>11}" for name in SHOWN)
-    undone = (
-        f"  takes back {run.counts.get('undone', 0)} rows of {run.undoes}" if run.undoes else ""
+    return "\n".join(
+        [
+            *lines_of(newest, names or {}, most, several=len(by_project) > 1),
+            *(f"cannot be read: {key}" for key in unreadable),
+            *people,
+            place.address,
+        ]
     )
-    return f"{run.at:%Y-%m-%d %H:%M}  {run.status:18.18} {run.read or '-':5.5} {counts}{run.seconds:>9.1f}  {run.run_id}{undone}"
 
 
-def people_of(run: Run) -> list[str]:
-    """Who had how many open rows when a run read everything."""
-    lines = [f"open rows with the tag {run.tag!r}, as {run.run_id} saw them:"]
-    for has in run.people[:MOST_PEOPLE]:
-        hours = "" if has.oldest is None else f", the oldest for {has.oldest / HOUR:,.1f} hours"
-        lines.append(f"{has.open:>11} {has.person}{hours}; reviewed: {has.reviewed}")
-    if more := run.people[MOST_PEOPLE:]:
-        lines.append(f"{sum(has.open for has in more):>11} {len(more)} more people")
+def lines_of(
+    newest: Sequence[tuple[str, Run | str]], names: Names, most: int, *, several: bool
+) -> list[str]:
+    """A line a run, which ends with its id and what it is of; where there is no room, that is below it."""
+    rows = [counts_of(run) for _, run in newest]
+    ends = [what_it_is(run, project if several else "") for project, run in newest]
+    heads, *lines = table(COLUMNS, rows, UNBOUND)
+    room = most - len(heads) - len(GAP)
+    if all(len(GAP.join(end)) <= room for end in ends):
+        lines = [
+            GAP.join([line.ljust(len(heads)), *end]) for line, end in zip(lines, ends, strict=True)
+        ]
+        heads, ends = f"{heads}{GAP}run", [[] for _ in ends]
+    else:
+        heads, *lines = table(COLUMNS, rows, most)
+    texts = [heads]
+    for line, end, (_, run) in zip(lines, ends, newest, strict=True):
+        texts += [line, *packed(end, most), *warned(run, names, most)]
+    return texts
+
+
+def packed(parts: Sequence[str], most: int) -> list[str]:
+    """The parts in indented lines, as many in each as there is room for."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and len(lines[-1]) + len(GAP) + len(part) <= most:
+            lines[-1] += GAP + part
+        else:
+            lines.append(f"    {part}")
     return lines
 
 
-def warned(run: Run) -> list[str]:
-    """What it warned about, a line each."""
-    return [f"    warning: {it[:KEPT]}" for it in run.warnings]
+def counts_of(run: Run | str) -> tuple[object, ...]:
+    """One run's cells; what its record does not have is a dash."""
+    if isinstance(run, str):  # a plan only: rows may have been assigned
+        at = f"{run[:4]}-{run[4:6]}-{run[6:8]} {run[9:11]}:{run[11:13]}"
+        return at, "no record", "-", *["-"] * len(SHOWN), "-"
+    counts = (run.counts.get(name, "-") for name in SHOWN)
+    return (
+        f"{run.at:%Y-%m-%d %H:%M}", run.status[:18], run.read[:5] or "-", *counts, f"{run.seconds:.1f}",
+    )  # fmt: skip
 
 
-def line_without_record(run_id: str) -> str:
-    """A run that has a plan only: rows may have been assigned."""
-    at = f"{run_id[:4]}-{run_id[4:6]}-{run_id[6:8]} {run_id[9:11]}:{run_id[11:13]}"
-    dashes = f"{'-':>11}" * len(SHOWN)
-    return f"{at}  {'no record':18} {'-':5} {dashes}{'-':>9}  {run_id}  killed, or not over yet"
+def what_it_is(run: Run | str, project: str) -> list[str]:
+    """Its id; its tag, with its project where there are several; what else is to be known of it."""
+    if isinstance(run, str):
+        return [run, *filter(None, [project and f"project {project}"]), "killed, or not over yet"]
+    of = " ".join(filter(None, [f"tag {run.tag[:60]!r}", project and f"of project {project}"]))
+    return list(filter(None, [run.run_id, of, taken(run)]))
+
+
+def taken(run: Run) -> str:
+    """What an undo or a take-back took off; empty for any other run."""
+    if run.undoes:
+        return f"takes back {run.counts.get('undone', 0)} rows of {run.undoes}"
+    if run.takes_back:
+        return f"hands over {run.counts.get('taken_back', 0)} {run.takes_back}"
+    return ""
+
+
+def people_of(run: Run, names: Names, most: int) -> list[str]:
+    """Who had how many open rows when a run read everything."""
+    more = run.people[MOST_PEOPLE:]
+    rows = [
+        (
+            names.get(has.person, has.person),
+            has.open,
+            "-" if has.oldest is None else f"{has.oldest / HOUR:,.1f} hours",
+            has.reviewed,
+        )
+        for has in run.people[:MOST_PEOPLE]
+    ]
+    if more:
+        rows.append(
+            (
+                f"{len(more)} more people",
+                sum(has.open for has in more),
+                "-",
+                sum(has.reviewed for has in more),
+            )
+        )
+    return [
+        "",
+        *wrapped(f"Open rows with the tag {run.tag[:60]!r}, as {run.run_id} saw them:", most=most),
+        *table(PEOPLE, rows, most),
+    ]
+
+
+def warned(run: Run | str, names: Names, most: int) -> list[str]:
+    """What it warned about, a line each, or more where there is no room."""
+    warnings = () if isinstance(run, str) else run.warnings
+    return [
+        f"    {line}"
+        for it in warnings
+        for line in wrapped(f"warning: {named(it[:KEPT], names)}", 2, most - 4)
+    ]
 
 
 if __name__ == "__main__":

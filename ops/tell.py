@@ -4,31 +4,16 @@ python -m ops.tell STACK [--dry-run]; BRAINTRUST_API_KEY is your key, BRAINTRUST
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lib.braintrust import Braintrust
-from lib.deadline import Deadline
-from lib.errors import AssignerError
 from lib.message import labels_of
 from lib.names import compared
 from lib.roster import User
-from lib.settings import load_settings
-from ops.settle import FOLDER, AnswersError, read
+from ops import own_key
 from ops.stack import NoStackError, ask_function, invoke_function, reason
-
-PATIENCE = 30.0  # seconds for names
-ANYTHING = {
-    "PROJECT_ID": "00000000-0000-4000-8000-000000000000",
-    "TAG": "-",
-    "REVIEWERS_PARAMETER": "-",
-    "AUDIT_BUCKET": "none",
-    "BRAINTRUST_API_KEY_PARAMETER": "-",
-}
-"""What a client has to be told, and does not use to list users."""
 
 parser = argparse.ArgumentParser(prog="python -m ops.tell", description=__doc__)
 parser.add_argument("stack")
@@ -57,24 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def known_users(stack: str) -> tuple[list[User], str]:
     """The users that the operator's own key may see; and why there are none."""
-    key = os.environ.get("BRAINTRUST_API_KEY")
-    if not key:
-        return [], "set BRAINTRUST_API_KEY to a key of yours that may list users"
     try:
-        settings = load_settings(ANYTHING | {"BRAINTRUST_API_URL": api_url(stack)})
-        client = Braintrust(settings, key, Deadline(lambda: PATIENCE * 1000))
-        users = client.users()
-    except (AssignerError, AnswersError) as error:
+        with own_key.asking(own_key.address(stack)) as client:
+            users = client.users()
+    except own_key.NoAnswerError as error:
         return [], str(error)
     return users or [], "" if users is not None else "your key may not list users (403)"
-
-
-def api_url(stack: str) -> str:
-    """Where the stack's Braintrust is; empty: the usual one."""
-    path = FOLDER / f"{stack}.yaml"
-    if given := os.environ.get("BRAINTRUST_API_URL"):
-        return given
-    return read(path).parameters.get("BraintrustApiUrl", "") if path.exists() else ""
 
 
 def named(text: str, users: Sequence[User]) -> str:

@@ -20,7 +20,7 @@ from lib.settings import REQUIRED, RULES  # noqa: E402 - found through the line 
 TEMPLATE = ROOT / "template.yaml"
 
 MEANINGS = {
-    "PROJECT_ID": "The project whose log rows are handed out.",
+    "PROJECT_ID": "The project whose log rows are handed out. Its settings page in Braintrust shows the id.",
     "TAG": "Rows that carry this tag are handed out. "
     "Quotes, backslashes and blanks are taken as they are.",
     "DAYS": "How many days back rows are looked for, by their creation.",
@@ -58,6 +58,7 @@ NEXT_TO_SETTINGS = {
     "AlarmEmail",
     "AlarmTopicArn",
     "MaxWaitingHours",
+    "TakeBackDays",
     "DigestSchedule",
     "DigestTimezone",
     "ScheduleState",

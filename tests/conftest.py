@@ -17,7 +17,7 @@ function/    the function, over the wire and whole; contract sections by their n
     test_assign, test_retries, test_time   inserts and their batches; what is tried again; the end in time
     test_requests, test_pure_core   how often is asked for what; what decides loads neither HTTP nor AWS
     test_promises, test_chain       one reviewer a row whatever happens; what the chain of plans holds happened
-    test_undo                       taking a run back
+    test_undo, test_take_back       taking a run back; rows of a person, or what has lain
     test_digest, test_message, test_webhook   4: the message for the team, its text, where it is posted
     test_explore                    the same in every order of their requests; the explorer itself is in explore/
     test_sending                    nothing goes out late, whatever a connection waits for
@@ -28,6 +28,7 @@ local/       the Braintrust and the AWS of this machine
     test_trial                      `DRY_RUN=false make run`, however it ends
 ops/         what operators run
     test_stack, test_settle         `make invoke`, `make undo`, `make outputs`; what `make deploy` asks and keeps
+    test_people                     `make names`, `make dry-run`, `make reviewers`: who is who, who would get what, the list
     test_tell                       `make digest`, with the names that the operator's own key may see
     test_report, test_audit_queries `make report` and `make status`; the SQL of the documents
 template/    template.yaml: test_function, test_permissions, test_watching (dashboard, queries), test_alarms (played by

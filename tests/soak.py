@@ -88,6 +88,8 @@ TIMES = (
 )
 """What may pass between runs: nothing, what an undo has to wait, just under and over what rows rest and are carried."""
 
+EVERY = 10.0  # seconds from one word about how far it is to the next
+
 
 @dataclass
 class Judgement:
@@ -387,8 +389,9 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     arguments = parser.parse_args()
     table: dict[str, Counter[str]] = {name: Counter() for name in ("(no fault)", *EVERY_FAULT)}
-    began = time.monotonic()
+    began = told = time.monotonic()
     broken = []
+    print(f"{arguments.scenarios} scenarios; how far it is, every 10 seconds:", file=sys.stderr)
     os.environ |= {
         "AWS_ACCESS_KEY_ID": "soak",
         "AWS_SECRET_ACCESS_KEY": "soak",
@@ -402,9 +405,12 @@ def main() -> None:
         for seed in range(arguments.first, arguments.first + arguments.scenarios):
             verdict = scenario(seed, braintrust, aws)
             done = seed - arguments.first + 1
-            if done % 50 == 0:
+            if time.monotonic() - told > EVERY:
+                told = time.monotonic()
+                left = (told - began) / done * (arguments.scenarios - done)
                 print(
-                    f"{done} of {arguments.scenarios} scenarios, {len(broken)} broke a promise",
+                    f"{done} of {arguments.scenarios} ({100 * done // arguments.scenarios} %), about "
+                    f"{left / 60:.0f} minutes left, {len(broken)} broke a promise",
                     file=sys.stderr,
                 )
             broken += [verdict] if verdict.broken else []

@@ -15,6 +15,7 @@ from local.demo.stop import Stop
 from local.function import LAMBDA_SECONDS
 from local.keep import Keep
 from local.screen import Screen
+from ops.names import named
 
 LOG = Path(".local/logs/trial.jsonl")
 WRITTEN = ("assigned", "failed", "deferred")
@@ -37,6 +38,8 @@ class Ending:
     problem: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
     """By user id."""
+    instead: list[str] = field(default_factory=list)
+    """Where no row carries the tag: what rows do carry."""
 
     @property
     def exit_code(self) -> int:
@@ -103,6 +106,9 @@ def to_take_back(ending: Ending) -> Iterator[tuple[str, str]]:
     if record is None and plan is None:
         return
     yield "Run", (record or plan or {})["run_id"]
+    if record and record["dry_run"] and record.get("undoes") and record["deferred"]:
+        yield "Would take back", f"{record['deferred']} rows"
+        yield "To take it back", f'DRY_RUN=false make run ARGS="--undo {record["undoes"]}"'
     if plan is None:
         return
     run_id, label = plan["run_id"], "To take it back"
@@ -142,17 +148,22 @@ def show(screen: Screen, ending: Ending, result: dict[str, Any]) -> None:
             ((known.get(user_id, user_id), count) for user_id, count in given.items()),
         )
     for warning in result["warnings"]:
-        screen.say(f"warning: {in_words(warning)}", "yellow")
+        screen.say(f"warning: {named(in_words(warning), known)}", "yellow", indent=4)
+    for line in ending.instead:
+        screen.say(line)
     address = result["audit"].get("plan")
     if address and given is not None:
         path = ending.keep.folder / address.removeprefix(f"s3://{BUCKET}/")
         assignments = json.loads(path.read_text("utf-8"))["assignments"]
         screen.say()
-        for item in assignments[:SHOWN]:
-            who = known.get(item["reviewer_id"], item["reviewer_id"])
-            screen.line("row" if dry else "planned", f"{item['row_id']}  to  {who}")
+        first = [
+            (item["row_id"], known.get(item["reviewer_id"], item["reviewer_id"]))
+            for item in assignments[:SHOWN]
+        ]
+        screen.table(("Oldest rows", "would go to" if dry else "planned for"), first, left=2)
         if len(assignments) > SHOWN:
-            screen.line("", f"... and {len(assignments) - SHOWN:,} more, oldest first")
+            screen.say(f"... and {len(assignments) - SHOWN:,} more")
+        screen.say()
         screen.whole("Whole plan", str(path))
     screen.whole("Function's log", str(LOG))
-    screen.line("Status", f"{result['status']}, after {result['duration_ms'] / 1000:.1f} s")
+    screen.fact("Status", f"{result['status']}, after {result['duration_ms'] / 1000:.1f} s")

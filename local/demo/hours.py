@@ -1,4 +1,4 @@
-"""The first act of `make run`: a backlog, then a few hours with new rows, each followed by a run of the handler."""
+"""The first act of `make run`: a backlog, then a few hours with new rows, each followed by a run of the function."""
 
 import json
 import re
@@ -17,10 +17,22 @@ from local.demo.check import Row, needs_reviewer, wrong_rows
 from local.function import Function
 from local.screen import Screen
 from local.traffic import TAG, Traffic, send
+from ops.table import Column
 
 BACKLOG = 3000  # questions, tagged and not
 DAYS = 7
 SCHEDULE = {"source": "aws.scheduler", "detail-type": "Scheduled Event", "detail": "{}"}
+
+
+FIELDS = {
+    "fetched": 3,
+    "already_assigned": 2,
+    "already_reviewed": 1,
+    "unassigned": 0,
+    "assigned": 0,
+    "deferred": 0,
+}
+"""The result's counts that are shown, and in which order they go where a terminal is narrow (0: never)."""
 
 
 class Step(NamedTuple):
@@ -84,21 +96,21 @@ def play(
         send(client, braintrust.project_id, events[first : first + 250])
     tagged = sum(TAG in event.get("tags", ()) for event in events)
     screen.say(
-        f"{len(events):,} log rows are in, nine days of a shop's support assistant, sent through Braintrust's\n"
-        f'official client. {tagged:,} carry the tag "{TAG}"; some of these people have dealt with, some are\n'
-        f"older than {DAYS} days. Then come more, hour by hour, and the handler is called:"
+        f"{len(events):,} log rows are in, nine days of a shop's support assistant, sent through Braintrust's "
+        f'official client. {tagged:,} carry the tag "{TAG}"; some of these people have dealt with, some are '
+        f"older than {DAYS} days. Then come more, hour by hour, and the function runs:"
     )
     screen.say()
     ran = []
     rows = all_rows(braintrust)
-    for step in screen.progress(STEPS, "Running the handler"):
+    for step in screen.progress(STEPS, "Running the function"):
         at = start + timedelta(hours=step.hour)
         if step.hour:
             fresh = traffic.fresh(step.new, at - timedelta(hours=1), at)
             send(client, braintrust.project_id, fresh)
             rows |= {event["id"]: braintrust.store.row(event["id"]) or {} for event in fresh}
         set_clock(braintrust, at)
-        before, result, rows = rows, function.invoke(step.event), all_rows(braintrust)
+        before, result, rows = rows, function.run_at(at, step.event), all_rows(braintrust)
         ran.append(Ran(step, at, result, compare(step, result, before, rows, people)))
     show(screen, ran, people)
     show_checks(screen, braintrust, ran)
@@ -132,27 +144,21 @@ def compare(
 
 
 def show(screen: Screen, ran: list[Ran], people: Mapping[str, str]) -> None:
-    fields = (
-        "fetched",
-        "already_assigned",
-        "already_reviewed",
-        "unassigned",
-        "assigned",
-        "deferred",
-    )
     screen.table(
-        ("Hour", "Called", "Status", "Read", *(header(field) for field in fields)),
+        (
+            *(Column("Hour"), Column("Called"), Column("Status"), Column("Read", drop=4)),
+            *(Column(header(field), number=True, drop=drop) for field, drop in FIELDS.items()),
+        ),
         (
             (
                 f"{run.at:%H:%M}",
                 run.step.called,
                 run.result["status"],
                 run.result["read"],
-                *(run.result[field] for field in fields),
+                *(run.result[field] for field in FIELDS),
             )
             for run in ran
         ),
-        left=4,
     )
     for step in STEPS:
         if step.footnote:

@@ -14,6 +14,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WORDS = b"\nStopping: nothing more is sent, answers that are due are waited for. Once more: not even those.\n"
 
 
+def say() -> None:
+    """That it is stopping; printing is not safe where a signal came."""
+    with suppress(OSError):
+        os.write(2, WORDS)
+
+
 class Stop:
     """Raises KeyboardInterrupt at a signal. Where an end in order is due, takes the time away instead.
 
@@ -62,5 +68,4 @@ class Stop:
         self.signal = self.signal or signal.Signals(sent)
         if self.again or not self._in_order():
             raise KeyboardInterrupt
-        with suppress(OSError):
-            os.write(2, WORDS)  # printing is not safe here
+        say()

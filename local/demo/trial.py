@@ -4,11 +4,11 @@ A dry run, unless DRY_RUN is false. `--undo RUN_ID` takes back what such a run a
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import requests
-from braintrust_api import Braintrust, BraintrustError
 
 from lib.errors import AssignerError
 from lib.settings import VARIABLES, Settings, load_settings
@@ -18,6 +18,8 @@ from local.demo.stop import Stop
 from local.function import Function
 from local.keep import InUseError, Keep
 from local.screen import Screen
+from ops import own_key
+from ops.tags import tags_instead
 
 ASKING = ("PROJECT_ID", "TAG", "REVIEWERS")  # a key alone may be there for other programs
 NEEDED = ("BRAINTRUST_API_KEY", *ASKING)
@@ -30,6 +32,7 @@ def main(screen: Screen, undo: str | None = None) -> int:
     if missing:
         screen.say(
             f"error: {listed(missing)} must be set too, for a dry run against a real Braintrust. "
+            "A project's id is on its settings page in Braintrust. "
             f"To see everything run on this machine instead, set none of {listed(ASKING)}.",
             "red",
         )
@@ -59,6 +62,8 @@ def run(screen: Screen, undo: str | None, keep: Keep, stop: Stop) -> Ending:
             aws.keep_in(keep)
             variables = {"DRY_RUN": "true", **wanted, **aws.variables}
             variables.pop("BRAINTRUST_API_KEY_PARAMETER", None)
+            if undo and variables["DRY_RUN"] != "false":  # as `make undo` understands it
+                variables["DRY_RUN"] = "true"
             settings = load_settings(variables)
             reach(settings.braintrust_api_url)
             announce(screen, settings, undo)
@@ -78,8 +83,16 @@ def run(screen: Screen, undo: str | None, keep: Keep, stop: Stop) -> Ending:
     finally:
         stop.over()
     if ending.result and not stop.signal:
-        ending.names = names(settings, api_key)
+        ending.names = names(settings)
+        if nothing_found(ending.result):
+            url = settings.braintrust_api_url
+            ending.instead = tags_instead(settings.project_id, settings.tag, url=url)
     return ending
+
+
+def nothing_found(result: Mapping[str, Any]) -> bool:
+    """Everything was read, and no row carries the tag."""
+    return result["fetched"] == 0 and result["read"] == "full" and "undoes" not in result
 
 
 def listed(names: Sequence[str]) -> str:
@@ -95,6 +108,11 @@ def reach(url: str) -> None:
     """Raise UnreachableError unless something answers."""
     try:
         requests.head(url, timeout=10, allow_redirects=False)
+    except requests.exceptions.InvalidSchema as error:  # what a SOCKS proxy comes to
+        raise UnreachableError(
+            f"{url} cannot be asked through this terminal's proxy ({error}): name an HTTP proxy in HTTPS_PROXY and "
+            "unset ALL_PROXY"
+        ) from error
     except requests.RequestException as error:
         raise UnreachableError(
             f"{url} does not answer ({type(error).__name__}): check BRAINTRUST_API_URL and the network"
@@ -102,20 +120,20 @@ def reach(url: str) -> None:
 
 
 def announce(screen: Screen, settings: Settings, undo: str | None) -> None:
-    screen.line("Braintrust", settings.braintrust_api_url)
-    screen.line("Project", settings.project_id)
+    screen.fact("Braintrust", settings.braintrust_api_url)
+    screen.fact("Project", settings.project_id)
     if undo:
         screen.whole("Undo of", undo)
     else:
-        screen.line("Rows", f'tagged "{settings.tag}", of the last {settings.days} days')
+        screen.fact("Rows", f'tagged "{settings.tag}", of the last {settings.days} days')
     if settings.dry_run:
-        screen.line(
+        screen.fact(
             "Dry run",
             "nothing is written to Braintrust; "
             + ("DRY_RUN=false would undo" if undo else "DRY_RUN=false would assign"),
         )
     elif undo:
-        screen.line(
+        screen.fact(
             "DRY_RUN=false",
             "what this run assigned IS taken back, as far as nobody has changed it since",
         )
@@ -128,14 +146,10 @@ def announce(screen: Screen, settings: Settings, undo: str | None) -> None:
     screen.say()
 
 
-def names(settings: Settings, api_key: str) -> dict[str, str]:
+def names(settings: Settings) -> dict[str, str]:
     """Names by user id, as far as the key may see them."""
-    client = Braintrust(
-        api_key=api_key, base_url=settings.braintrust_api_url, max_retries=0, timeout=10
-    )
     try:
-        users = list(client.users.list(limit=1000))
-    except BraintrustError:
+        with own_key.asking(settings.braintrust_api_url) as client:
+            return own_key.people(client)
+    except own_key.NoAnswerError:
         return {}
-    full = {user.id: " ".join(filter(None, (user.given_name, user.family_name))) for user in users}
-    return {user.id: full[user.id] or user.email or user.id for user in users}

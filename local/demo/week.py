@@ -1,9 +1,10 @@
-"""The second act of `make run`: a week of runs with somebody away, somebody part-time and somebody full."""
+"""The second act of `make run`: a week of runs with somebody away, somebody part-time, and somebody full, then ill."""
 
 import json
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from local.demo.hours import set_clock
 from local.function import Function
 from local.screen import Screen
 from local.traffic import TAG, TEAM, Traffic, send
+from ops.table import Column
 
 HOURS = range(9, 20, 2)  # of a day's runs: one every other hour is enough to see
 ARRIVALS = (
@@ -31,6 +33,8 @@ ARRIVALS = (
 ANA, BEN, CHEN, DANA, EMIL = TEAM
 HALF, CAP, PACE = 0.5, 30, 14  # Chen's weight; Dana's max_open, and how many rows she reviews a day
 AWAY = range(2, 4)  # days that Ben is not there: Wednesday and Thursday
+ILL_DAY, NIGHT = 4, 22  # on Friday night Dana falls ill, and what she has is handed over
+HAND_OVER = {"take_back": {"reviewer": DANA.email}}
 DIGEST_DAY = 4  # Friday, before people review
 
 
@@ -54,7 +58,11 @@ class Week:
                 "away": [{"from": self.date(AWAY.start), "until": self.date(AWAY.stop)}],
             },
             {"email": CHEN.email, "weight": HALF},
-            {"email": DANA.email, "max_open": CAP},
+            {
+                "email": DANA.email,
+                "max_open": CAP,
+                "away": [{"from": self.date(ILL_DAY + 1), "until": self.date(ILL_DAY + 3)}],
+            },
             {"email": EMIL.email},
         ]
         aws.set_reviewers(json.dumps(self.roster))
@@ -74,6 +82,8 @@ class Week:
         self.most_open: Counter[str] = Counter()
         self.open_at_digest: Counter[str] = Counter()
         """Rows by first name, as they stand in Braintrust when the digest is posted."""
+        self.handed_over: dict[str, Any] = {}
+        """What the take-back said."""
 
     def date(self, day: int) -> str:
         return f"{self.monday + timedelta(days=day):%Y-%m-%d}"
@@ -93,6 +103,10 @@ class Week:
             self.open_at_digest.update({self.people[who].split()[0]: len(ids) for who, ids in rows})
             self.function.run_at(now, {"digest": True})
         self._review()
+        if day == ILL_DAY:
+            now = self.monday + timedelta(days=day, hours=NIGHT)
+            set_clock(self.braintrust, now)
+            self.handed_over = self.function.run_at(now, HAND_OVER)
 
     def _open_rows(self) -> dict[str, list[str]]:
         """Rows by the user id of whoever has them."""
@@ -135,7 +149,7 @@ def play(
         "The same five people on a simulated clock, a run every other hour. The reviewers parameter now says:"
     )
     for entry in week.roster:
-        screen.say("  " + json.dumps(entry))
+        screen.say("  " + json.dumps(entry), indent=6)
     screen.say()
     with Chat() as chat:
         aws.set_webhook(chat.address)
@@ -145,6 +159,7 @@ def play(
     aws.copy_bucket(audit)
     show_why(screen, week, audit)
     show_digest(screen, chat)
+    show_hand_over(screen, week)
     show_checks(screen, week)
     check_digest(screen, week, chat)
 
@@ -153,21 +168,30 @@ def show(screen: Screen, week: Week) -> None:
     notes = {
         BEN.name: "away Wed, Thu",
         CHEN.name: "weight 0.5",
-        DANA.name: f"max_open {CAP}, reviews {PACE} a day",
+        DANA.name: f"max_open {CAP}, reviews {PACE} a day, ill from Sat",
     }
     weights = {CHEN.name: HALF}
     days = [f"{week.monday + timedelta(days=day):%a}" for day in range(len(ARRIVALS))]
     table = []
     for user_id, name in week.people.items():
         by_day = [
-            "-" if name == BEN.name and day in AWAY else week.given[day][user_id]
+            "-"
+            if (name == BEN.name and day in AWAY) or (name == DANA.name and day > ILL_DAY)
+            else week.given[day][user_id]
             for day in range(len(days))
         ]
         total = week.totals[user_id]
         table.append(
             (name, notes.get(name, ""), *by_day, total, f"{total / weights.get(name, 1):.0f}")
         )
-    screen.table(("Rows given", "", *days, "Sum", "Per weight"), table, left=2)
+    screen.table(
+        (
+            *(Column("Rows given"), Column("", wraps=True)),
+            *(Column(day, number=True) for day in days),
+            *(Column("Sum", number=True), Column("Per\nweight", number=True)),
+        ),
+        table,
+    )
 
 
 def show_why(screen: Screen, week: Week, audit: Path) -> None:
@@ -200,6 +224,19 @@ def show_digest(screen: Screen, chat: Chat) -> None:
             screen.say(f"  {line}")
 
 
+def show_hand_over(screen: Screen, week: Week) -> None:
+    moment = f"{week.date(ILL_DAY + 1)}T{HOURS.start:02}"
+    run = next(run for run in week.runs if run["window"]["to"].startswith(moment))
+    given = {week.people[who]: rows for who, rows in run["per_reviewer"].items() if rows}
+    screen.say()
+    screen.say(
+        f"At night {DANA.given_name} fell ill. The event {json.dumps(HAND_OVER)} took back "
+        f"{week.handed_over['taken_back']} rows; the next run gave them, and {ARRIVALS[ILL_DAY + 1][0]} new ones, to "
+        + ", ".join(f"{name} ({rows})" for name, rows in given.items())
+        + "."
+    )
+
+
 def check_digest(screen: Screen, week: Week, chat: Chat) -> None:
     told = [line.split(": ") for message in chat.messages for line in message.splitlines()[1:]]
     screen.check(
@@ -217,13 +254,19 @@ def show_checks(screen: Screen, week: Week) -> None:
     rows = week.braintrust.store.rows(week.project)
     tagged = [row for row in rows if TAG in (row["tags"] or [])]
     arrivals = [run["assigned"] for run in week.runs]
+    handed = week.braintrust.store.contested(week.project).values()
     first = sum(-(-count // len(TEAM)) for count in arrivals)
     last = sum(count // len(TEAM) for count in arrivals)
     screen.say()
     screen.check(
         f"{len(tagged)} tagged rows have exactly one reviewer each, and the other {len(rows) - len(tagged)} none",
         ok=all(len((row["metadata"] or {}).get(ASSIGNMENTS, ())) == (row in tagged) for row in rows)
-        and not week.braintrust.store.contested(week.project),
+        and all(one == () or other == () for held in handed for one, other in pairwise(held)),
+    )
+    screen.check(
+        f"the {week.handed_over['taken_back']} rows that {DANA.given_name} had when she fell ill are with others, none came back",
+        ok=len(handed) == week.handed_over["taken_back"] > 0
+        and all(held[1] == (ids[DANA.name],) != held[-1] and len(held) == 4 for held in handed),
     )
     screen.check(
         f"{BEN.given_name} got nothing while away",

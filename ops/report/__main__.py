@@ -1,15 +1,14 @@
 """`python -m ops.report` (`make report`): one HTML page from an audit, for whoever leads the reviewers."""
 
 import argparse
-import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ops import names
 from ops.places import AuditUnreadableError, add_arguments, open_audit
-from ops.records import shown
+from ops.records import projects, shown
 from ops.report.page import report
-from ops.report.tables import Names
 
 OUT = Path(".local/report.html")
 
@@ -28,7 +27,7 @@ parser.add_argument(
     "--names",
     type=Path,
     metavar="FILE",
-    help='a JSON object that names people: {"<user id>": "Ana"}',
+    help=f'a JSON object that names people: {{"<user id>": "Ana"}} ({names.FILE}, which make names writes)',
 )
 
 
@@ -36,28 +35,28 @@ def main(arguments: list[str] | None = None) -> int:
     """Write the page; 1 if there is no audit to read."""
     chosen = parser.parse_args(arguments)
     try:
-        names = read_names(chosen.names)
+        known = names.read(chosen.names) if chosen.names else names.kept_here()
         place = open_audit(chosen.audit, chosen.stack)
-    except AuditUnreadableError as error:
+    except (AuditUnreadableError, names.NamesUnreadableError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    text = report(place, datetime.now(UTC), min(max(1, chosen.days), 3660), names, chosen.project)
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    chosen.out.write_text(text, "utf-8")
+    known_projects = projects(place)
+    if chosen.project and chosen.project not in known_projects:
+        there = ", ".join(map(shown, known_projects[:10]))
+        print(
+            f"error: no run of a project {chosen.project} is in {place.address}; of these: {there}",
+            file=sys.stderr,
+        )
+        return 1
+    text = report(place, datetime.now(UTC), min(max(1, chosen.days), 3660), known, chosen.project)
+    try:
+        chosen.out.parent.mkdir(parents=True, exist_ok=True)
+        chosen.out.write_text(text, "utf-8")
+    except OSError as error:
+        print(f"error: {chosen.out} cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
     print(f"{chosen.out}: {len(text) / 1000:,.0f} kB, from {place.address}")
     return 0
-
-
-def read_names(file: Path | None) -> Names:
-    """Names by user id. Raises AuditUnreadableError if the file holds anything else."""
-    if file is None:
-        return {}
-    try:
-        return {str(who): shown(name) for who, name in json.loads(file.read_text("utf-8")).items()}
-    except (OSError, ValueError, AttributeError) as error:
-        raise AuditUnreadableError(
-            f'{file} is not a JSON object such as {{"<user id>": "Ana"}}: {error}'
-        ) from error
 
 
 if __name__ == "__main__":

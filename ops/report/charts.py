@@ -7,7 +7,7 @@ from itertools import cycle, pairwise
 from ops.report.markup import Html, tag
 
 WIDTH, HEIGHT = 500, 180
-LEFT, RIGHT, TOP, BOTTOM = 42, 8, 12, 24
+LEFT, RIGHT, TOP, BOTTOM = 52, 8, 12, 24
 PLOT_WIDTH, PLOT_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 SPARK_WIDTH, SPARK_HEIGHT = 600, 28
 MOST_POINTS = 120

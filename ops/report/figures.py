@@ -53,6 +53,8 @@ class Figures:
     per_bin: list[int]
     taken_back: dict[str, int]
     """Rows that an undo took back, by the run that had given them."""
+    handed_over: Counter[str]
+    """Rows that take-backs took off each person; they stay counted for whoever had them first."""
     shared: Counter[tuple[str, str]]
     """Rows that two people were given together, less what was taken back; of the newest runs that gave any."""
     failures: list[Failure]
@@ -104,6 +106,7 @@ def work_out(project: str, records: Records, lines: Lines, since: date, now: dat
         shares=sorted(shares, key=lambda share: (-share.rows, share.reviewer)),
         per_bin=per_bin,
         taken_back={run_id: len(rows) for run_id, rows in taken_back.items()},
+        handed_over=_handed_over(runs),
         shared=_shared(runs, taken_back, lines),
         failures=_failures(runs, lines),
         records=records,
@@ -121,6 +124,14 @@ def _taken_back(runs: Sequence[Run], lines: Lines) -> Taken:
         for line in lines(undo):
             if line.status == "undone":
                 found[undo.undoes][line.row_id].add(line.reviewer_id)
+    return found
+
+
+def _handed_over(runs: Iterable[Run]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for run in runs:
+        if run.kind == "take-back":
+            found.update(run.taken_from)
     return found
 
 

@@ -1,16 +1,18 @@
 """The page: its frame, what needs a look, the figures at its top, the charts. The tables have a module of their own."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from ops.names import Names
 from ops.places import Place
 from ops.records import projects, read_lines, read_records, shown
 from ops.report.charts import columns, steps
 from ops.report.figures import Figures, needs_a_look, work_out
 from ops.report.markup import Html, tag
 from ops.report.sharing import shared_rows
-from ops.report.tables import Names, by_day, failures, last_runs, open_rows, reviewers
+from ops.report.tables import MOST_TAGS, by_day, clipped, failures, last_runs, open_rows, reviewers
 from ops.report.words import day, span
 
 STYLE = Path(__file__).with_name("report.css")
@@ -72,6 +74,7 @@ def section(figures: Figures, now: datetime, names: Names, *, several: bool) -> 
         tag("h2", "Project ", tag("span", shown(figures.project), class_="id"))
         if several
         else None,
+        about(figures),
         attention(figures, now),
         tiles(figures, now),
         reviewers(figures, names),
@@ -82,6 +85,14 @@ def section(figures: Figures, now: datetime, names: Names, *, several: bool) -> 
         last_runs(figures),
         by_day(figures, names),
     )
+
+
+def about(figures: Figures) -> Html:
+    """Which rows it is about."""
+    tags = list(dict.fromkeys(clipped(run.tag) for run in reversed(figures.runs)))
+    more = f" and {len(tags) - MOST_TAGS} more tags" if len(tags) > MOST_TAGS else ""
+    said = ", ".join(tags[:MOST_TAGS]) + more
+    return tag("p", f"Rows with the tag {said}", class_="muted about") if tags else Html()
 
 
 def attention(figures: Figures, now: datetime) -> Html:
@@ -99,12 +110,15 @@ def attention(figures: Figures, now: datetime) -> Html:
 def tiles(figures: Figures, now: datetime) -> Html:
     real = figures.real
     last = real[-1] if real else None
-    dry, undos = (sum(run.kind == kind for run in figures.runs) for kind in ("dry run", "undo"))
+    kinds = Counter(run.kind for run in figures.runs)
+    dry, undos, over = kinds["dry run"], kinds["undo"], kinds["take-back"]
     failed = sum(failure.rows for failure in figures.failures)
     taken = sum(figures.taken_back.values())
     period = f"rows since {day(figures.bins[0])}" + (
         f"; {taken:,} more were taken back" if taken else ""
     )
+    if moved := figures.handed_over.total():
+        period += f"; {moved:,} were handed over"
     shown_tiles = [
         ("Handed out", f"{figures.given:,}", period),
         ("Waiting now", f"{last.left:,}" if last else "-", "rows without a reviewer"),
@@ -118,7 +132,8 @@ def tiles(figures: Figures, now: datetime) -> Html:
         (
             "Newest run",
             f"{span(now - last.at)} ago" if last else "-",
-            f"runs: {len(real):,}, dry runs: {dry:,}, undos: {undos:,}",
+            f"runs: {len(real):,}, dry runs: {dry:,}, undos: {undos:,}"
+            + (f", take-backs: {over:,}" if over else ""),
         ),
     ]
     return tag(

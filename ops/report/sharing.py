@@ -2,9 +2,10 @@
 
 from collections import Counter
 
+from ops.names import Names
 from ops.report.figures import Figures
 from ops.report.markup import Html, tag
-from ops.report.tables import MOST_REVIEWERS, Names, person, table
+from ops.report.tables import MOST_REVIEWERS, person, table
 
 MOST_TOGETHER = 12  # of a person's partners
 

@@ -1,8 +1,9 @@
 """The page's tables: who got how much, what failed, the runs, the charts' numbers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
+from ops.names import Names
 from ops.records import Holding, Run, full_reads
 from ops.report.charts import spark
 from ops.report.figures import Figures, Portion
@@ -17,8 +18,16 @@ COLOURS = {
     "assigned": "good",
     "nothing_to_assign": "good",
     "undone": "good",
+    "taken_back": "good",
 }
-Names = Mapping[str, str]
+COUNTS = {
+    "Fetched": "fetched",
+    "Needed": "unassigned",
+    "Given": "assigned",
+    "Failed": "failed",
+    "Left": "deferred",
+}
+"""What a run's counts are called here."""
 
 
 def reviewers(figures: Figures, names: Names) -> Html:
@@ -28,6 +37,7 @@ def reviewers(figures: Figures, names: Names) -> Html:
     received = sum(
         share.rows for share in figures.shares
     )  # more than rows where they go to several
+    over = ("Handed over",) if figures.handed_over else ()
     column = "day" if figures.bin_days == 1 else f"{figures.bin_days} days"
 
     def line(share: Portion) -> Html:
@@ -43,17 +53,23 @@ def reviewers(figures: Figures, names: Names) -> Html:
             tag("td", spark(f"Rows by {column}: {said or 'none'}", share.per_bin, top)),
             tag("td", f"{share.rows:,}", class_="n"),
             tag("td", part, class_="n"),
+            tag("td", f"{figures.handed_over[share.reviewer]:,}", class_="n") if over else None,
         )
 
     axis = f"{day(figures.bins[0])} to {day(figures.end.date() - timedelta(days=1))}, a column a {column}; highest {top:,}"
     return tag(
         "div",
         tag("h3", "Rows per reviewer"),
-        tag("p", "What undos took back is not counted.", class_="muted"),
+        tag(
+            "p",
+            "What undos took back is not counted."
+            + (" What was handed over is counted for both." if over else ""),
+            class_="muted",
+        ),
         table(
-            ("Reviewer", axis, "Rows", "Share"),
+            ("Reviewer", axis, "Rows", "Share", *over),
             map(line, figures.shares[:MOST_REVIEWERS]),
-            numbers=2,
+            numbers=2 + len(over),
         ),
         hidden
         and tag(
@@ -110,7 +126,7 @@ def failures(figures: Figures) -> Html | None:
             "tr",
             tag("td", f"{failure.run.at:%d %b %H:%M}", class_="nowrap"),
             tag("td", "no answer" if failure.status == "unknown" else "refused", class_="nowrap"),
-            tag("td", f"{failure.rows:,}", class_="n"),
+            tag("td", f"{failure.rows:,}", class_="n", data_head="Rows"),
             tag("td", failure.error, class_="wide"),
             tag("td", failure.run.run_id, class_="id"),
         )
@@ -127,7 +143,7 @@ def failures(figures: Figures) -> Html | None:
         ),
         table(("Run", "What", "Rows", "Reason", "Run id"), lines, number_at=2),
         f"and {more} more" if more > 0 else None,
-        class_="card",
+        class_="card lines",
     )
 
 
@@ -138,19 +154,19 @@ def last_runs(figures: Figures) -> Html:
     more = f"and {len(odd) - MOST_RUNS:,} more" if len(odd) > MOST_RUNS else None
     return join(
         [
-            tag("div", tag("h3", "The last runs"), run_table(newest, figures), class_="card"),
+            tag("div", tag("h3", "The last runs"), run_table(newest, figures), class_="card lines"),
             odd
             and tag(
                 "div",
                 tag("h3", "Earlier ones to know about"),
                 tag(
                     "p",
-                    "Dry runs, undos, what they took back, and runs that left rows behind.",
+                    "Dry runs, undos, what they took back, take-backs, and runs that left rows behind.",
                     class_="muted",
                 ),
                 run_table(odd[:MOST_RUNS], figures),
                 more,
-                class_="card",
+                class_="card lines",
             ),
         ]
     )
@@ -161,9 +177,9 @@ def is_odd(run: Run, figures: Figures) -> bool:
 
 
 def run_table(runs: Sequence[Run], figures: Figures) -> Html:
-    heads = ("Run", "Status", "Read", "Fetched", "Needed", "Given", "Failed", "Left")
     lines = (run_line(run, figures) for run in runs)
-    return table((*heads, "What to know"), lines, numbers=5, number_at=3)
+    heads = ("Run", "Status", "Read", *COUNTS, "What to know")
+    return table(heads, lines, numbers=len(COUNTS), number_at=3)
 
 
 def run_line(run: Run, figures: Figures) -> Html:
@@ -174,19 +190,21 @@ def run_line(run: Run, figures: Figures) -> Html:
             + (
                 f"take back rows of {run.undoes}"
                 if run.undoes
+                else f"hand over {run.counts.get('deferred', 0):,} {run.takes_back}"
+                if run.takes_back
                 else f"give {sum(run.per_reviewer.values()):,} rows"
             )
         )
     elif run.kind == "undo":
         notes.append(f"Undo: took back {run.counts.get('undone', 0):,} rows of {run.undoes}")
+    elif run.kind == "take-back":
+        notes.append(f"Handed over {run.counts.get('taken_back', 0):,} {run.takes_back}")
     if figures.taken_back.get(run.run_id):
         notes.append(f"Undone later: {figures.taken_back[run.run_id]:,} rows taken back")
     notes += [clipped(warning) for warning in run.warnings[:MOST_WARNINGS]]
     if len(run.warnings) > MOST_WARNINGS:
         notes.append(f"and {len(run.warnings) - MOST_WARNINGS} more warnings")
-    counts = (
-        run.counts.get(name) for name in ("fetched", "unassigned", "assigned", "failed", "deferred")
-    )
+    counts = ((head, run.counts.get(name)) for head, name in COUNTS.items())
     return tag(
         "tr",
         tag("td", f"{run.at:%d %b %H:%M}", class_="nowrap", title=run.run_id),
@@ -198,8 +216,11 @@ def run_line(run: Run, figures: Figures) -> Html:
                 class_=f"chip {COLOURS.get(run.status, '')}",
             ),
         ),
-        tag("td", run.read[:5] or "-"),
-        [tag("td", "-" if count is None else f"{count:,}", class_="n") for count in counts],
+        tag("td", run.read[:5] or "-", data_head="Read"),
+        [
+            tag("td", "-" if count is None else f"{count:,}", class_="n", data_head=head)
+            for head, count in counts
+        ],
         tag("td", [tag("div", note) for note in notes], class_="wide"),
         class_="dry" if run.kind == "dry run" else None,
     )

@@ -6,7 +6,7 @@ from tests.explore import rules
 from tests.explore.state import OVER, RECORDS, Moment
 from tests.explore.stores import events_of
 from tests.explore.tape import Ask, Invocation, LiveTape, Reply, play
-from tests.explore.world import OK, REFUSED, Futures
+from tests.explore.world import OK, REFUSED, Futures, taking
 
 ROUNDS, HOUR = 3, 60
 SOON, RESTED = 1, 46
@@ -47,6 +47,7 @@ class Endings:
         refused = rules.is_refused(state.chain, state.objects, state.rows)
         first = began + (SOON if refused else RESTED)
         wrong = self._undo_again(state._replace(now=began + RESTED))
+        wrong += self._take_back_again(state._replace(now=began + RESTED))
         for number in range(ROUNDS):
             state = state._replace(now=first + number * HOUR)
             when = f"{state.now - began} minutes later"
@@ -70,6 +71,24 @@ class Endings:
                 f"the undo was sent again, and {row_id} still has {state.rows.reviewers(row_id)[0]}"
                 for row_id, entry in state.chain.rows.items()
                 if state.chain.plans[entry.place].run_id == run_id
+                and state.rows.reviewers(row_id)
+                and not state.rows.finished(row_id)
+            ]
+        return wrong
+
+    def _take_back_again(self, state: Moment) -> list[str]:
+        """Each take-back that made a plan, sent once more: what it left unfinished has to come off."""
+        wrong: list[str] = []
+        for index, actor in enumerate(self._scenario.actors):
+            if not actor.takes or not state.chain.run_ids(index):
+                continue
+            script = self._world.script(state, "once more", taking(actor))
+            state, found = self._run(state, len(state.runs) + ROUNDS, script)
+            wrong += [f"when the take-back is sent again: {one}" for one in found]
+            wrong += [
+                f"the take-back was sent again, and {row_id} still has {entry.people}"
+                for row_id, entry in state.chain.rows.items()
+                if entry.taken_at is not None
                 and state.rows.reviewers(row_id)
                 and not state.rows.finished(row_id)
             ]

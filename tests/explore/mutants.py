@@ -12,13 +12,30 @@ import lib.bucket
 import lib.chain
 import lib.handout
 import lib.past
+import lib.take_back
 import lib.undo
 from lib.chain import Chain
 from lib.deadline import Deadline
+from lib.gifts import Deed
 from lib.handout import HandOut
 from lib.past import Past, Standing
 from lib.plan import Carried, Outcome, Plan
-from tests.explore.scenarios import LOSER, SHARED, THREE, TWO, TWO_ROWS, TWO_TAGS, S, U, V, X, Y, Z
+from tests.explore.scenarios import (
+    LOSER,
+    SHARED,
+    THREE,
+    TWO,
+    TWO_ROWS,
+    TWO_TAGS,
+    D,
+    S,
+    T,
+    U,
+    V,
+    X,
+    Y,
+    Z,
+)
 from tests.explore.state import Budget, Scenario
 
 Patch = tuple[Any, str, Any]
@@ -247,6 +264,19 @@ def _lost_plans_too(was: Any, chain: Any, past: Past, target: Plan) -> Any:
 
 # ---------------------------------------------------------------------------------------------------------------------
 
+# --- take-backs ------------------------------------------------------------------------------------------------------
+
+
+def _with_what_was_planned_just_now(
+    make: Any, draft: Plan, rows: Any, past: Past, mentions: Any
+) -> Plan:
+    return make(draft, rows, replace(past, entries={}), mentions)
+
+
+def _what_was_given_alone(lain: Any, mention: Any, before: datetime) -> set[str]:
+    return lain(mention, before) if mention and mention.deed is Deed.GAVE else set()
+
+
 MUTANTS = (
     Mutant(
         "the commit has no condition",
@@ -447,5 +477,20 @@ MUTANTS = (
         "a plan that lost the race can be undone",
         Scenario("two runs, the loser is undone", (X, Y, LOSER), Budget(jumps=1)),
         (_around(Chain, "planned_since", _lost_plans_too),),
+    ),
+    Mutant(
+        "a take-back takes what was planned just now",
+        Scenario("a run and a take-back", (X, T)),
+        (_around(lib.take_back, "make_take_back", _with_what_was_planned_just_now),),
+    ),
+    Mutant(
+        "nobody knows who has passed a row",
+        Scenario("a run beside a take-back", (X, Y, T), Budget(jumps=1), TWO_ROWS, marks=(121,)),
+        ((Past, "barred", lambda *_: {}),),
+    ),
+    Mutant(
+        "what a take-back by days left unfinished stays so",
+        Scenario("a take-back that is killed", (X, D), Budget(kills=1, jumps=1), marks=(1441,)),
+        (_around(lib.take_back, "lain", _what_was_given_alone),),
     ),
 )

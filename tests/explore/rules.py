@@ -23,6 +23,8 @@ class Planned(NamedTuple):
     freed_at: float | None = None
     undone_at: float | None = None
     """An undo of that plan's run, whether it named the row or forgot it."""
+    taken_at: float | None = None
+    """A take-back took it from them."""
 
 
 class CommittedPlan(NamedTuple):
@@ -38,6 +40,7 @@ class CommittedPlan(NamedTuple):
     let_go: frozenset[str]
     """What is freed without a write."""
     undoes: str
+    takes_back: bool
 
     @classmethod
     def read(cls, key: str, body: str, run: int) -> "CommittedPlan":
@@ -58,6 +61,7 @@ class CommittedPlan(NamedTuple):
             freed,
             frozenset(gone - freed.keys()),
             stored.get("undoes", ""),
+            "takes_back" in stored,
         )
 
 
@@ -104,7 +108,8 @@ class Committed:
             if self.plans[entry.place].run_id == plan.undoes:
                 rows[row_id] = entry._replace(undone_at=plan.at)
         for row_id in (*plan.freed, *plan.let_go):
-            rows[row_id] = rows[row_id]._replace(freed_at=plan.at)
+            when = {"taken_at" if plan.takes_back else "freed_at": plan.at}
+            rows[row_id] = rows[row_id]._replace(**when)
         return Committed((*self.plans, plan), rows)
 
     def plan_of(self, run_id: str) -> CommittedPlan | None:
@@ -142,6 +147,10 @@ def _wrong_plan(chain: Committed, plan: CommittedPlan, objects: Objects) -> list
         last = chain.rows.get(row_id)
         if last is None:
             continue
+        if last.taken_at is not None:  # nothing of it rests
+            if people == last.people:
+                wrong.append(f"{row_id} goes back to {people}, from whom it was taken")
+            continue
         age = plan.at - max(last.at, last.freed_at or 0)
         rested = last.freed_at is not None and plan.at - last.freed_at >= REST
         if people != last.people and age <= REMEMBERED and not rested:
@@ -168,6 +177,19 @@ def _wrong_plan(chain: Committed, plan: CommittedPlan, objects: Objects) -> list
             wrong.append(f"{row_id} is planned within {REST} minutes of the undo of its run")
     if plan.undoes:
         wrong += _wrong_undo(chain, plan)
+    if plan.takes_back:
+        wrong += _wrong_take_back(chain, plan)
+    return wrong
+
+
+def _wrong_take_back(chain: Committed, plan: CommittedPlan) -> list[str]:
+    wrong = []
+    for row_id in plan.freed:
+        last = chain.rows.get(row_id)
+        if last is None:
+            wrong.append(f"{row_id} is taken back, and no plan gave it")
+        elif plan.at - max(last.at, last.freed_at or 0) <= REMEMBERED:
+            wrong.append(f"{row_id} is taken back within two hours of its planning")
     return wrong
 
 
@@ -226,7 +248,7 @@ def wrong_record(kind: str, body: str, landed: set[str], flying: set[str]) -> li
     wrong = []
     for line in map(json.loads, body.splitlines()):
         row_id, status = line["row_id"], line["status"]
-        if status in {"assigned", "undone"} and row_id not in landed:
+        if status in {"assigned", "undone", "taken_back"} and row_id not in landed:
             wrong.append(f"the record calls {row_id} {status}, which was not written")
         if status in {"failed", "not_attempted"} and row_id in landed | flying:
             wrong.append(f"the record calls {row_id} {status}, and it was written or may yet be")
@@ -241,6 +263,7 @@ def is_refused(chain: Committed, objects: Objects, rows: Rows) -> bool:
         entry is not None
         and entry.freed_at is None
         and entry.undone_at is None
+        and entry.taken_at is None
         and row_id in _never_written(objects, chain.plans[entry.place].run_id)
         for row_id, entry in zip(waiting, entries, strict=True)
     )

@@ -8,6 +8,8 @@ TWIN = Actor("W", twin_of=0)
 U, V = Actor("U", undoes=0), Actor("V", undoes=0)
 R = Actor("R", undoes=1)
 LOSER = Actor("U", undoes=1, lost=True)
+T, D = Actor("T", after=0, takes="A"), Actor("D", after=0, takes="1")
+"""They take back what A has; what has lain for a day."""
 TWO, THREE = (X, Y), (X, Y, Z)
 BESIDE = (X, Y, U)
 """Two runs, and an undo of the first one."""
@@ -33,6 +35,8 @@ SMALL = (
     ),
     Scenario("two runs beside an undo", BESIDE, Budget(jumps=1)),
     Scenario("two undos of one run", (X, U, V), Budget(faults=1)),
+    Scenario("a run beside a take-back", (X, Y, T), Budget(jumps=1), marks=(119, 121)),
+    Scenario("a take-back that is killed", (X, T), Budget(kills=1, jumps=1), marks=(121,)),
     Scenario(
         "two people a row, a run beside an undo",
         (X, U),
@@ -138,6 +142,29 @@ LARGE = (
     Scenario("both runs are undone", (X, Y, U, R), Budget(faults=1, jumps=1)),
     Scenario("the loser is undone", (X, Y, LOSER), Budget(kills=1, faults=1, jumps=1)),
     Scenario("two undos of one run", (X, U, V), Budget(kills=1, faults=2, stale=1, jumps=2)),
+    Scenario(
+        "a run beside a take-back",
+        (X, Y, T),
+        Budget(kills=1, faults=1, stale=1, jumps=1),
+        marks=(119, 121),
+    ),
+    Scenario(
+        "a run beside a take-back, people",
+        (X, Y, T),
+        Budget(faults=1, finishes=1, leaves=1, jumps=2),
+        marks=(121,),
+    ),
+    Scenario(
+        "a take-back that stands still", (X, Y, T), Budget(freezes=1, jumps=2), marks=(14, 121)
+    ),
+    Scenario("two take-backs beside a run", (X, Y, T, D), Budget(faults=1, jumps=1), marks=(1441,)),
+    Scenario(
+        "a take-back by days that is killed or refused",
+        (X, D),
+        Budget(kills=1, faults=1, jumps=1),
+        marks=(1441,),
+    ),
+    Scenario("an undo beside a take-back", (X, U, T), Budget(kills=1, jumps=1), marks=(121,)),
     Scenario("two undos of one run beside another", (X, Y, U, V), Budget(faults=1, jumps=1)),
     Scenario("two undos of one run, lagging reads", (X, Y, U, V), Budget(stale=1, jumps=2)),
 )

@@ -46,6 +46,8 @@ class Actor(NamedTuple):
     """It starts once that actor has started."""
     undoes: int | None = None
     """Which actor's run it takes back."""
+    takes: str = ""
+    """What it takes back: a person's name, or a number of days."""
     lost: bool = False
     """It takes back that actor's plan that lost the race."""
     twin_of: int | None = None

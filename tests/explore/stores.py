@@ -50,6 +50,8 @@ class Objects:
             return self, Reply("ok", (found[0], etag(found[0]))) if found else MISSING
         if request.kind == "head":
             return self, Reply("ok", found[1]) if found else MISSING
+        if request.kind == "list":
+            return self, Reply("ok", tuple(sorted(k for k in self.of if k.startswith(request.key))))
         if request.match == "*" and found:
             return self, BEATEN
         if request.match not in {None, "*"} and not (found and etag(found[0]) == request.match):

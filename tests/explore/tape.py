@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from unittest import mock
 
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -56,8 +56,9 @@ class Ask(NamedTuple):
     """What a run asks of a store."""
 
     kind: str
-    """`get`, `head`, `put` (S3), `query`, `insert` (Braintrust)."""
+    """`get`, `head`, `put`, `list` (S3), `query`, `insert` (Braintrust)."""
     key: str = ""
+    """Of a list: what the keys begin with."""
     body: str = ""
     mark: str = ""
     """What the writer leaves on an object, to know it again."""
@@ -168,6 +169,13 @@ class TapedBucket:
         self._asked(Ask("put", Key, body.decode(), mark, match), "PutObject")
         return {}
 
+    def get_paginator(self, _: str) -> "TapedBucket":
+        return self
+
+    def paginate(self, *, Prefix: str, StartAfter: str, **_: str) -> Iterator[dict[str, Any]]:  # noqa: N803 - the same
+        keys = self._asked(Ask("list", Prefix), "ListObjectsV2").body
+        yield {"Contents": [{"Key": key} for key in keys if key > StartAfter]}
+
     def _asked(self, request: Ask, call: str) -> Reply:
         reply = self._tape.ask(request)
         if reply.kind == "lost":
@@ -258,7 +266,16 @@ class AtOnce:
         future.set_result(function(*args))
         return future
 
+    def map(self, function: Callable[..., Any], *args: Any) -> Iterator[Any]:
+        return map(function, *args)
+
     def shutdown(self, **_: object) -> None:
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         pass
 
 

@@ -62,6 +62,8 @@ def _sentence(world: Futures, state: Moment, move: Move, after: Moment) -> str:
 def _whole_run(actors: Sequence[Actor], kind: str, index: int) -> str:
     actor = actors[index]
     what = "" if actor.undoes is None else f" (undo of {actors[actor.undoes].name})"
+    if actor.takes:
+        what = f" (take-back of {actor.takes}{' days' * actor.takes.isdigit()})"
     tag = "" if actor.tag == "T" else f" (tag {actor.tag})"
     happens = {"start": f"{what}{tag} starts", "thaw": " goes on", "kill": " is killed"}
     return actor.name + happens[kind]
@@ -90,6 +92,8 @@ def _asks(state: Moment, request: Ask) -> str:
     if request.of == "ledger":
         read = {"get": "reads the ledger", "head": "asks who wrote the ledger"}
         return read.get(request.kind) or f"commits {_plan(state, request)}"
+    if request.kind == "list":
+        return "lists the plans"
     if request.kind == "put":
         return f"writes {request.of}"
     return f"asks for {request.of} of {run_of(request.key).partition('-')[2]}"

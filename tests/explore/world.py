@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.explore import rules, stores
 from tests.explore.rules import Committed
-from tests.explore.state import OVER, Flight, Frozen, Moment, Scenario, actor_of, run_of
+from tests.explore.state import OVER, Actor, Flight, Frozen, Moment, Scenario, actor_of, run_of
 from tests.explore.stores import Objects, Rows, events_of
 from tests.explore.tape import PEOPLE, Ask, Invocation, Life, Reply
 
@@ -16,6 +16,12 @@ WRITTEN_ONCE = {"plans", "runs", "dry_runs", "assignments", "to_assign_ids"}
 Move = tuple[Any, ...]
 Next = tuple[Move, Moment, list[str]]
 """What happens, the state after it, and what is wrong with it."""
+
+
+def taking(actor: Actor) -> dict[str, Any]:
+    """The event of an actor that takes rows back."""
+    days = actor.takes.isdigit()
+    return {"take_back": {"days": int(actor.takes)} if days else {"reviewer": PEOPLE[actor.takes]}}
 
 
 class Futures:
@@ -63,13 +69,15 @@ class Futures:
         actor = self.scenario.actors[index]
         if actor.after is not None and state.runs[actor.after] is None:
             return None
-        event = {"tag": actor.tag} if actor.tag != "T" else {}
+        event: dict[str, Any] = {"tag": actor.tag} if actor.tag != "T" else {}
         if actor.undoes is not None:
             plans = self._lost(state, actor.undoes) if actor.lost else None
             runs = state.chain.run_ids(actor.undoes) if plans is None else plans
             if not runs:
                 return None
             event = {"undo": runs[0]}
+        if actor.takes:
+            event = taking(actor)
         request_id = actor.name
         if actor.twin_of is not None:
             twin = state.runs[actor.twin_of]
@@ -79,7 +87,7 @@ class Futures:
         return self.script(state, actor.name, event, request_id)
 
     def script(
-        self, state: Moment, name: str, event: dict[str, str], request_id: str = ""
+        self, state: Moment, name: str, event: dict[str, Any], request_id: str = ""
     ) -> Invocation:
         """An invocation at this moment."""
         people = " ".join(PEOPLE[name] for name in self.scenario.lists[state.listed])
@@ -108,7 +116,7 @@ class Futures:
 
     def _is_quiet(self, state: Moment, index: int, request: Ask) -> bool:
         """Nobody else's request, before or after this one, makes a difference to either."""
-        if self._twins or request.of not in WRITTEN_ONCE:
+        if self._twins or request.of not in WRITTEN_ONCE or request.kind == "list":
             return False
         if request.kind == "put":
             return request.of == "plans" or (request.of == "runs" and not self._undoes)

@@ -88,6 +88,7 @@ def test_the_plan_says_who_is_to_get_which_row(morning):
         "previous": None,
         "credit": {"": {ana: -0.5, bo: 0.5}},
         "reading": [reading(morning, 7)],
+        "passed": [],
     }
 
 
@@ -119,6 +120,7 @@ def test_the_plan_of_an_undo_says_what_is_taken_off(morning):
         "previous": morning.prefix + place(morning, "plans"),
         "credit": {"": {ana: -0.5, bo: 0.5}},
         "reading": [reading(morning, 0)],  # as rows were freed since
+        "passed": [],
         "undoes": RUN_ID,
         "freed": [{"row_id": row, "reviewer_id": reviewer} for row, reviewer in given],
     }

@@ -13,7 +13,10 @@ from lib.errors import (
 )
 from tests.world import REVIEWERS, SECRET, TAG
 
-EXPIRED = "check that the API key is correct and has not expired"
+EXPIRED = (
+    "check that the API key is correct and has not expired; keys of organisations in the EU need "
+    "BRAINTRUST_API_URL https://api-eu.braintrust.dev"
+)
 
 
 def refusal(world, kind=AssignerError, event=None, **how) -> str:

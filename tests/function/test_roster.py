@@ -519,7 +519,10 @@ def test_a_key_that_may_not_list_groups_leaves_them_out_and_says_so(world):
     [
         (
             {"status": 401},
-            "{} look-up failed (401): check that the API key is correct and has not expired",
+            (
+                "{} look-up failed (401): check that the API key is correct and has not expired; keys of "
+                "organisations in the EU need BRAINTRUST_API_URL https://api-eu.braintrust.dev"
+            ),
         ),
         ({"status": 400, "message": "no"}, "{} look-up failed (400): no"),
         (

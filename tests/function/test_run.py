@@ -84,6 +84,11 @@ def expected(world, **fields):
     } | fields
 
 
+NOTHING_FOUND = (
+    "no row of the last 7 days carries the tag 'needs review' (tags are compared letter by letter)"
+)
+
+
 def told(result):
     """Section 5's fields but for the duration, which is a whole number of milliseconds."""
     assert type(result["duration_ms"]) is int
@@ -128,8 +133,37 @@ def test_rows_are_given_out_evenly_and_the_result_says_what_was_seen_and_done(se
 
 def test_without_rows_there_is_nothing_to_assign(seven):
     seven.add_users(2)
-    assert told(run(seven)) == expected(seven)
+    assert told(run(seven)) == expected(seven, warnings=[NOTHING_FOUND])
     assert seven.braintrust.requests.count("insert") == 0
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        ({"tag": "needs reviw"}, "no row of the last 7 days carries the tag 'needs reviw' (tags"),
+        (
+            {"tag": "a", "days": 1, "dry_run": True},
+            "no row of the last 1 days carries the tag 'a' (",
+        ),
+        (
+            {"filter": "id = 'none'"},
+            "no row of the last 7 days carries the tag 'needs review' and meets FILTER (tags are",
+        ),
+    ],
+)
+def test_a_tag_that_no_row_carries_is_said(seven, event, words):
+    seven.add_users(1)
+    log(seven, "there", 3)
+    (warning,) = run(seven, event)["warnings"]
+    assert warning.startswith(words)
+
+
+def test_nothing_is_said_of_the_tag_where_not_everything_was_asked_for(seven):
+    seven.add_users(1)
+    log(seven, "there", 60)
+    assert run(seven)["assigned"] == 1
+    idle = run(seven)
+    assert (idle["read"], idle["fetched"], idle["warnings"]) == ("short", 0, [])
 
 
 def test_with_every_row_assigned_or_reviewed_there_is_nothing_to_assign(seven):
@@ -468,7 +502,7 @@ def test_another_tag_and_project_can_be_asked_for_by_event(seven):
 def test_rows_that_came_in_after_the_run_began_wait_for_the_next(seven):
     seven.add_users(1)
     log(seven, "just after", -0.01)
-    assert told(run(seven)) == expected(seven)
+    assert told(run(seven)) == expected(seven, warnings=[NOTHING_FOUND])
 
 
 # The main job

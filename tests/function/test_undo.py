@@ -1,5 +1,6 @@
 """Taking back what one run assigned, and nothing else."""
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -78,6 +79,7 @@ def test_an_undo_frees_exactly_the_rows_that_still_have_that_reviewer_and_no_fin
         "audit": audit,
         "warnings": [],
         "duration_ms": result["duration_ms"],
+        "taken_from": Counter(given[row][0] for row in rows[4:]),
     }
     assert sorted(audit) == ["assignments", "plan", "run"]
     assert not world.objects(history.key(result["run_id"], "to_assign_ids"))

@@ -169,7 +169,10 @@ def test_of_a_refused_query_what_it_quotes_is_kept_if_we_said_it_or_it_is_a_plai
     [
         (
             {"status": 401},
-            "BTQL query failed (401): check that the API key is correct and has not expired",
+            (
+                "BTQL query failed (401): check that the API key is correct and has not expired; keys of "
+                "organisations in the EU need BRAINTRUST_API_URL https://api-eu.braintrust.dev"
+            ),
         ),
         ({"status": 400, "message": "no", "times": None}, "BTQL query failed (400): no"),
         (

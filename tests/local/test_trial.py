@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import termios
-import time
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +24,8 @@ from botocore.exceptions import ClientError
 
 from lib.load import AUDIT_RESERVE
 from local.aws import BUCKET, LocalAws
+from local.demo import stop
+from local.demo.play import main
 from local.demo.stop import Stop
 from local.keep import InUseError, Keep
 from ops.places import Folder
@@ -42,10 +44,14 @@ class Finished(NamedTuple):
 
 
 class Trial:
-    """`DRY_RUN=false make run` in an empty folder, of 12 rows, one a batch and one batch at a time."""
+    """`DRY_RUN=false make run` in an empty folder, of 12 rows, one a batch and one batch at a time.
 
-    def __init__(self, world: World, folder: Path) -> None:
+    `run` plays it in this process, `start` in one of its own, for what this one would not outlive.
+    """
+
+    def __init__(self, world: World, folder: Path, read: Callable[[], tuple[str, str]]) -> None:
         self.world = world
+        self._read = read
         self.folder = folder
         self.audit = folder / ".local/audit-trial/audit"
         self.process: subprocess.Popen[str] | None = None
@@ -54,8 +60,9 @@ class Trial:
         world.add_users(2)
         world.add_rows(ROWS, hours_ago=2)
 
-    def start(self, *arguments: str, program: tuple[str, ...] = TRIAL, **how: Any) -> None:
-        environ = {
+    @property
+    def environ(self) -> dict[str, str]:
+        return {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT),
             "BRAINTRUST_API_KEY": self.world.braintrust.api_key,
@@ -67,18 +74,25 @@ class Trial:
             "BATCH_SIZE": "1",
             "INSERT_CONCURRENCY": "1",
         }
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        self.process = subprocess.Popen(
-            [*program, *arguments], cwd=self.folder, env=environ, text=True, **(pipes | how)
-        )
 
-    def end(self) -> Finished:
-        out, err = self.process.communicate(timeout=60)
-        return Finished(self.process.returncode, out or "", err or "")
+    def start(self, **how: Any) -> int:
+        """The exit code of a process of its own."""
+        self.process = subprocess.Popen(TRIAL, cwd=self.folder, env=self.environ, **how)
+        return self.process.wait(60)
 
-    def run(self, *arguments: str, **how: Any) -> Finished:
-        self.start(*arguments, **how)
-        return self.end()
+    def run(self, *arguments: str) -> Finished:
+        before, here = dict(os.environ), Path.cwd()
+        environ = self.environ
+        os.environ.clear()
+        os.environ |= environ
+        os.chdir(self.folder)
+        try:
+            code = main(list(arguments))
+        finally:
+            os.chdir(here)
+            os.environ.clear()
+            os.environ |= before
+        return Finished(code, *self._read())
 
     def when(self, kind: str, number: int, act: Callable[[], object], **how: Any) -> None:
         """`act` while the request of this kind and number is answered, which takes half a second then."""
@@ -95,7 +109,7 @@ class Trial:
         self.world.braintrust.faults.add(kind, times=None, when=fits, **({"latency": 0.5} | how))
 
     def signal(self, sent: signal.Signals) -> Callable[[], object]:
-        return lambda: self.process.send_signal(sent)
+        return lambda: os.kill(self.process.pid if self.process else os.getpid(), sent)
 
     def kept(self, kind: str) -> Any:
         """The one object of a kind."""
@@ -108,12 +122,13 @@ class Trial:
 
 
 @pytest.fixture
-def real(world: World, tmp_path: Path) -> Iterator[Trial]:
-    real = Trial(world, tmp_path)
+def real(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Trial]:
+    real = Trial(world, tmp_path, lambda: tuple(capsys.readouterr()))
     yield real
+    world.braintrust.faults.clear()
     if real.process and real.process.poll() is None:
         real.process.kill()
-        real.process.communicate()
+        real.process.wait()
 
 
 def run_id_of(text: str) -> str:
@@ -136,7 +151,7 @@ def test_plan_and_ledger_are_on_the_disk_before_the_first_insert(real):
 
 def test_a_kill_leaves_the_plan_status_names_the_run_and_the_next_one_keeps_to_the_plan(real):
     real.when("insert", SENT, real.signal(signal.SIGKILL))
-    assert real.run().exit_code == -signal.SIGKILL
+    assert real.start(stdout=subprocess.DEVNULL) == -signal.SIGKILL
 
     plan = real.kept("plans")
     planned = {(item["row_id"], (item["reviewer_id"],)) for item in plan["assignments"]}
@@ -147,6 +162,7 @@ def test_a_kill_leaves_the_plan_status_names_the_run_and_the_next_one_keeps_to_t
     (line,) = status(Folder(real.audit), 10, datetime.now(UTC)).splitlines()[1:-1]
     assert re.search(rf"  no record  .*  {plan['run_id']}  killed, or not over yet$", line)
 
+    real.process = None
     real.world.braintrust.faults.clear()
     assert real.run().exit_code == 0
     assert real.world.assignments().items() <= planned
@@ -168,7 +184,6 @@ def test_a_signal_ends_the_sending_and_what_was_done_is_recorded_and_said(real, 
     assert real.outcomes() == {"assigned": SENT, "not_attempted": ROWS - SENT}
     assert f"Stopped by {sent.name}." in ended.out
     assert run_id_of(ended.out) == way_back(ended.out) == record["run_id"]
-    assert "Traceback" not in ended.out + ended.err
 
 
 def test_a_signal_while_rows_are_read_ends_it_at_once(real):
@@ -180,25 +195,25 @@ def test_a_signal_while_rows_are_read_ends_it_at_once(real):
     assert real.world.assignments() == {}
 
 
-def test_a_second_signal_does_not_wait_for_answers(real):
-    errors = real.folder / "errors"
+def test_a_second_signal_does_not_wait_for_answers(real, monkeypatch):
+    left: list[int] = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    stopping = threading.Event()
+    monkeypatch.setattr(stop, "say", stopping.set)
 
     def twice() -> None:
-        real.process.send_signal(signal.SIGINT)
-        while "Stopping: nothing more is sent" not in errors.read_text("utf-8"):
-            time.sleep(0.01)
-        real.process.send_signal(signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        stopping.wait(30)
+        os.kill(os.getpid(), signal.SIGINT)
 
     real.when("insert", SENT, twice, latency=0, hang=True)
-    with errors.open("w") as file:
-        ended = real.run(stderr=file)
+    ended = real.run()
 
-    assert ended.exit_code == 128 + signal.SIGINT
+    assert left == [ended.exit_code] == [128 + signal.SIGINT]
     plan = real.kept("plans")
     assert run_id_of(ended.out) == way_back(ended.out) == plan["run_id"]
     over = datetime.fromisoformat(plan["created_at"]) + timedelta(minutes=16)
     assert f"From {over:%H:%M} UTC " in ended.out
-    assert "Traceback" not in ended.out + errors.read_text("utf-8")
 
 
 def test_what_was_done_until_a_signal_can_be_taken_back_and_an_undo_that_is_stopped_goes_on(real):
@@ -217,8 +232,12 @@ def test_what_was_done_until_a_signal_can_be_taken_back_and_an_undo_that_is_stop
 
 
 def test_a_disk_without_room_refuses_the_plan_so_that_nothing_is_assigned(real):
-    full = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (0, 0))
-    ended = real.run(preexec_fn=full)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        ended = real.run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     assert (ended.exit_code, ended.err) == (1, "")
     assert "error: .local/audit-trial cannot be written (File too large)" in ended.out
@@ -251,7 +270,6 @@ def test_so_does_a_disk_that_is_full(real):
 
     assert ended.exit_code == 1
     assert "(No space left on device)" in ended.out
-    assert "Traceback" not in ended.out + ended.err
     assert real.world.assignments() == {}
 
 
@@ -275,22 +293,23 @@ def test_where_the_disk_refuses_the_record_the_plan_says_what_may_have_been_done
     assert run_id_of(ended.out) == way_back(ended.out) == real.kept("plans")["run_id"]
 
 
-def test_where_nobody_reads_what_it_says_standard_error_tells_how_to_take_it_back(real):
-    def close() -> None:
-        real.process.stdout.close()
+def test_where_nobody_reads_what_it_says_standard_error_tells_how_to_take_it_back(
+    real, monkeypatch
+):
+    theirs, ours = os.pipe()
+    with os.fdopen(ours, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        real.when("insert", SENT, lambda: os.close(theirs))
+        ended = real.run()
 
-    real.when("insert", SENT, close)
-    real.start()
-    err = real.process.stderr.read()
-
-    assert real.process.wait(60) == 1
+    assert ended.exit_code == 1
     assert len(real.world.assignments()) == ROWS
-    assert run_id_of(err) == way_back(err) == real.kept("runs")["run_id"]
-    assert "Traceback" not in err
+    assert run_id_of(ended.err) == way_back(ended.err) == real.kept("runs")["run_id"]
 
 
-def test_without_a_standard_output_it_speaks_on_standard_error(real):
-    ended = real.run(program=("sh", "-c", f'exec "{sys.executable}" -m local.demo >&-'))
+def test_without_a_standard_output_it_speaks_on_standard_error(real, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    ended = real.run()
 
     assert (ended.exit_code, ended.out) == (0, "")
     assert way_back(ended.err) == real.kept("runs")["run_id"]
@@ -299,13 +318,13 @@ def test_without_a_standard_output_it_speaks_on_standard_error(real):
 def test_a_terminal_that_is_closed_ends_it_in_order(real):
     ours, theirs = pty.openpty()
     real.when("insert", SENT, lambda: os.close(ours))
-    ended = real.run(
+    exit_code = real.start(
         stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
         preexec_fn=partial(fcntl.ioctl, theirs, termios.TIOCSCTTY, 0),
     )  # fmt: skip
     os.close(theirs)
 
-    assert ended.exit_code == 128 + signal.SIGHUP
+    assert exit_code == 128 + signal.SIGHUP
     assert len(real.world.assignments()) == real.kept("runs")["assigned"] == SENT
 
 

@@ -3,8 +3,6 @@
 import json
 import re
 import shlex
-import subprocess
-import sys
 from collections import Counter, defaultdict
 from itertools import combinations
 from pathlib import Path
@@ -14,6 +12,7 @@ import sqlglot
 from sqlglot import exp
 
 from ops import ask
+from tests.history import HOUR
 from tests.weeks import HOSTILE
 
 ROOT = Path(__file__).parents[2]
@@ -141,9 +140,12 @@ def test_what_failed_and_whether_it_was_assigned_after_all(answer, weeks):
 def test_runs_with_trouble(answer, weeks):
     lines = answer("runs_with_trouble")
 
-    assert [line["run_id"] for line in lines] == [weeks.id("capped"), weeks.id("refused")]
-    assert [line["status"] for line in lines] == ["incomplete", "failed"]
-    assert lines[0]["warnings"] == weeks.runs["capped"]["warnings"]
+    names = ("idle", "capped", "refused")
+    assert [line["run_id"] for line in lines] == [weeks.id(name) for name in names]
+    assert [line["status"] for line in lines] == ["nothing_to_assign", "incomplete", "failed"]
+    assert [line["warnings"] for line in lines[:2]] == [
+        weeks.runs[name]["warnings"] for name in names[:2]
+    ]
 
 
 def test_rows_per_day(answer):
@@ -206,6 +208,39 @@ def test_the_rows_of_an_overlap_and_who_shares_them_are_those_that_the_function_
         (line["one"], line["other"]): line["shared"] for line in asked("who_shares_with_whom")
     } == shared
     assert len(shared) == len([*combinations(users, 2)])
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_what_was_taken_back_from_whom_and_who_has_it_now(dialect, world, history, tmp_path):
+    """Removals are no assignments."""
+    ana, bo = world.add_users(2)
+    history.log("handed over", "waits", "kept")
+    history.run({"reviewers": [bo]})
+    history.finish("kept")
+    history.wait(3 * HOUR)
+    taken = history.run({"take_back": {"reviewer": bo}})
+    at = history.now
+    history.wait(HOUR)
+    given = history.run({"max_assignments": 1})
+    for key, text in world.objects().items():
+        (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / key).write_text(text, "utf-8")
+
+    def asked(question):
+        with ask.connect(str(tmp_path)) as database:
+            project = world.braintrust.project_id
+            return ask_in(dialect, database, project, question, "2026-11-23 12:30:00", {})
+
+    assert [(*line.values(),) for line in asked("what_was_taken_back")] == [
+        ("handed over", bo, at, taken["run_id"], ana),
+        ("waits", bo, at, taken["run_id"], None),
+    ]
+    assert {(line["reviewer_id"], line["given"]) for line in asked("rows_per_day")} == {
+        (ana, 1),
+        (bo, 3),
+    }
+    assert [line["run_id"] for line in asked("waiting")][-1] == given["run_id"]
+    assert len(asked("waiting")) == 2
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
@@ -329,7 +364,7 @@ def test_every_query_of_athena_names_the_project_of_every_table(question):
 # The documents and the program.
 
 
-def test_the_commands_of_the_document_can_be_run(weeks_folder, tmp_path):
+def test_the_commands_of_the_document_can_be_run(weeks_folder, tmp_path, monkeypatch, capsys):
     text = (ROOT / "docs/audit.md").read_text("utf-8")
     commands = [
         line
@@ -342,17 +377,10 @@ def test_the_commands_of_the_document_can_be_run(weeks_folder, tmp_path):
     (tmp_path / ".local/audit").symlink_to(weeks_folder)
     for command in commands:
         words = shlex.split(command.replace("ROW_ID", "a0"), comments=True)
-        assert words[0] == ".venv/bin/python"
-        ran = subprocess.run(
-            [sys.executable, *words[1:]],
-            cwd=tmp_path,
-            env={"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-        )
-        assert (ran.returncode, ran.stderr) == (0, "")
-        assert ran.stdout.startswith("┌")
+        assert words[:3] == [".venv/bin/python", "-m", "ops.ask"]
+        monkeypatch.chdir(tmp_path)
+        assert ask.main(words[3:]) == 0
+        assert re.search(r"^\d+ rows\n\Z", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_the_document_names_every_file_of_sql():

@@ -7,12 +7,14 @@ import shutil
 import subprocess
 from collections import Counter, defaultdict
 from datetime import timedelta
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import boto3
 import pytest
 
+from ops import names
 from ops import status as status_program
 from ops.places import AuditUnreadableError, Folder, open_audit
 from ops.records import projects, read_records, shown
@@ -169,6 +171,39 @@ def test_rows_of_several_people_are_counted_once_and_it_says_who_shares_them(
     for user in users:
         for other in {*users} - {user}:
             assert f"{id_of(other)} {shared[frozenset((user, other))]}" in together[id_of(user)]
+
+
+def test_what_was_handed_over_is_told_apart_from_what_was_undone(world, history, tmp_path):
+    ana, bo = world.add_users(2)
+    history.log("a", "b", "c")
+    history.run({"reviewers": [bo]})
+    history.wait(timedelta(days=2))
+    dry = history.run({"take_back": {"days": 1}, "dry_run": True})
+    taken = history.run({"take_back": {"days": 1}})
+    history.wait(timedelta(hours=1))
+    history.run()
+    for key, text in world.objects().items():
+        (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / key).write_text(text, "utf-8")
+    page = Page(report(Folder(tmp_path), history.moment, 30))
+    assert "Handed out6rows since 19 Nov; 3 were handed over" in page.text
+    assert "runs: 2, dry runs: 1, undos: 0, take-backs: 1" in page.text
+    assert [page.row(id_of(user))[2:] for user in (ana, bo)] == [
+        ["3", "50 %", "0"],
+        ["3", "50 %", "3"],
+    ]
+    notes = {row[-1] for row in page.rows}
+    assert {
+        "Dry run: would hand over 3 rows that lay 1 days",
+        "Handed over 3 rows that lay 1 days",
+    } <= notes
+    lines = status(Folder(tmp_path), 4, history.moment).splitlines()
+    assert [line for line in lines if "hands over" in line] == [
+        line for line in lines if taken["run_id"] in line or dry["run_id"] in line
+    ]
+    assert next(line for line in lines if taken["run_id"] in line).endswith(
+        "  hands over 3 rows that lay 1 days"
+    )
 
 
 def test_the_days_that_are_asked_for_are_shown(render):
@@ -498,6 +533,20 @@ def test_the_program_writes_one_file_and_says_where(folder, tmp_path, capsys, we
     assert out.read_text("utf-8").startswith("<!DOCTYPE html>")
 
 
+def test_a_project_that_is_not_there_is_said_with_those_that_are(folder, weeks, capsys):
+    assert program.main([str(folder), "--project", "nope"]) == 1
+    there = weeks.world.braintrust.project_id
+    said = f"error: no run of a project nope is in {folder}; of these: {there}\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_page_that_cannot_be_written_is_said(folder, tmp_path, capsys):
+    (tmp_path / "a file").touch()
+    for out, why in (("", "Is a directory"), ("a file/page.html", "File exists")):
+        assert program.main([str(folder), "--out", str(tmp_path / out)]) == 1
+        assert f"cannot be written: {why}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("names", ["[]", "nothing", "no such file"])
 def test_wrong_names_are_refused(folder, tmp_path, capsys, names):
     file = tmp_path / "names.json"
@@ -512,12 +561,13 @@ def test_status_shows_the_last_runs_a_line_each(folder, weeks):
     text = status(Folder(folder), 4, NOW).splitlines()
     lines = [line for line in text if not line.startswith("    warning: ")]
 
-    assert text[3] == f"    warning: {weeks.runs['capped']['warnings'][0]}"
+    assert text[4] == f"    warning: {weeks.runs['capped']['warnings'][0]}"
 
     assert [line.split()[2] for line in lines[1:5]] == [
         *("nothing_to_assign", "incomplete", "dry_run", "undone")
     ]
     assert lines[2].split()[3:9] == ["full", "9", "3", "2", "0", "1"]
+    assert lines[1].endswith(f"{weeks.id('idle')}  tag 'nobody has this'")
     assert lines[4].endswith(f"takes back 3 rows of {weeks.id('mistake')}")
     assert [
         line.partition(weeks.id(name))[1]
@@ -527,16 +577,23 @@ def test_status_shows_the_last_runs_a_line_each(folder, weeks):
 
 
 def holders(run):
-    """The lines about what everybody had when a run read everything."""
+    """The cells of the lines about what everybody had when a run read everything."""
     people = [
-        (
-            f"{has['open']:>11} {who}"
-            + (f", the oldest for {has['oldest_open_hours']:,.1f} hours" if has["open"] else "")
-            + f"; reviewed: {has['reviewed']}"
-        )
+        [
+            *(who, str(has["open"])),
+            *([f"{has['oldest_open_hours']:,.1f}", "hours"] if has["open"] else "-"),
+            str(has["reviewed"]),
+        ]
         for who, has in sorted(run["people"].items(), key=lambda it: (-it[1]["open"], it[0]))
     ]
-    return [f"open rows with the tag {run['tag']!r}, as {run['run_id']} saw them:", *people]
+    said = f"Open rows with the tag {run['tag']!r}, as {run['run_id']} saw them:"
+    return [said.split(), ["Person", "open", "oldest", "reviewed"], *people]
+
+
+def holds(text, lines):
+    """Whether the text has these lines of words, one after the other."""
+    words = [line.split() for line in text.splitlines()]
+    return any(words[at : at + len(lines)] == lines for at in range(len(words)))
 
 
 def test_status_shows_open_rows_per_person_from_the_last_full_read_of_each_tag(folder, weeks):
@@ -544,8 +601,8 @@ def test_status_shows_open_rows_per_person_from_the_last_full_read_of_each_tag(f
 
     assert sum(has["open"] for has in weeks.runs["capped"]["people"].values()) == 6
     for name in ("capped", "idle"):
-        assert "\n".join(holders(weeks.runs[name])) in text
-    assert text.count("open rows with the tag") == 2
+        assert holds(text, holders(weeks.runs[name]))
+    assert text.count("Open rows with the tag") == 2
 
 
 def test_status_finds_a_full_read_that_is_older_than_the_runs_it_shows(folder, weeks):
@@ -556,7 +613,7 @@ def test_status_finds_a_full_read_that_is_older_than_the_runs_it_shows(folder, w
     text = status(Folder(folder), 1, NOW)
 
     assert text.splitlines()[1].split()[3] == "short"
-    assert "\n".join(holders(weeks.runs["capped"])) in text
+    assert holds(text, holders(weeks.runs["capped"]))
 
 
 def test_status_sums_up_many_people(folder, weeks):
@@ -566,10 +623,30 @@ def test_status_sums_up_many_people(folder, weeks):
     run.write_text(json.dumps(weeks.runs["idle"] | {"people": people}))
     lines = status(Folder(folder), 1, NOW).splitlines()
 
-    assert lines[-3:-1] == [
-        "          2 person19, the oldest for 1.0 hours; reviewed: 0",
-        "         20 10 more people",
+    assert [line.split() for line in lines[-3:-1]] == [
+        ["person19", "2", "1.0", "hours", "0"],
+        ["10", "more", "people", "20", "-", "0"],
     ]
+
+
+def test_status_names_people_where_names_are_kept(folder, weeks, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names.keep({weeks.users[0]: "Ana Souza"})
+    assert status_program.main([str(folder)]) == 0
+    out = capsys.readouterr().out
+    assert ["Ana", "Souza"] in [line.split()[:2] for line in out.splitlines()]
+    assert weeks.users[0] not in out
+    assert weeks.users[1] in out
+
+
+@pytest.mark.parametrize("most", [80, 100, 120])
+def test_status_fits_the_terminal_and_breaks_no_word(folder, weeks, most):
+    lines = status(Folder(folder), 100, NOW, {weeks.users[0]: "Ana Souza"}, most).splitlines()
+    too_wide = [line for line in lines if len(line) > most]
+    assert all(re.fullmatch(r"\s*\S+", line) for line in too_wide)  # one word, such as an id
+    text = "\n".join(lines)
+    assert all(weeks.id(name) in text for name in weeks.runs)
+    assert ("fetched" in lines[0], "unassigned" in lines[0]) == (most > 80, True)
 
 
 def test_the_page_shows_open_rows_per_person_from_the_last_full_read(render, folder, weeks):
@@ -618,7 +695,9 @@ def test_runs_of_one_second_are_in_the_order_in_which_they_began(folder):
         )
     run.unlink()
 
-    lines = status(Folder(folder), 2, NOW).splitlines()
+    lines = [
+        line for line in status(Folder(folder), 2, NOW).splitlines() if "warning: " not in line
+    ]
     assert ["-a" in lines[1], "-b" in lines[2]] == [True, True]
     assert "-a" in status(Folder(folder), 1, NOW).splitlines()[1]
 
@@ -740,3 +819,26 @@ def test_a_browser_shows_it_and_has_nothing_to_complain_about(render, tmp_path):
     assert "</title></style><script>alert(1)</script>" not in seen.stdout
     assert "CONSOLE" not in seen.stderr
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+WHAT_IS_CUT = """<script>
+const hidden = it => ["none", "inline"].includes(getComputedStyle(it).display) || it.closest("details");
+parent.document.title = [...document.querySelectorAll("svg, .card, .card > *, .reviewers *, .lines *")]
+  .filter(it => !hidden(it) && !(it.closest(".chart") && it.tagName != "svg"))
+  .filter(it => it.getBoundingClientRect().right > innerWidth || it.scrollWidth > it.clientWidth + 1)
+  .map(it => `${it.tagName}.${it.className} in ${it.closest(".card").className}`).join(", ") + " of " + innerWidth;
+</script>"""
+
+
+@pytest.mark.parametrize("scheme", ["0", "1"], ids=["dark", "light"])
+@pytest.mark.parametrize("width", [400, 1280])
+def test_at_every_width_numbers_bars_and_warnings_can_be_seen(render, tmp_path, width, scheme):
+    policy = re.compile("<meta http-equiv[^>]*>")
+    inner = policy.sub("", render()).replace("</body>", f"{WHAT_IS_CUT}</body>")
+    frame = f'<iframe srcdoc="{escape(inner)}" style="width: {width}px; height: 3000px; border: 0">'
+    page = tmp_path / "report.html"
+    page.write_text(f"<title></title>{frame}</iframe>", "utf-8")
+    look = f"--blink-settings=preferredColorScheme={scheme}"
+    seen = browse(page, tmp_path / "profile", "--dump-dom", "--virtual-time-budget=5000", look)
+
+    assert re.search("<title>(.*?)</title>", seen.stdout)[1] == f" of {width}"

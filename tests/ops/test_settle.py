@@ -10,11 +10,13 @@ from tempfile import TemporaryDirectory
 import boto3
 import pytest
 import yaml
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ops import settle as script
-from ops.settle import Answers, for_sam, sam_unquotes
+from ops.settle import for_sam, sam_unquotes
+from ops.stack_file import Answers, read, written
 from tests.template.cloudformation import ROOT
 
 PROJECT = "5c2f1f0e-6f0a-4d27-9f3c-3a1f7c2b8d90"
@@ -126,8 +128,8 @@ def test_a_value_gets_into_the_file_and_out_again_as_it_is(value):
     parameters = {"Filter": value, "Tag": "true"}
     with TemporaryDirectory() as kept:
         path = Path(kept) / "s.yaml"
-        path.write_text(script.written("s", Answers("eu-west-1", parameters), declared), "utf-8")
-        assert script.read(path) == Answers("eu-west-1", parameters)
+        path.write_text(written("s", Answers("eu-west-1", parameters), declared), "utf-8")
+        assert read(path) == Answers("eu-west-1", parameters)
 
 
 def test_values_are_text_as_it_stands_there(tmp_path):
@@ -135,11 +137,11 @@ def test_values_are_text_as_it_stands_there(tmp_path):
     path.write_bytes(
         b"\xef\xbb\xbfregion: eu-west-1\r\nparameters:\r\n  DryRun: false\r\n  Days: 010\r\n  Tag: 2026-11-23\r\n"
     )
-    assert script.read(path).parameters == {"DryRun": "false", "Days": "010", "Tag": "2026-11-23"}
+    assert read(path).parameters == {"DryRun": "false", "Days": "010", "Tag": "2026-11-23"}
 
 
 def test_a_new_stack_is_asked_for_what_it_needs_and_begins_dry(checkout, settle, capsys):
-    typed = [PROJECT, "needs review", "braintrust/key", "", "", "", "oncall@example.com", ""]
+    typed = [PROJECT, "needs review", "braintrust/key", "", "oncall@example.com", "", "", ""]
     deployed = settle(typed=typed)
     assert {name: deployed[name] for name in GIVEN} == GIVEN
     assert (deployed["DryRun"], deployed["AlarmEmail"]) == ("true", "oncall@example.com")
@@ -153,6 +155,60 @@ def test_a_new_stack_is_asked_for_what_it_needs_and_begins_dry(checkout, settle,
     assert settle() == deployed, "the second time, nobody is asked"
 
 
+def test_enter_alone_is_the_way_of_the_readme_dry_and_with_the_secret_of_its_first_step(
+    checkout, settle, capsys
+):
+    readme = (ROOT / "README.md").read_text("utf-8")
+    deployed = settle(typed=[PROJECT, "needs review", *[""] * 6])
+    secret = deployed["BraintrustApiKeySecretId"]
+    assert f"create-secret --name {secret} " in readme
+    assert (deployed["DryRun"], deployed["BraintrustApiKeyParameter"]) == ("true", "")
+    assert deployed["ReviewersParameter"] == script.declared()["ReviewersParameter"]["Default"]
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 100
+    assert checkout
+
+
+def refuse_credentials(monkeypatch, error):
+    real = boto3.client
+
+    def client(name, **how):
+        made = real(name, **how)
+        if name == "cloudformation":
+            monkeypatch.setattr(made, "describe_stacks", lambda **_: raising(error))
+        return made
+
+    monkeypatch.setattr(boto3, "client", client)
+
+
+def raising(error):
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (NoCredentialsError(), "error: AWS: No AWS credentials: set AWS_PROFILE, or run"),
+        (
+            ClientError({"Error": {"Code": "ExpiredToken", "Message": "x"}}, "DescribeStacks"),
+            "error: AWS: the credentials are wrong or have expired (ExpiredToken): run `aws sso",
+        ),
+        (
+            EndpointConnectionError(endpoint_url="https://cloudformation.us-est-1.amazonaws.com/"),
+            'error: AWS: Could not connect to the endpoint URL: "https://cloudformation.us-est-1',
+        ),
+    ],
+)
+@pytest.mark.parametrize("kept", [True, False])
+def test_credentials_and_region_are_tried_before_anything_is_asked_or_built(
+    checkout, settle, monkeypatch, error, says, kept
+):
+    if kept:
+        (checkout / "ops/stacks" / f"{FIRST}.yaml").write_text(FILE)
+    refuse_credentials(monkeypatch, error)
+    assert refused(settle, typed=["never asked"]).startswith(says)
+    assert not (checkout / "out/for-sam.yaml").exists()
+
+
 def test_an_answer_that_cloudformation_would_refuse_is_asked_for_again_and_kept_nowhere(
     checkout, settle
 ):
@@ -163,16 +219,16 @@ def test_an_answer_that_cloudformation_would_refuse_is_asked_for_again_and_kept_
         "",
         "t",
         key,
-        "",
-        "",
+        "-",
+        "-",
         key,
         "/braintrust/key",
+        "",
         "",
         "maybe",
         "false",
         "1.5",
         "2",
-        "",
         "",
     ]
     deployed = settle(typed=typed)
@@ -219,7 +275,7 @@ def test_a_clone_without_the_answers_takes_those_of_the_deployed_stack(checkout,
     finally:
         cloudformation.delete_stack(StackName="there")
     assert {name: deployed[name] for name in given} == given
-    assert script.read(checkout / "ops/stacks" / "there.yaml").parameters == given
+    assert read(checkout / "ops/stacks" / "there.yaml").parameters == given
 
 
 def test_without_a_terminal_nothing_is_asked(checkout, settle):

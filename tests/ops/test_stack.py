@@ -161,6 +161,60 @@ def test_undo_wants_to_know_which(deployment, monkeypatch):
     assert deployment.invoked == []
 
 
+@pytest.mark.parametrize(
+    ("options", "event"),
+    [
+        (["--reviewer", "bo@example.com"], {"take_back": {"reviewer": "bo@example.com"}}),
+        (["--days", "3"], {"take_back": {"days": 3}}),
+        (["--reviewer", "b", "--days", "3"], {"take_back": {"reviewer": "b", "days": 3}}),
+    ],
+)
+@pytest.mark.parametrize("dry", [False, True])
+def test_take_back_says_whose_rows_how_many_and_that_it_cannot_be_undone(
+    deployment, monkeypatch, capsys, options, event, dry
+):
+    result = {
+        "dry_run": dry,
+        "taken_back": 0 if dry else 5,
+        "deferred": 5 if dry else 0,
+        "taken_from": {"bo": 3, "cleo": 2},
+    }
+    deployment.answer = {"Payload": io.BytesIO(json.dumps(result).encode())}
+    only_say = ["--dry-run"] if dry else []
+    assert call(monkeypatch, "take-back", "the-stack", *options, *only_say) == 0
+    assert json.loads(deployment.invoked[0]["Payload"]) == event | {"dry_run": dry}
+    out, said = capsys.readouterr()
+    assert json.loads(out) == result
+    words = " ".join(f"{name.upper()}={value}" for name, value in event["take_back"].items())
+    assert said.splitlines() == [
+        f"5 rows {'would be' if dry else 'were'} taken back",
+        "      3 from bo",
+        "      2 from cleo",
+        "A take-back cannot be undone: the next run gives its rows to others.",
+        *[f"Nothing was written. To take them back: make take-back {words} STACK=the-stack"] * dry,
+    ]
+
+
+def test_a_dry_undo_says_how_many_rows_it_would_take_back_and_the_command_that_does(
+    deployment, monkeypatch, capsys
+):
+    result = {"dry_run": True, "undone": 0, "deferred": 2, "taken_from": {"bo": 2}}
+    deployment.answer = {"Payload": io.BytesIO(json.dumps(result).encode())}
+    call(monkeypatch, "undo", "the-stack", "r1", "--dry-run")
+    assert capsys.readouterr().err.splitlines() == [
+        "2 rows would be taken back",
+        "      2 from bo",
+        "Nothing was written. To take them back: make undo RUN_ID=r1 STACK=the-stack",
+    ]
+
+
+@pytest.mark.parametrize("options", [[], ["--reviewer", ""]])
+def test_take_back_wants_to_know_whose_rows(deployment, monkeypatch, options):
+    with pytest.raises(SystemExit, match="whose rows"):
+        call(monkeypatch, "take-back", "the-stack", *options)
+    assert deployment.invoked == []
+
+
 @pytest.mark.usefixtures("deployment")
 def test_outputs_are_printed_one_a_line(monkeypatch, capsys):
     assert call(monkeypatch, "outputs", "the-stack") == 0

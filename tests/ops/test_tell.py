@@ -82,7 +82,10 @@ def test_a_dry_one_is_printed_with_the_names_that_the_operators_key_may_see(
         (
             "sk-wrong",
             401,
-            "user look-up failed (401): check that the API key is correct and has not expired",
+            (
+                "user look-up failed (401): check that the API key is correct and has not expired; keys "
+                "of organisations in the EU need BRAINTRUST_API_URL https://api-eu.braintrust.dev"
+            ),
         ),
     ],
 )

@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks.backlog import drain
 from benchmarks.idle import idle_requests
+from benchmarks.plans import plans
 from benchmarks.servers import NONE, contend
 from benchmarks.steady import hour
 
@@ -51,3 +52,10 @@ def test_an_idle_run_asks_for_one_page_and_writes_its_record():
     assert idle.count("POST /btql") == 1
     assert [request.split("/")[0] for request in idle if request.startswith("PUT")] == ["PUT "]
     assert len(idle) < len(found["a run that hands out 100 rows"])
+
+
+def test_who_had_a_row_last_is_found_by_reading_each_plan_once():
+    """The ledger, its plan, that run's two records, a listing, and the four plans before."""
+    found = plans(hours=5, rows=2, latency=0)
+
+    assert (found["found"], found["requests"]) == (1, 9)

@@ -1,6 +1,7 @@
 """`make deploy` and its neighbours: what they ask of the SAM CLI and of the SDK, and where. Nothing is deployed."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -36,8 +37,10 @@ AWS = [
     "invoke",
     "dry-run",
     "undo",
+    "take-back",
     "digest",
     "report",
+    "reviewers",
     "deploy",
 ]
 """The targets that speak to AWS."""
@@ -185,7 +188,7 @@ def test_every_target_works_in_the_same_region(make, monkeypatch, target, termin
 
 def test_the_list_of_targets_is_whole():
     recipes = (ROOT / "Makefile").read_text("utf-8").split("##@ Deploy and operate it")[1]
-    targets = {*AWS, "answers", "build"}
+    targets = {*AWS, "answers", "build", "names"}
     assert targets == {*recipes.split(".PHONY: ")[1].splitlines()[0].split()} | {"answers"}
 
 
@@ -220,6 +223,23 @@ def test_only_false_makes_an_undo_real_where_dry_run_is_given(said):
     assert command()[-1] == command("DRY_RUN=false")[-1] == command("DRY_RUN=")[-1] == "r"
 
 
+@pytest.mark.parametrize("said", ["true", "True", "1", "yes", "False"])
+def test_only_false_makes_a_take_back_real_and_days_count_only_on_makes_own_command_line(
+    make, monkeypatch, said
+):
+    """They are a setting of the function, which a terminal may hold for other ends."""
+    monkeypatch.setenv("DAYS", "5")
+
+    def words(*given):
+        ((_, command),) = make("take-back", "STACK=s", *given)
+        return command[3:]
+
+    bo = ["take-back", "s", "--reviewer", "bo@example.com"]
+    assert words("REVIEWER=bo@example.com", f"DRY_RUN={said}") == [*bo, "--dry-run"]
+    assert words("REVIEWER=bo@example.com", "DRY_RUN=false") == bo
+    assert words("DAYS=3") == ["take-back", "s", "--days", "3"]
+
+
 def test_an_events_file_may_have_any_name(make):
     ((_, words),) = make("invoke", "STACK=s", "EVENT=my events/tomorrow's.json")
     assert words[-1] == "my events/tomorrow's.json"
@@ -233,3 +253,17 @@ def test_a_log_is_looked_for_only_where_there_is_such_a_stack(make):
         *("--config-env", "default", "--stack-name", "s", "--region", "eu-west-1"),
         *("--name", "ReviewAssignerFunction", "--tail"),
     ]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_make_alone_lists_what_can_be_done_as_wide_as_the_terminal(columns):
+    listed = subprocess.run(
+        ["make", "--no-print-directory", f"COLUMNS={columns}"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    explained = re.findall(
+        r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE
+    )
+
+    assert max(map(len, listed.splitlines())) <= columns
+    assert re.findall(r"^  make ([a-z-]+) ", listed, re.MULTILINE) == explained

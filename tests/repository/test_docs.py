@@ -18,7 +18,7 @@ from lib.settings import RULES
 from lib.telemetry import METRICS
 from scripts import documents
 from tests.template.cloudformation import Stack
-from tests.world import ASSIGNMENTS, BUCKET, REVIEW_LISTS, TAG, World
+from tests.world import ASSIGNMENTS, BUCKET, REVIEW_LISTS, REVIEWERS, TAG, World
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = {
@@ -278,20 +278,26 @@ def test_whoever_deploys_may_make_everything_that_the_template_has():
     assert policy("deployer").keys() == made | {"cloudformation"}
 
 
-def test_whoever_operates_may_call_what_the_commands_call(world, monkeypatch):
+def test_whoever_operates_may_call_what_the_commands_call(world, monkeypatch, tmp_path):
     """The calls are listened to; `sam logs` is not: what it asks for is in SAM's own documents."""
     calls = []
+    people = tmp_path / "reviewers.txt"
+    people.write_text("ana@example.com")
     world.add_users(2)
     world.add_rows(3)
     world.run()
     monkeypatch.setenv("AWS_ENDPOINT_URL", world.aws_url)
     outputs = {"FunctionName": "f", "AuditBucketName": BUCKET, "AuditPrefix": world.prefix}
+    name = "ReviewersParameter"
     template = {
+        "Parameters": {name: {"Type": "String"}},
         "Resources": {"Q": {"Type": "AWS::SQS::Queue"}},
         "Outputs": {name: {"Value": value} for name, value in outputs.items()},
     }
     cloudformation = boto3.client("cloudformation")
-    cloudformation.create_stack(StackName="s", TemplateBody=json.dumps(template))
+    given = [{"ParameterKey": name, "ParameterValue": REVIEWERS}]
+    cloudformation.create_stack(StackName="s", TemplateBody=json.dumps(template), Parameters=given)
+    monkeypatch.setattr("ops.reviewers.invoke", lambda *_: {})
     before, boto3.DEFAULT_SESSION = boto3.DEFAULT_SESSION, boto3.Session()
     boto3.DEFAULT_SESSION.events.register(
         "provide-client-params",
@@ -302,6 +308,8 @@ def test_whoever_operates_may_call_what_the_commands_call(world, monkeypatch):
             ("ops.stack", "outputs", "s"),
             ("ops.stack", "invoke", "s", str(ROOT / "events" / "empty.json")),
             ("ops.status", "--stack", "s"),
+            ("ops.reviewers", "s"),
+            ("ops.reviewers", "s", str(people), "--yes"),
         ):
             monkeypatch.setattr("sys.argv", [module, *arguments])
             with contextlib.suppress(SystemExit):  # there is no such function
@@ -314,14 +322,15 @@ def test_whoever_operates_may_call_what_the_commands_call(world, monkeypatch):
         ("lambda", "Invoke"): "lambda:InvokeFunction",
         ("s3", "ListObjectsV2"): "s3:ListBucket",
         ("s3", "GetObject"): "s3:GetObject",
+        ("ssm", "GetParameter"): "ssm:GetParameter",
+        ("ssm", "PutParameter"): "ssm:PutParameter",
     }
     called = {needs[call] for call in calls}
     allowed = set().union(*policy("operator").values())
 
     assert called == {*needs.values()}
     assert allowed - called == {
-        *("cloudformation:ListStackResources", "logs:FilterLogEvents"),  # sam logs
-        *("ssm:GetParameter", "ssm:PutParameter"),  # the commands that store the reviewers
+        *("cloudformation:ListStackResources", "logs:FilterLogEvents")  # sam logs
     }
 
 

@@ -193,9 +193,9 @@ def test_files_that_hold_the_key_or_addresses_are_ignored_by_git(tmp_path):
     made = {
         name
         for path in documents
-        for name in re.findall(r"file://([\w-]+\.\w+)", path.read_text("utf-8"))
+        for name in re.findall(r"(?:file://|FILE=)([\w-]+\.\w+)", path.read_text("utf-8"))
     }
-    assert {"key.txt", "reviewers.json"} <= made
+    assert {"key.txt", "reviewers.txt", "reviewers.json"} <= made
     shutil.copy(ROOT / ".gitignore", tmp_path)
     git("init", "-q", cwd=tmp_path)
     assert git("check-ignore", *sorted(made), cwd=tmp_path).split() == sorted(made)

@@ -41,14 +41,19 @@ class Day:
     def run(self, start: int, minutes: int = 0, **counted: float) -> None:
         """One run that succeeds, and what it says itself: stamped with its end."""
         end = self.invocation(start, minutes, error=False)
-        said = {"RunDuration": 1, "RowsFailed": 0, "OldestWaitingAge": 600} | counted
+        said = {
+            "RunDuration": 1,
+            "RowsFailed": 0,
+            "UnknownReviewers": 0,
+            "OldestWaitingAge": 600,
+        } | counted
         for name, value in said.items():
             self.metrics[name, SERVICE].append(Datum(end, end + LATE, value))
 
     def dry_run(self, start: int) -> None:
         """A run that says nothing of rows that wait."""
         self.invocation(start, 0, error=False)
-        for name, value in (("RunDuration", 1), ("RowsFailed", 0)):
+        for name, value in (("RunDuration", 1), ("RowsFailed", 0), ("UnknownReviewers", 0)):
             self.metrics[name, SERVICE].append(Datum(start, start + LATE, value))
 
     def failed_run(self, start: int, minutes: int = 0, *, again: bool = True) -> None:
@@ -131,6 +136,12 @@ def rows_are_refused_for_hours(day: Day) -> None:
     day.hourly("13:00", "23:00")
 
 
+def a_reviewer_is_misspelt_for_hours(day: Day) -> None:
+    day.hourly("00:00", "09:00")
+    day.hourly("10:00", "12:00", UnknownReviewers=1)
+    day.hourly("13:00", "23:00")
+
+
 def slow_for_hours(day: Day) -> None:
     day.hourly("00:00", "09:00")
     for start in range(minute("10:00"), minute("13:00"), 60):
@@ -198,6 +209,10 @@ TALES: list[tuple[Callable[[Day], None], Tells]] = [
     (
         rows_are_refused_for_hours,
         {"RowsFailedAlarm": [(ALARM, "10:02", "10:05"), (OK, "13:20", "13:40")]},
+    ),
+    (
+        a_reviewer_is_misspelt_for_hours,
+        {"UnknownReviewersAlarm": [(ALARM, "10:02", "10:05"), (OK, "13:20", "13:40")]},
     ),
     (slow_for_hours, {"SlowRunAlarm": [(ALARM, "10:16", "10:20"), (OK, "13:20", "13:40")]}),
     (

@@ -118,6 +118,7 @@ def test_exactly_one_source_of_the_key(parameters):
         ("FullReadHours", ["0", "9", "24", "99", "100", "159", "168"], ["", "-1", "169", "170", "200", "1000", "024", "1.5"]),
         ("WebhookParameter", ["", "/braintrust-review-assigner/webhook"], ["webhook", "https://hooks.example.com/T0/B0/secret", "/a b"]),
         ("DigestSchedule", ["cron(20 9 ? * MON-FRI *)", "cron(0/30 8,17 L-2 1-12 ? 2026)", "cron(0 9 ? * 6#3 *)"], ["", "0 9 * * *", "cron(0 9 * * *)", "rate(1 day)"]),
+        ("TakeBackDays", ["0", "5", "14", "365"], ["", "-1", "05", "1.5", "5 days"]),
         ("DigestTimezone", ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+3"], ["", "Europe/", "mitten in Europa"]),
         ("OpenStatuses", ["", "PENDING", "TODO, In Review,COMPLETE_LATER"], ["APPROVED", "PENDING, COMPLETED ,x"]),
     ],
@@ -346,6 +347,37 @@ def test_the_digest_is_posted_by_a_schedule_with_a_time_zone_where_there_is_a_we
     )
 
 
+def test_what_lies_is_taken_back_before_the_working_day_where_days_are_given(stack):
+    assert "DailyTakeBack" not in stack.of_type("AWS::Scheduler::Schedule")
+    daily = Stack({"TakeBackDays": "5", "DigestTimezone": "Europe/Berlin"})
+    schedules = daily.of_type("AWS::Scheduler::Schedule")
+    assert {*schedules} == {"ReviewAssignerFunctionHourly", "DailyTakeBack"}
+    assert schedules["DailyTakeBack"] == {
+        "Description": "Take back what has lain too long",
+        "ScheduleExpression": "cron(40 5 * * ? *)",
+        "ScheduleExpressionTimezone": "Europe/Berlin",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "State": "ENABLED",
+        "Target": {
+            "Arn": "arn:aws:lambda:eu-central-1:123456789012:function:the-stack",
+            "RoleArn": "arn:aws:iam::123456789012:role/the-stack-dailyrole",
+            "Input": '{"take_back": {"days": 5}}',
+            "RetryPolicy": {"MaximumEventAgeInSeconds": 600, "MaximumRetryAttempts": 5},
+            "DeadLetterConfig": {
+                "Arn": "arn:aws:sqs:eu-central-1:123456789012:the-stack-undeliveredqueue"
+            },
+        },
+    }
+    event = json.loads(schedules["DailyTakeBack"]["Target"]["Input"])
+    assert settings.load_settings(variables(daily), event).take_back == (None, 5)
+
+
+def test_the_role_of_daily_schedules_is_there_where_there_is_one():
+    given = ({}, {"TakeBackDays": "5"}, {"WebhookParameter": "/webhook"})
+    roles = [Stack(parameters).of_type("AWS::IAM::Role").keys() for parameters in given]
+    assert ["DailyRole" in names for names in roles] == [False, True, True]
+
+
 def test_the_handler_exists(function):
     module, name = function["Handler"].split(".")
     assert (ROOT / f"{module}.py").exists()
@@ -380,4 +412,4 @@ def test_every_function_built_by_make_has_its_target():
 )
 def test_every_event_is_one_that_the_function_takes(path: Path, stack):
     chosen = settings.load_settings(variables(stack), json.loads(path.read_text("utf-8")))
-    assert chosen.dry_run == (path.stem in {"digest", "dry-run", "overrides", "undo"})
+    assert chosen.dry_run == (path.stem not in {"empty", "rule", "schedule"})

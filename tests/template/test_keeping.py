@@ -130,6 +130,7 @@ def test_the_log_is_kept_as_long_as_asked(function):
         {"AlarmTopicArn": "arn:aws:sns:eu-central-1:123456789012:oncall"},
         {"ExistingAuditBucket": "another-stack-auditbucket", "AuditKmsKeyArn": "arn:aws:kms:eu-central-1:123456789012:key/1"},
         {"PermissionsBoundary": "arn:aws:iam::123456789012:policy/boundary"},
+        {"TakeBackDays": "5"},
         {"WebhookParameter": "/webhook", "PermissionsBoundary": "arn:aws:iam::123456789012:policy/boundary"},
     ],
 )  # fmt: skip

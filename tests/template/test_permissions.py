@@ -1,6 +1,7 @@
 """What the function may do is what it does: its calls are listened to and tried against the role's statements."""
 
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 
 import boto3
@@ -56,6 +57,7 @@ def needs(operation, parameters):
         "GetObject": [("s3:GetObject", key), ("s3:ListBucket", bucket)],
         "HeadObject": [("s3:GetObject", key), ("s3:ListBucket", bucket)],
         "PutObject": [("s3:PutObject", key)],
+        "ListObjectsV2": [("s3:ListBucket", bucket)],
         "GetParameter": [
             ("ssm:GetParameter", f"arn:aws:ssm:{ACCOUNT}:parameter{parameters.get('Name')}")
         ],
@@ -87,7 +89,7 @@ def listening():
 
 
 def everything(world):
-    """Every kind of run: rows, no rows, dry, undone, a run id that is taken; and a digest where there is a webhook."""
+    """Every kind of run: rows, no rows, dry, undone, a run id that is taken, a take-back that looks plans up, a digest."""
     world.add_users(3)
     world.add_rows(7)
     with listening() as calls:
@@ -96,9 +98,18 @@ def everything(world):
         world.run({"dry_run": True})
         world.run({"undo": first["run_id"], "dry_run": True})
         world.run({"undo": first["run_id"]})
+        for hours, event in ((1, {}), (2, {}), (48, {"take_back": {"days": 1}})):
+            world.add_rows(1)
+            moment = datetime.now(UTC) + timedelta(hours=hours)
+            world.run(event, now=moment.replace)
         if world.settings.get("WEBHOOK_PARAMETER"):
             world.run({"digest": True})
-    assert {name for name, _ in calls} >= {"GetObject", "PutObject", "GetParameter"}
+    assert {name for name, _ in calls} >= {
+        "GetObject",
+        "PutObject",
+        "GetParameter",
+        "ListObjectsV2",
+    }
     return calls
 
 

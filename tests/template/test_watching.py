@@ -63,6 +63,7 @@ def test_what_is_watched(stack):
         "NoSuccessAlarm": [("RunDuration", "the-stack")],
         "RowsFailedAlarm": [("RowsFailed", "the-stack")],
         "RowsWaitingAlarm": [("OldestWaitingAge", "the-stack")],
+        "UnknownReviewersAlarm": [("UnknownReviewers", "the-stack")],
         "SlowRunAlarm": [("Duration", "the-stack")],
         "UndeliveredAlarm": [("ApproximateNumberOfMessagesVisible", "the-stack-undeliveredqueue")],
         "FailedRunsAlarm": [("ApproximateNumberOfMessagesVisible", "the-stack-failedrunsqueue")],

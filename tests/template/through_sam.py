@@ -12,7 +12,8 @@ from samcli.cli.types import CfnParameterOverridesType
 from samcli.lib.providers.sam_function_provider import SamFunctionProvider
 from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
 
-from ops.settle import Answers, for_sam
+from ops.settle import for_sam
+from ops.stack_file import Answers
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 SIGNS = (

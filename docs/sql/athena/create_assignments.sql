@@ -3,8 +3,8 @@ CREATE EXTERNAL TABLE IF NOT EXISTS assignments (
   run_id string,
   row_id string,
   reviewer_id string,
-  status string COMMENT 'assigned, failed, unknown, not_attempted; undone in the lines of an undo',
-  assigned_at string COMMENT 'ISO 8601, UTC; when it was taken back in the lines of an undo',
+  status string COMMENT 'assigned, failed, unknown, not_attempted; undone in the lines of an undo, taken_back in those of a take-back',
+  assigned_at string COMMENT 'ISO 8601, UTC; when it was taken back in the lines of these two',
   error string
 )
 PARTITIONED BY (project_id string, day string)

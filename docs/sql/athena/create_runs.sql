@@ -23,8 +23,11 @@ CREATE EXTERNAL TABLE IF NOT EXISTS runs (
   previous_plan struct<run_id: string, landed: bigint, reassigned: bigint, unassigned: bigint, unseen: bigint>,
   undoes string COMMENT 'the run that an undo takes back; null for an ordinary run',
   given bigint COMMENT 'an undo: rows that run had planned',
-  left_alone bigint COMMENT 'an undo: rows that had moved on since, and were not touched',
+  left_alone bigint COMMENT 'an undo or a take-back: rows that were not touched',
   undone bigint,
+  takes_back struct<reviewer: string, days: bigint> COMMENT 'what a take-back means; null for any other run',
+  taken_back bigint,
+  taken_from map<string, bigint> COMMENT 'an undo or a take-back: rows by person',
   audit map<string, string>,
   duration_ms bigint
 )

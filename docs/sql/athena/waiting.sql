@@ -6,5 +6,5 @@ SELECT
   round(oldest_waiting_seconds / 3600.0, 1) AS oldest_hours,
   spread
 FROM runs
-WHERE project_id = ? AND day >= format_datetime(current_timestamp - INTERVAL '3' DAY, 'yyyy-MM-dd') AND undoes IS NULL
+WHERE project_id = ? AND day >= format_datetime(current_timestamp - INTERVAL '3' DAY, 'yyyy-MM-dd') AND undoes IS NULL AND takes_back IS NULL
 ORDER BY run_id

@@ -1,4 +1,4 @@
--- Which runs touched this row, oldest first: the last line that says assigned or undone is how we left it. Parameters: the project id, the project id again, the row id.
+-- Which runs touched this row, oldest first: the last line that says assigned, undone or taken_back is how we left it. Parameters: the project id, the project id again, the row id.
 SELECT
   assignments.run_id,
   assignments.status,

@@ -1,4 +1,4 @@
--- Who got what last month. A row that was sent twice to the same person counts once; what an undo took back since
+-- Who got what last month. A row that was sent twice to the same person counts once; what was taken back since
 -- then, also in this month, is told apart. Parameter: the project id.
 WITH lines AS (
   SELECT run_id, row_id, reviewer_id, status, day
@@ -12,19 +12,19 @@ given AS (
   WHERE status = 'assigned' AND day < format_datetime(date_trunc('month', current_timestamp), 'yyyy-MM-dd')
   GROUP BY row_id, reviewer_id
 ),
-undone AS (
+removed AS (
   SELECT row_id, reviewer_id, max(run_id) AS run_id
   FROM lines
-  WHERE status = 'undone'
+  WHERE status IN ('undone', 'taken_back')
   GROUP BY row_id, reviewer_id
 )
 SELECT
   given.reviewer_id,
   count(*) AS given,
-  count(undone.run_id) AS taken_back,
-  count(*) - count(undone.run_id) AS kept
+  count(removed.run_id) AS taken_back,
+  count(*) - count(removed.run_id) AS kept
 FROM given
-LEFT JOIN undone
-  ON undone.row_id = given.row_id AND undone.reviewer_id = given.reviewer_id AND undone.run_id > given.run_id
+LEFT JOIN removed
+  ON removed.row_id = given.row_id AND removed.reviewer_id = given.reviewer_id AND removed.run_id > given.run_id
 GROUP BY given.reviewer_id
 ORDER BY given DESC, given.reviewer_id

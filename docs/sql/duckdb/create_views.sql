@@ -50,6 +50,9 @@ FROM read_json(
     given: 'BIGINT',
     left_alone: 'BIGINT',
     undone: 'BIGINT',
+    takes_back: 'STRUCT(reviewer VARCHAR, days BIGINT)',
+    taken_back: 'BIGINT',
+    taken_from: 'MAP(VARCHAR, BIGINT)',
     audit: 'MAP(VARCHAR, VARCHAR)',
     duration_ms: 'BIGINT'
   }

@@ -6,5 +6,5 @@ SELECT
   round(oldest_waiting_seconds / 3600.0, 1) AS oldest_hours,
   spread
 FROM runs
-WHERE day >= current_date - INTERVAL 3 DAY AND undoes IS NULL
+WHERE day >= current_date - INTERVAL 3 DAY AND undoes IS NULL AND takes_back IS NULL
 ORDER BY run_id

@@ -1,4 +1,4 @@
--- Which runs touched this row, oldest first: the last line that says assigned or undone is how we left it. Variable: row_id.
+-- Which runs touched this row, oldest first: the last line that says assigned, undone or taken_back is how we left it. Variable: row_id.
 SELECT
   assignments.run_id,
   assignments.status,

@@ -1,0 +1,221 @@
+"""Taking rows back from people, so that others get them: what somebody has, what has lain for days, or both."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import cache, cached_property
+
+from lib.assign import Writing, build_removal
+from lib.errors import ConfigurationError
+from lib.gifts import Deed, Mention
+from lib.load import Job
+from lib.names import Name, compared, shown
+from lib.passed import By, Passed, joined
+from lib.past import CARRY, Past, unsettled
+from lib.plan import Assignment, Outcomes, Plan, Spared
+from lib.reading import fetch_all_logs
+from lib.result import Outlook, Story, status_of, taken_from
+from lib.roster import Directory, User, resolve
+from lib.rows import Fetched, Row
+from lib.taking import Taking
+
+
+class TakeBack:
+    """What to read, to propose, to write and to tell."""
+
+    ordinary = False
+    writing = Writing(build_removal, "taken_back")
+    did = "taken back"
+    again = "run the same take-back again"
+
+    def __init__(self, job: Job, taking: Taking) -> None:
+        self._job = job
+        self._taking = taking
+        self._directory = Once(job.client)
+        self._mentions: Mapping[str, Mention] = {}
+
+    @cached_property
+    def person(self) -> str:
+        """The id of whoever is named; empty: everybody is meant. Raises ConfigurationError where that is nobody."""
+        name = self._taking.reviewer
+        return find_person(name, self._directory.users()) if name else ""
+
+    def read(self, past: Past) -> Fetched:
+        """The rows of the window as they are, and where it matters how long they have lain, when they were given."""
+        job, person = self._job, self.person
+        fetched = fetch_all_logs(job.client, job.settings, job.window, job.fetching)
+        fetched = replace(fetched, rows=past.amended(fetched.rows, job.now()))
+        if self._taking.days is None:
+            return fetched
+        rows = {row.id: row.created for row in fetched.rows if whose(row, person)}
+        self._mentions, read = job.gifts.newest(past, rows, job.fetching)
+        if read:
+            return fetched
+        words = "time ran out before it was known when all rows were given: send this again"
+        return replace(fetched, complete=False, warnings=[*fetched.warnings, words])
+
+    def propose(self, fetched: Fetched, past: Past) -> Plan:
+        """What is taken off."""
+        job, taking = self._job, self._taking
+        window = job.window.to_json()
+        draft = Plan(
+            job.settings.project_id,
+            job.settings.tag,
+            window,
+            job.now(),
+            takes_back={"reviewer": self.person or None, "days": taking.days},
+        )
+        return make_take_back(draft, fetched.rows, past, self._mentions)
+
+    def changes(self, plan: Plan) -> Sequence[Assignment]:
+        """What is written to Braintrust."""
+        return plan.freed
+
+    def tell(self, outlook: Outlook, outcomes: Outcomes) -> Story:
+        """What was taken off, what was left alone, and what is to be done about it."""
+        plan, rows = outlook.plan, outlook.fetched.rows
+        counts = Counter(what.status for what in outcomes.values())
+        failed = counts["failed"] + counts["unknown"]
+        deferred = len(plan.freed) - counts["taken_back"] - failed
+        return Story(
+            status=status_of(self._job.settings, outlook, failed, deferred)
+            or ("taken_back" if plan.freed else "nothing_to_take_back"),
+            counts={
+                "takes_back": dict(plan.takes_back),
+                "already_assigned": sum(bool(row.reviewers) or not row.readable for row in rows),
+                "already_reviewed": sum(row.reviewed and not row.reviewers for row in rows),
+                "taken_back": counts["taken_back"],
+                "left_alone": sum(
+                    len(plan.spared.get(why, ())) for why in (Spared.RECENT, Spared.SHARED)
+                ),
+                "failed": failed,
+                "deferred": deferred,
+            },
+            people={"taken_from": taken_from(plan, outcomes)},
+            warnings=[*self._job.client.warnings, *spared_words(plan), *self._goes_on()],
+        )
+
+    def _goes_on(self) -> list[str]:
+        """A warning where the person is on the list and not away."""
+        if not self.person:
+            return []
+        seen_at = self._job.window.end
+        there = {
+            compared("id", who.id)
+            for who in resolve(self._job.entries, self._directory).reviewers
+            if not who.away_until(who.today(seen_at))
+        }
+        if compared("id", self.person) not in there:
+            return []
+        return [
+            f"new rows go on coming to {self.person}: take them off the reviewers list, or enter there when they are away"
+        ]
+
+
+class Once:
+    """A directory that is asked for each thing once."""
+
+    def __init__(self, directory: Directory) -> None:
+        self.users = cache(directory.users)
+        self.groups = cache(directory.groups)
+
+
+def find_person(name: Name, users: Sequence[User] | None) -> str:
+    """The id behind an id or an address, as the organisation writes it; an id need not be known there.
+
+    `users`: None where the key may not list them. Raises ConfigurationError for an address that nobody has.
+    """
+    if users is None and name.kind == "email":
+        raise ConfigurationError(
+            "take_back: the key may not list users (403), so that nobody can be found by an e-mail address: send the user's id"
+        )
+    key = compared(name.kind, name.text)
+    for user in users or ():
+        if key == compared(name.kind, user.id if name.kind == "id" else user.email):
+            return user.id
+    if name.kind == "email":
+        raise ConfigurationError(
+            f"take_back: nobody in the organisation has the address {shown(name.text)}: send the user's id"
+        )
+    return name.text
+
+
+def whose(row: Row, person: str) -> set[str]:
+    """Those who have the row open; with `person`, only them."""
+    if row.reviewed:
+        return set()
+    key = compared("id", person)
+    return {who for who in row.reviewers if not person or compared("id", who) == key}
+
+
+def make_take_back(
+    draft: Plan, rows: Iterable[Row], past: Past, mentions: Mapping[str, Mention]
+) -> Plan:
+    """Fill `draft` (project, tag, window, time, what is meant): open rows that are meant lose their only reviewer.
+
+    Rows planned in the last two hours are left alone, so that what is freed is in no plan's `carried`, and the next run
+    deals it. `mentions`: the newest plan that names a row, where `days` are meant.
+    """
+    now, passed = draft.created_at, past.passed(draft.created_at)
+    person, days = str(draft.takes_back["reviewer"] or ""), int(draft.takes_back["days"] or 0)
+    recent = {entry.row_id: entry for entry in past.recent(now)}
+    moved = set() if person else {each.row_id for each in passed if each.by is By.DAYS}
+    freed: list[Assignment] = []
+    spared: dict[Spared, list[str]] = {}
+    for row in rows:
+        meant = whose(row, person)
+        mention = mentions.get(row.id)
+        if days:
+            meant &= lain(mention, now - timedelta(days=days))
+        if not meant:
+            continue
+        if row.id in recent:
+            why = Spared.RECENT
+        elif row.id in moved and mention and mention.deed is Deed.GAVE:
+            why = Spared.MOVED
+        elif len(set(row.reviewers)) > 1:
+            why = Spared.SHARED
+        else:
+            freed.append(Assignment(row.id, (*meant,)))
+            continue
+        spared.setdefault(why, []).append(row.id)
+    until = now + draft.span
+    by = By.REVIEWER if person else By.DAYS
+    left = [Passed(row_id, who, now, by, until) for row_id, people in freed for who in people]
+    return replace(
+        draft,
+        carried=[*recent.values()],
+        previous=past.key,
+        credit=past.plan.credit if past.plan else {},
+        reading=unsettled(past),
+        passed=joined(passed, left),
+        freed=freed,
+        spared=spared,
+        rest_until=max(
+            (recent[row_id].planned_at + CARRY for row_id in spared.get(Spared.RECENT, ())),
+            default=None,
+        ),
+    )
+
+
+def lain(mention: Mention | None, before: datetime) -> set[str]:
+    """Whoever was given a row before that moment, or had it taken from them by a take-back that was not finished."""
+    if mention is None or mention.deed is Deed.UNDID:
+        return set()
+    old = mention.at <= before or mention.deed is Deed.TOOK_BACK
+    return set(mention.people) if old else set()
+
+
+def spared_words(plan: Plan) -> list[str]:
+    """Why rows were left alone, and where it helps, from when on to send the same again."""
+    words = []
+    for why, rows in plan.spared.items():
+        after = ""
+        if why is Spared.RECENT and plan.rest_until:
+            end = plan.rest_until + timedelta(minutes=1)  # the next whole minute
+            after = f": send this again from {end:%Y-%m-%d %H:%M} UTC on"
+        elif why is Spared.MOVED:
+            after = f" {shown(rows[0])}"
+        words.append(f"{len(rows)} {why.value}{after}")
+    return words
