@@ -56,7 +56,7 @@ class User:
 
     id: str
     email: str = field(repr=False)
-    """In lower case; may be empty."""
+    """As the organisation writes it; may be empty."""
     given_name: str = field(default="", repr=False)
     family_name: str = field(default="", repr=False)
 
