@@ -94,7 +94,7 @@ clean: ## remove what was built and installed here; what a trial assigned stays 
 
 ##@ Deploy and operate it
 
-.PHONY: build deploy answers outputs status logs stack-is-there invoke dry-run undo take-back digest report reviewers names
+.PHONY: build deploy answers outputs status logs stack-is-there invoke dry-run undo take-back digest report reviewers names queues
 build: .venv-tools/.stamp ## make the artifact in .aws-sam/build; ARCH=x86_64 for `sam local` on such a machine
 	$(TOOLS)/sam build --parameter-overrides Architecture=$(ARCH)
 
@@ -139,8 +139,11 @@ logs: stack-is-there .venv-tools/.stamp ## follow the log
 invoke: .venv/.stamp ## one run now; other settings for it: make invoke EVENT=events/overrides.json
 	$(IN_REGION)$(PY) -m ops.stack invoke $(STACK) "$(or $(EVENT),events/empty.json)"
 
-dry-run: .venv/.stamp ## what a run would do now, without writing to Braintrust
-	@$(IN_REGION)$(PY) -m ops.dry_run $(STACK)
+dry-run: .venv/.stamp ## what a run would do now, without writing to Braintrust; of one queue: make dry-run QUEUE=de
+	@$(IN_REGION)$(PY) -m ops.dry_run $(STACK) $(if $(QUEUE),--queue "$(QUEUE)")
+
+queues: .venv/.stamp ## check a file with queues before it is stored, with BRAINTRUST_API_KEY also its projects, filters and people: make queues FILE=queues.json
+	@$(IN_REGION)$(PY) -m ops.check_queues $(STACK) "$(or $(FILE),queues.json)"
 
 reviewers: .venv/.stamp ## the stored list of reviewers; check another one, try it, and store it: make reviewers FILE=reviewers.txt
 	@$(IN_REGION)$(PY) -m ops.reviewers $(STACK) $(if $(FILE),"$(FILE)") $(ARGS)

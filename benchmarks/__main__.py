@@ -9,6 +9,7 @@ import time
 from benchmarks.backlog import backlog
 from benchmarks.cold_start import compare, import_times
 from benchmarks.idle import idle_requests
+from benchmarks.many_queues import many_queues
 from benchmarks.plans import HOURS, LATENCY, plans
 from benchmarks.servers import NONE, Latency, Measured, contend, servers
 from benchmarks.steady import WINDOWS, steady
@@ -31,6 +32,9 @@ parser.add_argument(
     "--backlog", action="store_true", help="only show how a backlog of 300,000 rows drains"
 )
 parser.add_argument(
+    "--queues", action="store_true", help="only show what many queues in one deployment cost"
+)
+parser.add_argument(
     "--profile",
     metavar="ROWS",
     type=int,
@@ -44,6 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.backlog:
         screen = Screen()
         backlog(screen)
+        return 1 if screen.failed else 0
+    if options.queues:
+        screen = Screen()
+        many_queues(screen)
         return 1 if screen.failed else 0
     if options.profile:
         profile(options.profile)

@@ -2,7 +2,9 @@
 
 step            room            knows
 the story       run             the order of the steps, and nothing else
+                queues          one invocation, many runs: their time, and what comes back
 load            load            everything a run depends on; refuses what is wrong at once
+                queue_list      what each of several queues says     (pure)
                 settings        the variables and the event          (pure)
                 rules           what a setting may be                (pure)
                 taking          what a take-back means               (pure)
@@ -44,6 +46,7 @@ ask             braintrust      the calls to Braintrust, and the one loop that r
                 webhook         posts a message; its address is nowhere
 tell            message         the digest's text                    (pure)
                 people          what everybody has, open and done    (pure)
+                findings        what is to be said of what was seen  (pure)
                 result          what comes back                      (pure)
                 telemetry       log lines and metrics
 everywhere      deadline, errors

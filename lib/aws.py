@@ -64,7 +64,14 @@ class Aws:
 
     def reviewers(self, settings: Settings) -> str:
         """The text of the reviewers parameter. Raises ConfigurationError if it cannot be read."""
-        return self._parameter("REVIEWERS_PARAMETER", settings.reviewers_parameter)
+        variable = "REVIEWERS_PARAMETER"
+        if settings.queue:
+            variable = f"the reviewers of queue {settings.queue}"
+        return self._parameter(variable, settings.reviewers_parameter)
+
+    def queues(self, name: str) -> str:
+        """The text of the queues parameter. Raises ConfigurationError if it cannot be read."""
+        return self._parameter("QUEUES_PARAMETER", name)
 
     def api_key(self, settings: Settings) -> str:
         """The Braintrust API key. Raises ConfigurationError, which never shows it, if there is none to use."""

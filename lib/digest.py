@@ -2,41 +2,76 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
-from lib.load import Job, find_roster
+from lib.load import Invocation, Job, find_roster
 from lib.message import UNSEEN_ROWS, Heading, labels_of, message
 from lib.people import people_of
 from lib.reading import fetch_all_logs
 from lib.result import Result
 from lib.roster import Roster, unknown_words
 from lib.rows import Fetched, Row
-from lib.telemetry import emit, logger, request_metrics
+
+LONGEST_POST = 60.0  # seconds, for the message and its one repetition
 
 
-def post_digest(job: Job, began: float) -> Result:
-    """Read everything, tell the team who has how many open rows, and return what came of it.
+@dataclass(frozen=True)
+class Look:
+    """What there is of one tag, or of one queue."""
 
-    Names are in the message only; what comes back, and what a dry run says, has ids in their place. Raises QueryError,
-    DigestError.
+    job: Job
+    fetched: Fetched
+    roster: Roster
+    heading: Heading
+    seconds: float
+    """That it took to see it."""
+
+
+def look_at(job: Job) -> Look:
+    """Read everything. Raises QueryError, ConfigurationError."""
+    try:
+        fetched = fetch_all_logs(job.client, job.settings, job.window, job.fetching)
+        roster = find_roster(job)
+    finally:
+        job.client.close()
+    heading = heading_of(job.settings.queue or job.settings.tag, fetched.rows)
+    return Look(job, fetched, roster, heading, time.monotonic() - job.began)
+
+
+def post_digest(invocation: Invocation, looks: Mapping[str, Look]) -> Result:
+    """Tell the team who has how many open rows, and return what came of it.
+
+    `looks`: by queue, without those that could not be read. Names are in the message only; what comes back, and what a
+    dry run says, has ids in their place. Raises DigestError.
     """
-    fetched = fetch_all_logs(job.client, job.settings, job.window, job.fetching)
-    roster = find_roster(job)
-    heading, people = heading_of(job.settings.tag, fetched.rows), open_by_person(fetched.rows)
+    seen = list(looks.values())
+    headings = [
+        looks[run.queue].heading if run.queue in looks else Heading(run.queue, None)
+        for run in invocation.runs
+    ]
+    people = open_by_person(different_rows(seen))
+    notes = [] if all(look.fetched.complete for look in seen) else [UNSEEN_ROWS]
     status, more = "nothing_to_post", {}
-    if job.settings.dry_run:
-        status, more = "dry_run", {"text": text_of([heading], people, fetched, {})}
-    elif job.webhook and (heading.open or heading.waiting):
-        labels = labels_of(people, job.client.users() or [])
-        job.webhook.post(text_of([heading], people, fetched, labels), job.client.deadline)
+    if all(run.dry_run for run in invocation.runs):
+        status, more = "dry_run", {"text": message(headings, people, {}, notes)}
+    elif invocation.webhook and any(look.heading.open or look.heading.waiting for look in seen):
+        labels = labels_of(people, seen[0].job.directory.users() or [])
+        deadline = invocation.deadline.within(LONGEST_POST)
+        invocation.webhook.post(message(headings, people, labels, notes), deadline)
         status = "posted"
-    took = round((time.monotonic() - began) * 1000)
-    result = result_of(job, status, heading, fetched, roster) | {"duration_ms": took} | more
-    emit(request_metrics(job.client.counts))
-    for warning in result["warnings"]:
-        logger.warning("run warned", warning=warning)
-    logger.info("digest finished", result=result)
-    return result
+    results = {name: result_of(look, status) for name, look in looks.items()}
+    if invocation.by_queue:
+        return {"status": status, "queues": results, **more}
+    return next(iter(results.values())) | more
+
+
+def different_rows(looks: Iterable[Look]) -> Iterator[Row]:
+    """All rows, each once, however many queues see it: as it was seen last."""
+    rows = {
+        (look.job.settings.project_id, row.id): row for look in looks for row in look.fetched.rows
+    }
+    return iter(rows.values())
 
 
 def is_open(row: Row) -> bool:
@@ -55,21 +90,16 @@ def open_by_person(rows: Iterable[Row]) -> dict[str, int]:
     return Counter(who for row in rows if is_open(row) for who in {*row.reviewers})
 
 
-def text_of(
-    headings: list[Heading], people: dict[str, int], fetched: Fetched, labels: dict[str, str]
-) -> str:
-    """The message; people without a label by their ids."""
-    return message(headings, people, labels, [] if fetched.complete else [UNSEEN_ROWS])
-
-
-def result_of(job: Job, status: str, heading: Heading, fetched: Fetched, roster: Roster) -> Result:
+def result_of(look: Look, status: str) -> Result:
     """What comes back: of a run's fields those that a message has, and `open`."""
+    job, fetched, roster, heading = look.job, look.fetched, look.roster, look.heading
     settings, rows = job.settings, fetched.rows
     reviewed = sum(row.reviewed and not row.reviewers for row in rows)
     nobody = {unknown_words(label) for label in roster.unknown}  # may hold an address
     return {
         "run_id": job.audit.run_id,
         "status": status,
+        **({"queue": settings.queue} if settings.queue else {}),
         "dry_run": settings.dry_run,
         "project_id": settings.project_id,
         "tag": settings.tag,
@@ -81,11 +111,12 @@ def result_of(job: Job, status: str, heading: Heading, fetched: Fetched, roster:
         "unassigned": heading.waiting,
         "open": heading.open,
         "complete": fetched.complete,
+        "duration_ms": round(look.seconds * 1000),
         "audit": {},
         "warnings": [
             *fetched.warnings,
             *(warning for warning in roster.warnings if warning not in nobody),
-            *job.client.warnings,
+            *job.directory.warnings,
         ],
         **people_of(fetched, roster, job.window),
     }

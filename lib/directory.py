@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from lib.errors import QueryError
-from lib.roster import Group, User
+from lib.roster import Directory, Group, User
 
 LOOKUP_PAGE = 1000
 NO_LIST = "{} look-up failed: the answer is not a list of objects with ids"
@@ -65,6 +65,44 @@ class LookUp:
             self._warnings.append(
                 f"{count} {what} without a usable id were left out of the look-up"
             )
+
+
+class SharedDirectory:
+    """Users and groups, each looked up once an invocation by the run that needs them first, also where that failed."""
+
+    def __init__(self, found: dict[str, Any], directory: Directory, warnings: list[str]) -> None:
+        """`found`: what all runs share; `warnings`: what `directory` had to leave out."""
+        self._found = found
+        self._directory = directory
+        self._warnings = warnings
+
+    def users(self) -> list[User] | None:
+        """As Directory."""
+        users: list[User] | None = self._once("users", self._directory.users)
+        return users
+
+    def groups(self) -> list[Group] | None:
+        """As Directory."""
+        groups: list[Group] | None = self._once("groups", self._directory.groups)
+        return groups
+
+    @property
+    def warnings(self) -> list[str]:
+        """What had to be left out, in sentences."""
+        return list(self._found.get("warnings", []))
+
+    def _once(self, kind: str, look_up: Callable[[], object]) -> Any:  # noqa: ANN401 - of either kind
+        if kind not in self._found:
+            try:
+                self._found[kind] = look_up()
+            except QueryError as error:
+                self._found[kind] = error
+            self._found["warnings"] = [*self.warnings, *self._warnings]
+            self._warnings.clear()
+        came = self._found[kind]
+        if isinstance(came, QueryError):
+            raise came
+        return came
 
 
 def _objects(kind: str, body: object) -> tuple[list[Json], list[Any]]:

@@ -24,6 +24,9 @@ class ConfigurationError(AssignerError):
 class QueryError(AssignerError):
     """Raised when the rows or the reviewers could not be read from Braintrust. Nothing was written."""
 
+    no_page = False
+    """There was no time for even one page of rows."""
+
 
 class AssignmentError(AssignerError):
     """Raised after the audit was written, when some planned rows could not be written to Braintrust."""
@@ -35,3 +38,7 @@ class DigestError(AssignerError):
 
 class AuditError(AssignerError):
     """Raised when S3 did not take the plan (nothing was assigned) or the record of what was done."""
+
+
+class QueuesError(AssignerError):
+    """Raised when queues failed, after the others have run."""

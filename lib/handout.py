@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from itertools import starmap
 from typing import NamedTuple
@@ -11,18 +11,24 @@ from typing import NamedTuple
 from lib.assign import ASSIGNING
 from lib.bars import Bars, people_named
 from lib.distribution import settle
-from lib.errors import AuditError
+from lib.errors import AuditError, QueryError
+from lib.findings import (
+    author_words,
+    fewer_words,
+    nothing_found,
+    oldest_seconds,
+    wait_words,
+    what_became,
+)
 from lib.load import Job, find_roster
 from lib.lots import Dealt, PerRow, Wish, deal_at_once, hand_out
-from lib.names import shown
 from lib.past import REST, Past, Standing, settled
 from lib.people import leaving, open_rows_warnings, people_of
 from lib.plan import NOT_ATTEMPTED, Assignment, Carried, Outcomes, Plan
 from lib.reading import Reading
 from lib.result import Outlook, Story, status_of
 from lib.roster import Roster
-from lib.rows import Fetched, Row, Window
-from lib.settings import Settings
+from lib.rows import Fetched
 from lib.turns import Waits, open_rows, seats_of, spread, turns_of
 
 ONE_EACH = PerRow()
@@ -52,20 +58,26 @@ class HandOut:
         job, now = self._job, self._job.now()
         counting = any(entry.max_open is not None for entry in job.entries)
         reading = Reading(job.client, job.settings, job.window, job.fetching, counting=counting)
-        if job.settings.dry_run:
-            fetched = reading.full()
-        else:
-            planned = {entry.row_id for entry in past.recent(now)}
-            fetched = reading.read(past.reading.get(reading.query), planned, now)
+        try:
+            if job.settings.dry_run:
+                fetched = reading.full()
+            else:
+                planned = {entry.row_id for entry in past.recent(now)}
+                fetched = reading.read(past.reading.get(reading.query), planned, now)
+        except QueryError as error:
+            if not (error.no_page and job.shares_time):
+                raise
+            words = f"there was no time for a page of rows, so this queue waits for the next run: {error}"
+            return Fetched(complete=False, warnings=[words], short=True)
         return replace(fetched, rows=past.amended(fetched.rows, now))
 
     def propose(self, fetched: Fetched, past: Past) -> Plan:
         """Who is to get which row. The roster is looked up after the first query, which meets most refusals."""
         job = self._job
         window = job.window.to_json()
-        draft = Plan(job.settings.project_id, job.settings.tag, window, job.now())
-        past = replace(past, left=self._who_left(fetched, past))
         settings = job.settings
+        draft = Plan(settings.project_id, settings.tag, window, job.now(), settings.queue)
+        past = replace(past, left=self._who_left(fetched, past))
         per_row = PerRow(settings.reviewers_per_row, settings.overlap)
         return make_plan(draft, fetched, self.roster, past, settings.max_assignments, per_row)
 
@@ -122,7 +134,7 @@ class HandOut:
             people={"per_reviewer": {who.id: given[who.id] for who in roster.reviewers}, **people},
             warnings=[
                 *roster.warnings,
-                *self._job.client.warnings,
+                *self._job.directory.warnings,
                 *nothing_found(fetched, settings),
                 *self._unclear,
                 *(wait_words(plan, why, count) for why, count in plan.waiting.items()),
@@ -221,7 +233,7 @@ def make_plan(
         reading=settled(past, fetched.read, now),
         turns=turns_of(roster.reviewers, counted, mine, dealt.shares, repeated, draft.seen_at),
         unknown=roster.unknown,
-        waiting=waiting(needy, dealt, bars),
+        waiting=waiting(needy, dealt, bars, Waits.ELSEWHERE if draft.queue else Waits.LEFT),
         fewer=dealt.fewer,
         rest_until=max((entry.planned_at for entry in needy.resting), default=now - REST) + REST,
         credit={**credit, draft.queue: settle(mine, dealt.shares)},
@@ -231,10 +243,10 @@ def make_plan(
     )
 
 
-def waiting(needy: Needy, dealt: Dealt, bars: Bars) -> Counter[Waits]:
-    """Why rows wait, and how many."""
+def waiting(needy: Needy, dealt: Dealt, bars: Bars, others: Waits) -> Counter[Waits]:
+    """Why rows wait, and how many; `others`: why those do that were planned for people who are not on the list."""
     why = Counter(map(bars.why, dealt.barred))
-    why[Waits.LEFT], why[Waits.RESTS] = needy.left, len(needy.resting)
+    why[others], why[Waits.RESTS] = needy.left, len(needy.resting)
     why[Waits.CAP], why[Waits.NOBODY] = dealt.capped, dealt.no_room
     return +why
 
@@ -250,74 +262,3 @@ def unseen_people(fetched: Fetched, past: Past, now: datetime) -> list[str]:
         if entry.row_id not in seen and not entry.freed
         for who in entry.reviewers
     ]
-
-
-def nothing_found(fetched: Fetched, settings: Settings) -> list[str]:
-    """A warning where everything was read and no row was there: a tag with a slip in it fails in no other way."""
-    if fetched.rows or fetched.short or not fetched.complete:
-        return []
-    met = " and meets FILTER" if settings.filter else ""
-    tag = f"{shown(settings.tag)}{met} (tags are compared letter by letter)"
-    return [f"no row of the last {settings.days} days carries the tag {tag}"]
-
-
-def wait_words(plan: Plan, why: Waits, count: int) -> str:
-    """Why rows wait, and where it is known, until when."""
-    until = ""
-    if why is Waits.RESTS and plan.rest_until:
-        end = plan.rest_until + timedelta(minutes=1)  # the next whole minute
-        until = f"; all will be clear by {end:%H:%M} UTC"
-    return f"{count} rows wait: {why.value}{until}"
-
-
-def fewer_words(plan: Plan, people: int) -> list[str]:
-    """A warning about rows that not so many people may have as there should be."""
-    if not plan.fewer:
-        return []
-    why = "no more are there who have room and may have them; nobody is added later"
-    return [f"{plan.fewer} rows get fewer people than REVIEWERS_PER_ROW ({people}) says: {why}"]
-
-
-def author_words(outlook: Outlook, roster: Roster) -> list[str]:
-    """Warnings where AUTHOR does nothing, or less than it seems."""
-    fetched, past, now = outlook.fetched, outlook.past, outlook.plan.created_at
-    new = [
-        row.id
-        for row in fetched.rows
-        if row.needs_reviewer and past.standing(row.id, now) is Standing.NEW
-    ]
-    warnings = []
-    if not roster.checked:
-        warnings.append(
-            "AUTHOR: the key may not list users (403), so authors who are named by e-mail address are not recognised"
-        )
-    if new and fetched.authors.keys().isdisjoint(new):
-        warnings.append(f"AUTHOR: none of {len(new)} new rows has anything there: check the path")
-    return warnings
-
-
-def what_became(past: Past, rows: Sequence[Row]) -> dict[str, object] | None:
-    """The previous plan against what this run sees: `landed`, `reassigned`, still `unassigned`, or `unseen`.
-
-    What a short read does not show has landed where its run's record says so.
-    """
-    if past.plan is None:
-        return None
-    counts = {"landed": 0, "reassigned": 0, "unassigned": 0, "unseen": 0}
-    planned = {row_id for row_id, _ in past.plan.assignments}
-    by_id = {row.id: row for row in rows if row.id in planned}
-    for row_id, reviewers in past.plan.assignments:
-        row, entry = by_id.get(row_id), past.entries.get(row_id)
-        if row is None:
-            counts["landed" if entry and entry.confirmed else "unseen"] += 1
-        elif set(reviewers) <= set(row.reviewers):
-            counts["landed"] += 1
-        else:
-            counts["unassigned" if row.needs_reviewer else "reassigned"] += 1
-    return {"run_id": past.plan.run_id, **counts}
-
-
-def oldest_seconds(waiting: Sequence[Row], window: Window) -> int:
-    """The age of the oldest row that waits, from creation; 0 if none does."""
-    oldest = min((row.created for row in waiting), default=window.end.timestamp())
-    return max(0, round(window.end.timestamp() - oldest))

@@ -21,16 +21,17 @@ LOOK_ALIKES = str.maketrans(
     }
 )
 """What calls people, or makes links, in Slack, Mattermost or Google Chat."""
+UNREAD = "could not be read"
 UNSEEN_ROWS = "Not every row was seen: there may be more."
 
 
 class Heading(NamedTuple):
-    """What there is of one tag."""
+    """What there is of one tag, or of one queue."""
 
     name: str
-    open: int
-    """Rows that somebody has and has not finished."""
-    waiting: int
+    open: int | None
+    """Rows that somebody has and has not finished; None: it could not be read."""
+    waiting: int = 0
     """Rows that need a reviewer."""
 
 
@@ -46,7 +47,9 @@ def message(
     at the end.
     """
     lines = [
-        f"{cleaned(name)}: {count} open, {waiting} waiting for a reviewer"
+        f"{cleaned(name)}: {UNREAD}"
+        if count is None
+        else f"{cleaned(name)}: {count} open, {waiting} waiting for a reviewer"
         for name, count, waiting in headings
     ]
     lines += notes

@@ -71,6 +71,7 @@ class Plan:
     window: Mapping[str, str]
     created_at: datetime
     queue: str = ""
+    """Whose plan it is; empty: there are no queues."""
     assignments: list[Assignment] = field(default_factory=list)
     """In the order of sending."""
     repeated: int = 0
@@ -133,6 +134,7 @@ class Plan:
             "credit": self.credit,
             "reading": [json_read(read) for read in self.reading],
             "repeated": self.repeated,
+            **({"queue": self.queue} if self.queue else {}),
             "reviewers": [turn.to_json() for turn in self.turns]
             + [
                 {"entry": entry, "given": 0, "reason": "unknown to the organisation"}
@@ -166,6 +168,7 @@ class Plan:
             tag=stored["tag"],
             window=stored["window"],
             created_at=datetime.fromisoformat(stored["created_at"]),
+            queue=stored.get("queue", ""),
             assignments=[
                 Assignment(item["row_id"], who) for item, who in _rows(stored["assignments"])
             ],

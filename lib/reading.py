@@ -110,7 +110,7 @@ class Reading:
             unsorted = self._pages_of(self._all._replace(sort=False))
         except RequestFailed as failure:
             if pages is None or not failure.out_of_time:
-                raise QueryError(self._client.explain("query", failure)) from failure
+                raise self._error(failure) from failure
             pages.complete = False
             return pages, False
         if pages and unsorted.complete and unsorted.rows.keys() <= pages.rows.keys():
@@ -209,21 +209,34 @@ class Reading:
 
     def _words(self, failure: RequestFailed) -> str:
         """Why a way of asking does not work. Raises QueryError unless it was refused, or slow, and another may work."""
-        words = self._client.explain("query", failure)
         throttled = failure.status == THROTTLED
         slow = failure.out_of_time and not throttled and self._deadline.left() > 0
         if failure.status != REFUSED and not slow:
-            raise QueryError(words) from failure
-        return words
+            raise self._error(failure) from failure
+        return self._client.explain("query", failure)
+
+    def _error(self, failure: RequestFailed) -> QueryError:
+        error = QueryError(self._client.explain("query", failure))
+        error.no_page = failure.out_of_time  # where there was a page, lack of time is no failure
+        return error
 
 
 def is_due(known: Read, settings: Settings, now: datetime) -> bool:
-    """Whether everything has to be read: no proof, a longer window than was read, or too long ago."""
+    """Whether everything has to be read: no proof, a longer window than was read, too long ago, or the queue's hour."""
     return (
         known.proved_at is None
         or known.days < settings.days
         or is_old(known, settings, settings.days, now)
+        or is_its_hour(known, settings, now)
     )
+
+
+def is_its_hour(known: Read, settings: Settings, now: datetime) -> bool:
+    """Whether this is an hour in which the queue reads everything, and has not yet."""
+    if settings.full_read_hour is None:
+        return False
+    hour, last = (moment.timestamp() // 3600 for moment in (now, known.full_at))
+    return hour % settings.full_read_hours == settings.full_read_hour and hour != last
 
 
 def is_old(known: Read, settings: Settings, days: int, now: datetime) -> bool:

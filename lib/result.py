@@ -61,6 +61,7 @@ def build_result(
     return {
         "run_id": run_id,
         "status": story.status,
+        **({"queue": settings.queue} if settings.queue else {}),
         "dry_run": settings.dry_run,
         "project_id": settings.project_id,
         "tag": outlook.plan.tag,

@@ -86,7 +86,7 @@ def parse_reviewers(value: object, source: str) -> tuple[Entry, ...]:
     """
     if isinstance(value, str):
         text = trimmed(value)
-        value = _parse_json(text, source) if text.startswith(("[", "{")) else [text]
+        value = parse_json(text, source) if text.startswith(("[", "{")) else [text]
     if not isinstance(value, list):
         raise ConfigurationError(f"{source} must be text or a JSON array, not {what(value)}")
     problems: list[str] = []
@@ -99,7 +99,8 @@ def parse_reviewers(value: object, source: str) -> tuple[Entry, ...]:
     return tuple(entries.values())
 
 
-def _parse_json(text: str, source: str) -> Any:  # noqa: ANN401 - any JSON
+def parse_json(text: str, source: str) -> Any:  # noqa: ANN401 - any JSON
+    """What a parameter's text holds, each field of an object once. Raises ConfigurationError."""
     try:
         return json.loads(
             text,

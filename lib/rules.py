@@ -108,6 +108,10 @@ def is_run_id(text: str) -> bool:
     return bool(re.fullmatch(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9_.:-]{1,200}", text))
 
 
+def is_queue(text: str) -> bool:
+    return bool(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", text))
+
+
 def are_open(text: str) -> bool:
     return is_name(text) and not _words(text) & FINISHED
 

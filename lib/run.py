@@ -6,22 +6,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from traceback import walk_tb
+from typing import TypeVar
 
 from lib.assign import assign_all
 from lib.deadline import Deadline
-from lib.digest import post_digest
-from lib.errors import AssignerError, AssignmentError, AuditError
+from lib.digest import Look, look_at, post_digest
+from lib.errors import AssignerError, AssignmentError, AuditError, QueuesError
 from lib.handout import HandOut
-from lib.load import Job, load
+from lib.load import Invocation, Job, load, make_job
 from lib.plan import Outcomes
+from lib.queues import named, raise_if_any, run_alone, run_each, run_queues
 from lib.result import Outlook, Result, Verdict, build_result, unwritten
+from lib.settings import Settings
 from lib.take_back import TakeBack
-from lib.telemetry import emit, logger, run_metrics
+from lib.telemetry import Meter, logger, request_metrics, run_metrics
 from lib.undo import Undo
 
 LAST_SENDING = timedelta(minutes=15)  # after the plan: rows rest for as long as this and more
 RACES = 5  # how often a run starts again when another one commits its plan first
 
+T = TypeVar("T")
 Kind = HandOut | Undo | TakeBack
 """A kind of run: what to read, to propose, to write and to tell."""
 
@@ -46,34 +50,91 @@ def run(
     request_id: str,
     now: Callable[[], datetime] = utc_now,
 ) -> Result:
-    """Do what the event asks for and return the contract's section 5 object. Raises an AssignerError."""
-    began = time.monotonic()
+    """Do what the event asks for; the contract's object of section 5, or of section 9. Raises an AssignerError."""
+    meter = Meter()
     try:
-        job = load(event, environ, deadline, request_id, now)
-        settings = job.settings
-        logger.info(
-            "run started", tag=settings.tag, window=job.window.to_json(), dry_run=settings.dry_run
-        )
-        if settings.digest:
-            return post_digest(job, began)
+        invocation = told(lambda: load(event, environ, deadline, request_id, now))
+        if invocation.runs[0].digest:
+            return run_digest(invocation, meter)
+        return run_all(invocation, meter)
+    except AssignerError as error:
+        is_run = not (isinstance(event, dict) and "digest" in event)
+        meter.add({"RunSucceeded": 0} if is_run and not isinstance(error, QueuesError) else {})
+        raise
+    finally:
+        meter.flush()
+
+
+def run_all(invocation: Invocation, meter: Meter) -> Result:
+    """The one run, or one a queue."""
+
+    def one(settings: Settings, deadline: Deadline) -> Result:
+        return told(lambda: carry_out(make_job(invocation, settings, deadline), meter))
+
+    if invocation.by_queue:
+        return run_queues(invocation, one, meter)
+    queues = {"QueuesFailed": 1} if invocation.runs[0].queue else {}
+    try:
+        result = run_alone(invocation, one)
+    except AssignerError:
+        meter.add(queues)
+        raise
+    meter.add(dict.fromkeys(queues, 0))
+    return result
+
+
+def run_digest(invocation: Invocation, meter: Meter) -> Result:
+    """The message that is no run. Raises QueuesError after it was posted, if queues could not be read."""
+
+    def look(settings: Settings, deadline: Deadline) -> Look:
+        job = make_job(invocation, settings, deadline)
+        try:
+            return look_at(job)
+        finally:
+            meter.add(request_metrics(job.client.counts))
+
+    def one(settings: Settings, deadline: Deadline) -> Look:
+        return told(lambda: look(settings, deadline))
+
+    looks: dict[str, Look]
+    failures: dict[str, AssignerError] = {}
+    if invocation.by_queue:
+        looks, failures = run_each(invocation, one)
+    else:
+        looks = {invocation.runs[0].queue: run_alone(invocation, one)}
+    result = told(lambda: post_digest(invocation, looks))
+    for name, each in result.get("queues", {"": result}).items():
+        with named(name):
+            tell(each, "digest finished")
+    raise_if_any(failures, invocation)
+    return result
+
+
+def told(step: Callable[[], T]) -> T:
+    """What a step returns. A failure is logged; what nobody foresaw becomes an AssignerError."""
+    try:
+        return step()
+    except AssignerError as error:
+        failure = error
+    except Exception as error:  # noqa: BLE001 - the last net: its text may hold a row or a key
+        failure = AssignerError(f"unexpected {type(error).__name__} in {place_of(error)}: a defect")
+    logger.error("run failed", error=type(failure).__name__, reason=str(failure))
+    raise failure
+
+
+def carry_out(job: Job, meter: Meter) -> Result:
+    """One run, from its ledger to its record."""
+    settings = job.settings
+    logger.info(
+        "run started", tag=settings.tag, window=job.window.to_json(), dry_run=settings.dry_run
+    )
+    try:
         kind = kind_of(job)
         outlook = decide(job, kind)
         outcomes = write(job, kind, outlook)
-        return record(job, kind, outlook, outcomes, began)
-    except AssignerError as error:
-        tell_failure(error, event)
-        raise
-    except Exception as error:  # noqa: BLE001 - the last net: its text may hold a row or a key
-        failure = AssignerError(f"unexpected {type(error).__name__} in {place_of(error)}: a defect")
-        tell_failure(failure, event)
-        raise failure from None
-
-
-def tell_failure(error: AssignerError, event: object) -> None:
-    """Say that the run failed, in the log and, unless it is none, as a metric."""
-    logger.error("run failed", error=type(error).__name__, reason=str(error))
-    if not (isinstance(event, dict) and "digest" in event):
-        emit({"RunSucceeded": 0})
+        return record(job, kind, outlook, outcomes, meter)
+    finally:
+        job.client.close()  # no thread of it sends anything after this
 
 
 def place_of(error: Exception) -> str:
@@ -125,7 +186,14 @@ def write(job: Job, kind: Kind, outlook: Outlook) -> Outcomes:
     )
 
 
-def record(job: Job, kind: Kind, outlook: Outlook, outcomes: Outcomes, began: float) -> Result:
+def tell(result: Result, message: str) -> None:
+    """Log what came of it, and what it warns about."""
+    for warning in result["warnings"]:
+        logger.warning("run warned", warning=warning)
+    logger.info(message, result=result)
+
+
+def record(job: Job, kind: Kind, outlook: Outlook, outcomes: Outcomes, meter: Meter) -> Result:
     """Write down what was done and return it. Raises AuditError or AssignmentError once everything was tried."""
     problems = []
     changes = kind.changes(outlook.plan)
@@ -137,7 +205,7 @@ def record(job: Job, kind: Kind, outlook: Outlook, outcomes: Outcomes, began: fl
     story = kind.tell(outlook, outcomes)
 
     def result_of(run_id: str, audit: Mapping[str, str]) -> Result:
-        took = round((time.monotonic() - began) * 1000)
+        took = round((time.monotonic() - job.began) * 1000)
         return build_result(job.settings, outlook, story, run_id, audit, took)
 
     try:
@@ -145,10 +213,8 @@ def record(job: Job, kind: Kind, outlook: Outlook, outcomes: Outcomes, began: fl
     except AuditError as error:
         problems.append(str(error))
         result = result_of(job.audit.run_id, job.audit.written)
-    emit(run_metrics(result, job.client.counts))
-    for warning in result["warnings"]:
-        logger.warning("run warned", warning=warning)
-    logger.info("run finished", result=result)
+    meter.add(run_metrics(result, job.client.counts))
+    tell(result, "run finished")
     failure = unwritten(outcomes)
     if problems:
         done = sum(what.assigned_at is not None for what in outcomes.values())
@@ -160,5 +226,5 @@ def record(job: Job, kind: Kind, outlook: Outlook, outcomes: Outcomes, began: fl
         where = result["audit"].get("assignments")
         raise AssignmentError(f"{failure}. See {where}; {kind.again}")
     if kind.ordinary and not job.settings.dry_run:
-        emit({"RunSucceeded": 1})
+        meter.add({"RunSucceeded": 1})
     return result

@@ -1,7 +1,7 @@
 """Settings: each named once, read from environment and event, refused all at once."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from lib.rules import (
     is_name,
     is_parameter,
     is_path,
+    is_queue,
     is_run_id,
     key_prefix,
     with_pending,
@@ -30,7 +31,6 @@ REQUIRED: Any = object()
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1", "host.docker.internal"})
 ENVELOPE = frozenset({"detail-type", "source"})
 """What every event of EventBridge has, and no other."""
-COMING = ("queue",)  # no field yet, but nobody means it to be passed over
 
 
 def is_webhook(url: str) -> bool:
@@ -73,7 +73,7 @@ def _setting(
     secret: re.Pattern[str] = LOOKS_LIKE_KEY,
     role: str = "variable",
 ) -> Any:  # noqa: ANN401 - it stands for a value of the field's type, as dataclasses.field does
-    """A field with its rule, of a `variable` or of a `command` of the event."""
+    """A field with its rule, of a `variable`, or of a `command` or the `choice` of a queue in the event."""
     kind = str if default is REQUIRED else type(default)
     return field(
         default=MISSING if default is REQUIRED else make(default),
@@ -129,6 +129,8 @@ class Settings:
     braintrust_api_key_secret_id: str = _setting("the name or ARN of a Secrets Manager secret", "")
     braintrust_api_key_parameter: str = _setting("the name of an SSM SecureString parameter", "")
     reviewers_parameter: str = _setting("the name of the SSM parameter with the reviewers")
+    queues_parameter: str = _setting("the name of the SSM parameter with the queues, or empty", "")
+    """Empty: there are no queues."""
     webhook_parameter: str = _setting(
         "the name of an SSM SecureString parameter (not the address itself), or empty",
         "",
@@ -144,7 +146,11 @@ class Settings:
     )
     audit_prefix: str = _setting("an S3 key prefix", "audit/", make=key_prefix)
     reviewers: tuple[Entry, ...] | None = None
-    """The event's own reviewers; None: those of the SSM parameter."""
+    """The event's own reviewers, or the queue's; None: those of the SSM parameter."""
+    queue: str = _setting("the name of one of the queues", "", is_queue, role="choice")
+    """Empty: there are no queues."""
+    full_read_hour: int | None = None
+    """The hours since 1970, modulo FULL_READ_HOURS, in which this queue reads everything; None: no such hours."""
     undo: str = _setting("the run_id of the run to take back", "", is_run_id, role="command")
     """Empty: no undo."""
     take_back: Taking | None = field(default=None, metadata={"command": TAKE_BACK})
@@ -161,6 +167,7 @@ RULES: dict[str, Rule] = {name.upper(): rule for name, rule in _rules("variable"
 VARIABLES = tuple(RULES)
 OVERRIDES = {name: rule for name, rule in _rules("variable").items() if rule.in_event}
 COMMANDS = _rules("command")
+CHOICE = _rules("choice")
 
 
 # Reading them
@@ -173,55 +180,81 @@ def load_settings(environ: Mapping[str, str], event: object = None) -> Settings:
     accepted.
     """
     problems: list[str] = []
-    values = _from_event(event, problems)
+    values = read_event(event, problems)
+    values = read_environment(environ, problems, values) | values
+    if "queue" in values:
+        problems.append("event field queue is for several queues: QUEUES_PARAMETER is not set")
+    problems += problems_of_commands(values)
+    refuse(problems)
+    return Settings(**values)
+
+
+def refuse(problems: Sequence[str]) -> None:
+    """Raise ConfigurationError if there are any."""
+    if problems:
+        raise ConfigurationError(
+            f"{len(problems)} wrong setting{'s' * (len(problems) > 1)}:\n- " + "\n- ".join(problems)
+        )
+
+
+def read_environment(
+    environ: Mapping[str, str],
+    problems: list[str],
+    overridden: Collection[str] = (),
+    optional: Collection[str] = (),
+) -> dict[str, Any]:
+    """What the variables say, by field, but for those that are `overridden`; `optional`: need not be there."""
+    values: dict[str, Any] = {}
     for name, rule in RULES.items():
-        if name.lower() in values:
+        if name.lower() in overridden:
             continue
         text = environ.get(name, "")
         text = text if name == "TAG" else text.strip()  # a tag may start or end with a blank
         if text:
             values[name.lower()] = rule.of_text(name, text, problems)
-        elif rule.default is REQUIRED:
+        elif rule.default is REQUIRED and name.lower() not in optional:
             problems.append(f"{name} is not set: must be {rule.accepted}")
     problems += _problem_of_key_source(environ)
-    problems += problem_of_window(
-        values.get("take_back"), values.get("days", RULES["DAYS"].default)
-    )
-    problems += _problem_of_digest(values)
-    if problems:
-        raise ConfigurationError(
-            f"{len(problems)} wrong setting{'s' * (len(problems) > 1)}:\n- " + "\n- ".join(problems)
-        )
-    return Settings(**values)
+    return values
 
 
-def _from_event(event: object, problems: list[str]) -> dict[str, Any]:
+def read_event(event: object, problems: list[str]) -> dict[str, Any]:
+    """What the event says, by field."""
     if event is None:
         return {}
     if not isinstance(event, dict):
         problems.append(f"the event is {shown(event)}: must be a JSON object, such as {{}}")
         return {}
-    known = sorted({*OVERRIDES, *COMMANDS, "reviewers"})
+    rules = {**OVERRIDES, **COMMANDS, **CHOICE}
     if event.keys() >= ENVELOPE:
-        problems += _problem_of_envelope(event, {*known, *COMING})
+        problems += _problem_of_envelope(event, {*rules, "reviewers"})
         return {}
     commands = sorted(event.keys() & COMMANDS.keys())
     if len(commands) > 1:
         problems.append(f"event fields {' and '.join(commands)} are commands: send one at a time")
+    return read_fields(event, rules, lambda key: f"event field {key}", problems)
+
+
+def read_fields(
+    given: Mapping[Any, object],
+    rules: Mapping[str, Rule],
+    where: Callable[[str], str],
+    problems: list[str],
+) -> dict[str, Any]:
+    """What JSON fields say, each by its rule, and `reviewers` by the rules of the list."""
     values: dict[str, Any] = {}
-    for key, value in event.items():
-        where = f"event field {key}"
+    for key, value in given.items():
         if key == "reviewers":
+            values[key] = None
             try:
-                values[key] = parse_reviewers(value, where)
+                values[key] = parse_reviewers(value, where(key))
             except ConfigurationError as error:
                 problems.append(str(error))
-        elif rule := OVERRIDES.get(key) or COMMANDS.get(key):
-            values[key] = rule.of_json(where, value, problems)
+        elif rule := rules.get(key):
+            values[key] = rule.of_json(where(key), value, problems)
         else:
-            problems.append(
-                f"event field {shown(key)} is unknown: must be one of {', '.join(known)}"
-            )
+            known = ", ".join(sorted({*rules, "reviewers"}))
+            problems.append(f"{where(shown(key))} is unknown: must be one of {known}")
     return values
 
 
@@ -231,6 +264,12 @@ def _problem_of_key_source(environ: Mapping[str, str]) -> list[str]:
     if given == 1:
         return []
     return [f"{' and '.join(names)}: set exactly one of them, {given} are set"]
+
+
+def problems_of_commands(values: Mapping[str, Any]) -> list[str]:
+    """What does not go with a command, given the event's and the variables' fields."""
+    days = values.get("days", RULES["DAYS"].default)
+    return [*problem_of_window(values.get("take_back"), days), *_problem_of_digest(values)]
 
 
 def _problem_of_digest(values: Mapping[str, Any]) -> list[str]:

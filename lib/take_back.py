@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import cache, cached_property
+from functools import cached_property
 
 from lib.assign import Writing, build_removal
 from lib.errors import ConfigurationError
@@ -16,7 +16,7 @@ from lib.past import CARRY, Past, unsettled
 from lib.plan import Assignment, Outcomes, Plan, Spared
 from lib.reading import fetch_all_logs
 from lib.result import Outlook, Story, status_of, taken_from
-from lib.roster import Directory, User, resolve
+from lib.roster import User, resolve
 from lib.rows import Fetched, Row
 from lib.taking import Taking
 
@@ -32,14 +32,13 @@ class TakeBack:
     def __init__(self, job: Job, taking: Taking) -> None:
         self._job = job
         self._taking = taking
-        self._directory = Once(job.client)
         self._mentions: Mapping[str, Mention] = {}
 
     @cached_property
     def person(self) -> str:
         """The id of whoever is named; empty: everybody is meant. Raises ConfigurationError where that is nobody."""
         name = self._taking.reviewer
-        return find_person(name, self._directory.users()) if name else ""
+        return find_person(name, self._job.directory.users()) if name else ""
 
     def read(self, past: Past) -> Fetched:
         """The rows of the window as they are, and where it matters how long they have lain, when they were given."""
@@ -64,6 +63,7 @@ class TakeBack:
             job.settings.tag,
             window,
             job.now(),
+            job.settings.queue,
             takes_back={"reviewer": self.person or None, "days": taking.days},
         )
         return make_take_back(draft, fetched.rows, past, self._mentions)
@@ -93,7 +93,7 @@ class TakeBack:
                 "deferred": deferred,
             },
             people={"taken_from": taken_from(plan, outcomes)},
-            warnings=[*self._job.client.warnings, *spared_words(plan), *self._goes_on()],
+            warnings=[*self._job.directory.warnings, *spared_words(plan), *self._goes_on()],
         )
 
     def _goes_on(self) -> list[str]:
@@ -103,7 +103,7 @@ class TakeBack:
         seen_at = self._job.window.end
         there = {
             compared("id", who.id)
-            for who in resolve(self._job.entries, self._directory).reviewers
+            for who in resolve(self._job.entries, self._job.directory).reviewers
             if not who.away_until(who.today(seen_at))
         }
         if compared("id", self.person) not in there:
@@ -111,14 +111,6 @@ class TakeBack:
         return [
             f"new rows go on coming to {self.person}: take them off the reviewers list, or enter there when they are away"
         ]
-
-
-class Once:
-    """A directory that is asked for each thing once."""
-
-    def __init__(self, directory: Directory) -> None:
-        self.users = cache(directory.users)
-        self.groups = cache(directory.groups)
 
 
 def find_person(name: Name, users: Sequence[User] | None) -> str:

@@ -1,7 +1,7 @@
 """What a run says of itself: log lines and CloudWatch metrics, in Powertools' forms."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -25,8 +25,15 @@ METRICS = {
     "Throttles": MetricUnit.Count,
     "RunDuration": MetricUnit.Milliseconds,
     "RunSucceeded": MetricUnit.Count,
+    "QueuesFailed": MetricUnit.Count,
 }
 """Every metric, with its unit. The dimension is Powertools' own: `service`, from POWERTOOLS_SERVICE_NAME."""
+TOGETHER: dict[str, Callable[[list[float]], float]] = {
+    "OldestWaitingAge": max,
+    "Spread": max,
+    "RunSucceeded": min,
+}
+"""How the values of several runs become one, where they are not summed."""
 
 LIBRARIES = (
     *("aws_lambda_powertools", "boto3", "botocore", "charset_normalizer", "dateutil", "idna"),
@@ -55,6 +62,26 @@ def emit(values: Mapping[str, float]) -> None:
     for name, value in values.items():
         metrics.add_metric(name=name, unit=METRICS[name], value=value)
     metrics.flush_metrics()
+
+
+class Meter:
+    """The metrics of one invocation, however many runs it is: counts are summed, ages and spreads are the largest."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, float] = {}
+
+    def add(self, values: Mapping[str, float]) -> None:
+        """Take the metrics of a run along. `RunSucceeded` is 1 where nobody says 0."""
+        for name, value in values.items():
+            known = self._values.get(name)
+            together = TOGETHER.get(name, sum)
+            self._values[name] = value if known is None else together([known, value])
+
+    def flush(self) -> None:
+        """Write them out, if there are any."""
+        if self._values:
+            emit(self._values)
+        self._values = {}
 
 
 def request_metrics(counts: Mapping[str, int]) -> dict[str, float]:

@@ -20,6 +20,10 @@ class Waits(Enum):
 
     RESTS = "they may have been written, or may yet be"
     LEFT = "their reviewer has left the list; anyone may get them two hours after they were planned"
+    ELSEWHERE = (
+        "they were planned for people who are not on the list of this queue: the queue that planned them gives them "
+        "out, or anyone may get them two hours after they were planned"
+    )
     CAP = "MAX_ASSIGNMENTS is reached"
     NOBODY = "every reviewer is away or full"
     PASSED = "everybody there who has room has passed them: they were taken back from them, or they took themselves off"

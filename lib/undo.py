@@ -60,7 +60,8 @@ class Undo:
             raise ConfigurationError(
                 f"undo: run {target.run_id} assigned nothing: its plan was never committed"
             )
-        draft = Plan(job.settings.project_id, target.tag, target.window, job.now())
+        project, queue = job.settings.project_id, job.settings.queue
+        draft = Plan(project, target.tag, target.window, job.now(), queue)
         return make_undo(draft, target, {row.id: row for row in fetched.rows}, past, taken)
 
     def changes(self, plan: Plan) -> Sequence[Assignment]:

@@ -25,6 +25,7 @@ BUCKET = "review-assigner-audit"
 SECRET = "review-assigner/braintrust-api-key"  # noqa: S105 - its name
 REVIEWERS = "/review-assigner/reviewers"
 PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
+QUEUES = "/review-assigner/queues"
 WEBHOOK = "/review-assigner/webhook"
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "local",
@@ -119,12 +120,16 @@ class LocalAws:
         self.client("secretsmanager").delete_secret(
             SecretId=SECRET, ForceDeleteWithoutRecovery=True
         )
-        self.client("ssm").delete_parameters(Names=[REVIEWERS, WEBHOOK])
+        self.client("ssm").delete_parameters(Names=[REVIEWERS, QUEUES, WEBHOOK])
 
     def set_reviewers(self, reviewers: str) -> None:
         self.client("ssm").put_parameter(
             Name=REVIEWERS, Value=reviewers, Type="String", Overwrite=True
         )
+
+    def set_queues(self, queues: str) -> None:
+        """The queues; the variable QUEUES_PARAMETER is to name it."""
+        self.client("ssm").put_parameter(Name=QUEUES, Value=queues, Type="String", Overwrite=True)
 
     def set_webhook(self, address: str) -> None:
         """Where digests go; the variable WEBHOOK_PARAMETER is to name it."""

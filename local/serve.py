@@ -86,10 +86,15 @@ def main(arguments: list[str] | None = None) -> int:
             )
             return 1
         explain(screen, options, braintrust.api_key, port, aws)
-        while True:
-            time.sleep(3600)
+        wait()
     screen.say("Both servers have ended; what they held is gone.")
     return 0
+
+
+def wait() -> None:
+    """For as long as no signal comes."""
+    while True:
+        time.sleep(3600)
 
 
 def opening(host: str) -> list[str]:

@@ -68,8 +68,9 @@ def told(
         lines = []
         for row in cells:
             for head, text in zip(heads, row, strict=True):
-                lines += wrapped(f"{head:{longest}}  {text}", longest + 2, most)
+                lines += wrapped(f"{head:{longest}}  {text}".rstrip(), longest + 2, most)
             lines.append("")
+        lines = lines[:-1]
     return [*lines, "", f"{len(rows)} rows"]
 
 

@@ -20,13 +20,16 @@ Result = Mapping[str, Any]
 
 parser = argparse.ArgumentParser(prog="python -m ops.dry_run", description=__doc__)
 parser.add_argument("stack")
+parser.add_argument("--queue", help="that one alone")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run it dry; 1 if it raised."""
     chosen = parser.parse_args(arguments)
     try:
-        result = invoke(chosen.stack, {"dry_run": True})
+        result = invoke(
+            chosen.stack, {"dry_run": True} | ({"queue": chosen.queue} if chosen.queue else {})
+        )
     except FunctionError as error:
         print(error, file=sys.stderr)
         return 1

@@ -46,6 +46,8 @@ class Run:
     kind: str
     """`run`, `dry run`, `undo` or `take-back`; what was dry is a `dry run`, whatever it was of."""
     status: str
+    queue: str
+    """Its name; empty: there are no queues."""
     tag: str
     counts: dict[str, int]
     """fetched, unassigned, assigned, failed, deferred, undone, taken_back, unknown_reviewers; those that the record has."""
@@ -109,13 +111,13 @@ def projects(place: Place) -> list[str]:
 
 def read_records(place: Place, project: str, since: datetime, most: int = MOST_RECORDS) -> Records:
     """The runs of a project since a day, dry ones and undos too; of more than `most` the newest."""
-    recorded = _keys(place, "runs", project, since)
-    keys = sorted(recorded + _keys(place, "dry_runs", project, since), key=_name)
+    recorded = keys_of(place, "runs", project, since)
+    keys = sorted(recorded + keys_of(place, "dry_runs", project, since), key=name_of)
     first = max(0, len(keys) - most)
-    while 0 < first < len(keys) and _name(keys[first - 1])[:16] == _name(keys[first])[:16]:
+    while 0 < first < len(keys) and name_of(keys[first - 1])[:16] == name_of(keys[first])[:16]:
         first -= 1  # the ids do not tell which runs of one second are the newest
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        read = list(pool.map(lambda key: _read(place, key), keys[first:]))
+        read = list(pool.map(lambda key: read_record(place, key), keys[first:]))
     return Records(
         sorted((run for run in read if isinstance(run, Run)), key=lambda run: run.order),
         [shown(run_id) for run_id in _unfinished(place, project, since, recorded)],
@@ -135,8 +137,8 @@ def newest_records(place: Place, project: str, count: int, now: datetime) -> Rec
 
 
 def full_reads(runs: Sequence[Run]) -> list[Run]:
-    """Of each tag the newest of these runs, which are the oldest first, that read everything."""
-    return list({run.tag: run for run in runs if run.people}.values())
+    """Of each tag and queue the newest of these runs, which are the oldest first, that read everything."""
+    return list({(run.queue, run.tag): run for run in runs if run.people}.values())
 
 
 def read_lines(place: Place, run: Run) -> Iterator[Line]:
@@ -159,15 +161,15 @@ def shown(value: object) -> str:
 
 def _unfinished(place: Place, project: str, since: datetime, recorded: list[str]) -> list[str]:
     """Runs without a record whose plans are in the chain; a plan that lost the race is no run."""
-    planned = _keys(place, "plans", project, since - timedelta(days=1))  # ids tell the start only
-    recorded_ids = {_name(key) for key in recorded}
+    planned = keys_of(place, "plans", project, since - timedelta(days=1))  # ids tell the start only
+    recorded_ids = {name_of(key) for key in recorded}
     first = f"{since:%Y%m%d}"
-    without = {name for name in map(_name, planned) if name >= first} - recorded_ids
+    without = {name for name in map(name_of, planned) if name >= first} - recorded_ids
     if not without:
         return []
     with ThreadPoolExecutor(AT_ONCE) as pool:
         names = pool.map(lambda key: _previous(place, key), planned)
-        previous = dict(zip(map(_name, planned), names, strict=True))
+        previous = dict(zip(map(name_of, planned), names, strict=True))
     chain, run_id = list[str](), _latest(place, project)
     while run_id in previous:
         chain.append(run_id)
@@ -179,7 +181,7 @@ def _latest(place: Place, project: str) -> str:
     """The run whose plan the ledger names; empty if there is none to be read."""
     try:
         ledger = json.loads(place.head(f"ledger/project_id={project}.json", MOST_BYTES))
-        return _name(str(ledger["plan"]))
+        return name_of(str(ledger["plan"]))
     except (BotoCoreError, ClientError, OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
 
@@ -187,20 +189,22 @@ def _latest(place: Place, project: str) -> str:
 def _previous(place: Place, key: str) -> str:
     """The run whose plan is the one before this; empty if it does not say."""
     found = PREVIOUS.search(place.head(key, HEAD))
-    return _name(found[1].decode("utf-8", "replace")) if found else ""
+    return name_of(found[1].decode("utf-8", "replace")) if found else ""
 
 
-def _keys(place: Place, kind: str, project: str, since: datetime) -> list[str]:
+def keys_of(place: Place, kind: str, project: str, since: datetime) -> list[str]:
+    """The keys of a project's objects of a kind, since a day."""
     base = f"{kind}/project_id={project}/"
     keys = place.keys(base, f"{base}date={since:%Y-%m-%d}/")
-    return [key for key in keys if RUN_ID.fullmatch(_name(key))]
+    return [key for key in keys if RUN_ID.fullmatch(name_of(key))]
 
 
-def _name(key: str) -> str:
+def name_of(key: str) -> str:
+    """The id of the run whose object it is."""
     return key.rpartition("/")[2].removesuffix(".json")
 
 
-def _read(place: Place, key: str) -> Run | str:
+def read_record(place: Place, key: str) -> Run | str:
     """The record; its key if it makes no sense."""
     try:
         return _parse(key, place.head(key, MOST_BYTES))
@@ -211,7 +215,7 @@ def _read(place: Place, key: str) -> Run | str:
 def _parse(key: str, text: bytes) -> Run:
     head, planned, _ = text.partition(PLANNED)
     record = json.loads(head + b"}" if planned else text)
-    name = _name(key)
+    name = name_of(key)
     moment = RUN_ID.fullmatch(name)
     if moment is None:
         raise ValueError(name)
@@ -234,6 +238,7 @@ def _parse(key: str, text: bytes) -> Run:
         at=datetime.strptime(moment[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC),
         kind=_kind(record),
         status=shown(record["status"]),
+        queue=shown(record.get("queue") or ""),
         tag=shown(record["tag"]),
         counts={field: _count(record[field]) for field in fields if field in record},
         per_reviewer={

@@ -41,6 +41,8 @@ SUGGESTED = {
     "DryRun": "true",
 }
 """What Enter alone gives, where that is not the template's default: the way of the README, dry first."""
+NEEDED = ("ProjectId", "Tag", "ReviewersParameter")
+"""Without queues; with them, each queue may have its own."""
 NONE = "-"
 HINTS = {
     "BraintrustApiKeySecretId": f"{NONE} if it is in Parameter Store instead, which is asked for next",
@@ -88,11 +90,10 @@ def problems(answers: Answers, parameters: Parameters) -> list[str]:
         for name, value in given.items()
         if name in parameters and (why := refusal(parameters[name], value))
     ]
-    wrong += [
-        f"{name} is missing"
-        for name, parameter in parameters.items()
-        if "Default" not in parameter and name not in given
-    ]
+    values = {name: each["Default"] for name, each in parameters.items() if "Default" in each}
+    values |= given
+    if not values.get("QueuesParameter"):
+        wrong += [f"{name} is missing" for name in NEEDED if not values.get(name)]
     keys = [
         each
         for each in ("BraintrustApiKeySecretId", "BraintrustApiKeyParameter")
@@ -182,6 +183,8 @@ def ask(parameters: Parameters, answer: Callable[[str], str]) -> dict[str, str]:
             why = refusal(parameter, value)
             if name == "BraintrustApiKeyParameter" and not value:
                 why = "is needed, because there is no BraintrustApiKeySecretId"
+            if name in NEEDED and not value:
+                why = "is needed"
             if not why:
                 break
             print(f"{name} {why}.")

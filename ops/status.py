@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from ops.health import newest_of_queues
 from ops.names import Names, kept_here, named
 from ops.places import AuditUnreadableError, NothingRecordedError, Place, add_arguments, open_audit
 from ops.records import Run, full_reads, newest_records, projects
@@ -30,6 +31,14 @@ PEOPLE = (
     Column("open", number=True),
     Column("oldest", number=True, drop=2),
     Column("reviewed", number=True, drop=1),
+)
+
+QUEUES = (
+    Column("Queue"),
+    Column("newest record", number=True),
+    Column("status"),
+    Column("waiting", number=True),
+    Column("project", drop=1),
 )
 
 parser = argparse.ArgumentParser(
@@ -85,9 +94,28 @@ def status(
             *lines_of(newest, names or {}, most, several=len(by_project) > 1),
             *(f"cannot be read: {key}" for key in unreadable),
             *people,
+            *health(
+                [
+                    (project, run)
+                    for project, records in by_project.items()
+                    if any(run.queue for run in records.runs)
+                    for run in newest_of_queues(place, project, now)
+                ],
+                now,
+                most,
+            ),
             place.address,
         ]
     )
+
+
+def health(newest: Sequence[tuple[str, Run]], now: datetime, most: int) -> list[str]:
+    """Each queue's newest record, whichever has waited longest first: one that fails before its plan leaves none."""
+    rows = [
+        (run.queue, f"{(now - run.at) / HOUR:,.1f} hours", run.status[:18], run.left, project)
+        for project, run in sorted(newest, key=lambda it: it[1].at)
+    ]
+    return ["", *table(QUEUES, rows, most)] if rows else []
 
 
 def lines_of(
@@ -137,7 +165,10 @@ def what_it_is(run: Run | str, project: str) -> list[str]:
     """Its id; its tag, with its project where there are several; what else is to be known of it."""
     if isinstance(run, str):
         return [run, *filter(None, [project and f"project {project}"]), "killed, or not over yet"]
-    of = " ".join(filter(None, [f"tag {run.tag[:60]!r}", project and f"of project {project}"]))
+    queue = run.queue and f"queue {run.queue},"
+    of = " ".join(
+        filter(None, [queue, f"tag {run.tag[:60]!r}", project and f"of project {project}"])
+    )
     return list(filter(None, [run.run_id, of, taken(run)]))
 
 
@@ -173,9 +204,14 @@ def people_of(run: Run, names: Names, most: int) -> list[str]:
         )
     return [
         "",
-        *wrapped(f"Open rows with the tag {run.tag[:60]!r}, as {run.run_id} saw them:", most=most),
+        *wrapped(f"Open rows {whose(run)}, as {run.run_id} saw them:", most=most),
         *table(PEOPLE, rows, most),
     ]
+
+
+def whose(run: Run) -> str:
+    """Of which queue, or else with which tag."""
+    return f"of the queue {run.queue}" if run.queue else f"with the tag {run.tag[:60]!r}"
 
 
 def warned(run: Run | str, names: Names, most: int) -> list[str]:

@@ -47,6 +47,8 @@ MEANINGS = {
     "`BRAINTRUST_API_KEY`. Set this one or the next.",
     "BRAINTRUST_API_KEY_PARAMETER": "Where the API key is, if it is in Parameter Store.",
     "REVIEWERS_PARAMETER": "Where [the reviewers](#reviewers) are.",
+    "QUEUES_PARAMETER": "Where [several queues](settings.md#queues) are; with it, the project, the tag and the "
+    "reviewers above are only what queues do not say themselves.",
     "WEBHOOK_PARAMETER": "Where the address is that [the digest](deploy.md#the-digest) is posted to.",
     "IMPERSONATE_USER": "Act as [this user](deploy.md#impersonation).",
     "AUDIT_BUCKET": "Where plans and records go. The stack makes a bucket if its parameter is "

@@ -10,6 +10,7 @@ function/    the function, over the wire and whole; contract sections by their n
     test_audit                      6: every object of the audit, and when it is written
     test_run                        whole runs: result, rows, secrets
     test_reading                    8: full and short reads, the proof, the ways back
+    test_queue_list, test_queues    9: what a queue may be; one invocation, many runs
     test_rows, test_large_results   which rows are selected, the pages they come in; results from an object store
     test_distribution, test_fairness   who gets which row; even over weeks
     test_lots, test_several         row by row: the rule; several reviewers a row, whole runs
@@ -29,6 +30,7 @@ local/       the Braintrust and the AWS of this machine
 ops/         what operators run
     test_stack, test_settle         `make invoke`, `make undo`, `make outputs`; what `make deploy` asks and keeps
     test_people                     `make names`, `make dry-run`, `make reviewers`: who is who, who would get what, the list
+    test_check_queues               `make queues`: a file with queues, checked before it is stored
     test_tell                       `make digest`, with the names that the operator's own key may see
     test_report, test_audit_queries `make report` and `make status`; the SQL of the documents
 template/    template.yaml: test_function, test_permissions, test_watching (dashboard, queries), test_alarms (played by

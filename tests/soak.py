@@ -1,7 +1,7 @@
 """Random trouble, and what must be true after it: `python -m tests.soak --scenarios 2000`.
 
 A scenario is drawn from its seed alone: rows and reviewers, faults of the API and of S3, reads that lag, runs side
-by side, runs that are killed, undos, what people do, time. Then everything is quiet, it is an hour later (or three, where
+by side, runs that are killed, undos, take-backs, what people do, time. Then everything is quiet, it is an hour later (or three, where
 rows wait for two), one more run goes through, and the promises are checked.
 """
 
@@ -72,7 +72,7 @@ S3_FAULTS = {
 OTHERS = (
     *("reads lag", "runs side by side", "killed", "roster changes", "two tags", "time runs out"),
     *("undo", "reviews", "people leave rows", "time passes", "odd ids", "another dialect"),
-    *("attempts that connect late", "two people a row"),
+    *("attempts that connect late", "two people a row", "take back"),
 )
 ODD_IDS = ("a\u00a0b", "a\u3000b", "a\u200db", "a\tb", "a\nb", " a ", "%2F../a?b=c#d", "\U0001f600")
 DIALECTS: tuple[dict[str, Any], ...] = (
@@ -80,6 +80,7 @@ DIALECTS: tuple[dict[str, Any], ...] = (
     *({"paths_are_never_null": True}, {"len_finds_empty": False}, {"sorts_with_cursor": False}),
 )
 EVERY_FAULT = (*API_FAULTS, *S3_FAULTS, *OTHERS)
+DAY = timedelta(hours=24)
 REST, CARRY, LITTLE = timedelta(minutes=45), timedelta(hours=2), timedelta(seconds=20)
 TIMES = (
     timedelta(),
@@ -87,6 +88,7 @@ TIMES = (
     *(at + by for at in (REST, CARRY) for by in (-LITTLE, LITTLE)),
 )
 """What may pass between runs: nothing, what an undo has to wait, just under and over what rows rest and are carried."""
+PASSES = {"time passes": TIMES, "take back": (timedelta(), CARRY + LITTLE, DAY + LITTLE)}
 
 EVERY = 10.0  # seconds from one word about how far it is to the next
 
@@ -132,7 +134,7 @@ def scenario(
     }
     world.add_users(chance.randint(2, 5))
     _arrive(world, chance, verdict)
-    for _ in range(chance.randint(1, 4 if {"undo", "time passes"} & {*faults} else 2)):
+    for _ in range(chance.randint(1, 4 if {"undo", "time passes", "take back"} & {*faults} else 2)):
         _arm(world, aws, chance, faults)
         count = chance.randint(2, 3) if "runs side by side" in faults else 1
         before = {row["id"]: row["_xact_id"] for row in braintrust.store.rows()}
@@ -146,8 +148,8 @@ def scenario(
             _review(world, chance, verdict)
         if "people leave rows" in faults:
             _leave(world, chance, verdict)
-        if "time passes" in faults:
-            pass_time(world, chance.choice(TIMES))
+        for times in (PASSES[name] for name in PASSES if name in faults):
+            pass_time(world, chance.choice(times))
     braintrust.faults.clear()
     aws.reset()
     braintrust.options.read_lag = 0.0
@@ -215,14 +217,23 @@ def _start(
         death = Death(chance.randint(1, 24), answered=chance.random() < 0.5)
         verdict.kills += 1
     verdict.runs += 1
-    event = {"tag": chance.choice([TAG, "other"]) if "two tags" in faults else TAG}
+    event: dict[str, Any] = {"tag": chance.choice([TAG, "other"]) if "two tags" in faults else TAG}
     earlier = sorted(plan["run_id"] for plan in world.records("plans") if plan["assignments"])
     if "undo" in faults and earlier and chance.random() < 0.5:
         event = {"undo": chance.choice(earlier)}
+    if "take back" in faults and chance.random() < 0.5:
+        event |= {"take_back": _meant(world, chance)}
+        event.pop("undo", None)
     short = "time runs out" in faults or "insert answer lost for good" in faults
     seconds = chance.choice([1.5, 2.0, 3.0]) if short else 20
     late = chance.randint(0, 10**6) if "attempts that connect late" in faults else None
     return start(world.environ, event, death, seconds, ahead(world), late)
+
+
+def _meant(world: World, chance: random.Random) -> dict[str, Any]:
+    """Of what a take-back is: somebody's rows, what has lain for a day, or both."""
+    person, days = {"reviewer": chance.choice(world.users)}, {"days": 1}
+    return chance.choice([person, days, person | days])
 
 
 def _review(world: World, chance: random.Random, verdict: Judgement) -> None:
@@ -265,7 +276,8 @@ def _judge(world: World, verdict: Judgement) -> None:
     needy = {row["id"] for row in store.rows() if row["tags"]} - verdict.finished.keys()
     by_hand = {row["id"] for row in store.rows() if store.assignment_history(row["id"])[0]}
     people = 2 if "two people a row" in verdict.faults else 1
-    fewest = 1 if "roster changes" in verdict.faults else people
+    barring = {"roster changes", "take back", "people leave rows"}
+    fewest = 1 if barring & {*verdict.faults} else people
     verdict.lost = sorted(
         needy
         - {
@@ -275,6 +287,7 @@ def _judge(world: World, verdict: Judgement) -> None:
         }
     )
     freed = {item["row_id"] for plan in plans for item in plan["carried"] if item["freed"]}
+    freed |= {item["row_id"] for plan in plans for item in plan.get("freed", ())}
     for row, history in store.contested().items():
         if row not in freed | verdict.left or any(
             one and two for one, two in itertools.pairwise(history)
@@ -295,7 +308,14 @@ def _judge(world: World, verdict: Judgement) -> None:
             verdict.lies.append(f"{row} was finished by {who} and is {now.get(row)} {lists}")
     _check_plans(world, plans, verdict)
     _check_lines(world, verdict)
-    dealt_anew = {"roster changes", "two tags", "undo", "people leave rows", "time passes"}
+    dealt_anew = {
+        "take back",
+        "roster changes",
+        "two tags",
+        "undo",
+        "people leave rows",
+        "time passes",
+    }
     if not dealt_anew & {*verdict.faults}:
         counts = Counter(user for row, who in now.items() if row not in by_hand for user in who)
         totals = [counts[user] for user in world.users]
@@ -313,6 +333,7 @@ def _check_plans(world: World, plans: list[dict[str, Any]], verdict: Judgement) 
     }
     ids = {_run_of(key): json.loads(text) for key, text in world.objects("to_assign_ids/").items()}
     last: dict[str, tuple[datetime, str]] = {}
+    passed: set[tuple[str, str]] = set()
     for plan in reversed(plans):
         at = datetime.fromisoformat(plan["created_at"])
         for row in _people(plan["assignments"]):
@@ -325,13 +346,34 @@ def _check_plans(world: World, plans: list[dict[str, Any]], verdict: Judgement) 
                     f"{row} of {run_id} ({record}) was planned again after {at - time}"
                 )
             last[row] = at, plan["run_id"]
-        for item in plan.get("freed", ()):
+        before, passed = passed, {(item["row_id"], item["reviewer_id"]) for item in plan["passed"]}
+        verdict.lies += _given_back(plan, before, passed)
+        for item in plan.get("freed", ()) if "takes_back" in plan else ():
+            time, run_id = last.get(item["row_id"], (at - CARRY - LITTLE, ""))
+            if at - time <= CARRY:
+                verdict.lies.append(f"{item} of {run_id} is taken back after {at - time}")
+            last[item["row_id"]] = at - CARRY - LITTLE, ""  # it is dealt at the next run
+        for item in plan.get("freed", ()) if "undoes" in plan else ():
             planner = last[item["row_id"]][1]
             if planner not in {"", plan["undoes"]}:
                 verdict.lies.append(f"an undo of {plan['undoes']} takes off {item} of {planner}")
         for item in plan["carried"]:
             if item["freed"] and item["planned_at"] == plan["created_at"]:
                 last[item["row_id"]] = at, ""  # it rests, whatever was confirmed
+
+
+def _given_back(
+    plan: dict[str, Any], before: set[tuple[str, str]], after: set[tuple[str, str]]
+) -> list[str]:
+    """Rows that a plan deals to whoever had passed them `before`, though not everybody on the list has by `after` it."""
+    listed = {turn["reviewer_id"] for turn in plan["reviewers"] if "reviewer_id" in turn}
+    new = [*_people(plan["assignments"]).items()][plan["repeated"] :]
+    return [
+        f"{row} goes back to {who}, who has passed it"
+        for row, people in new
+        for who in people
+        if (row, who) in before and any((row, other) not in after for other in listed)
+    ]
 
 
 def _check_lines(world: World, verdict: Judgement) -> None:
@@ -354,15 +396,17 @@ def _check_lines(world: World, verdict: Judgement) -> None:
             verdict.lies.append(f"to_assign_ids of {run_id} differ from its assignments")
         record = records.get(run_id)
         statuses = Counter(became.values())
-        if record and (record.get("assigned", 0), record.get("undone", 0), record["failed"]) != (
-            statuses["assigned"],
-            statuses["undone"],
+        done = ("assigned", "undone", "taken_back")
+        if record and (*(record.get(word, 0) for word in done), record["failed"]) != (
+            *(statuses[word] for word in done),
             statuses["failed"] + statuses["unknown"],
         ):
             verdict.lies.append(f"{record} differs from its lines {statuses}")
-        if record and "undoes" in record and run_id in ids:
-            verdict.lies.append(f"{record} is an undo and left to_assign_ids")
+        if record and {"undoes", "takes_back"} & record.keys() and run_id in ids:
+            verdict.lies.append(f"{record} assigns nothing and left to_assign_ids")
     for record in records.values():
+        if "takes_back" in record:
+            continue
         undo = "undoes" in record
         parts = ("undone", "left_alone") if undo else ("assigned",)
         total = record["given" if undo else "unassigned"]

@@ -1,4 +1,4 @@
-"""Five weeks of an audit, written by real runs: good, refused, dry, mistaken and undone, cut short by a cap."""
+"""Five weeks of an audit, written by real runs: good, refused, dry, mistaken and undone, capped, of a queue."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -69,6 +69,9 @@ def play(world: World) -> Weeks:
     world.braintrust.store.insert([REVIEWED])
     run("undo-october", "2026-11-02T10:00", {"undo": weeks.id("october")})
     run("hand-over", "2026-11-02T11:00", {"tag": "nobody has this", "take_back": {"days": 1}})
+    world.set_queues({"name": "de", "tag": "deutsch"})
+    run("queued", "2026-11-20T08:00", {"queue": "de"})
+    del world.settings["QUEUES_PARAMETER"]
     rows("a", 6, "2026-11-20T09:00")
     world.braintrust.faults.add("insert", row_id="a1", status=400, times=None)
     run("refused", "2026-11-20T10:00")

@@ -23,6 +23,7 @@ from local.braintrust.server import LocalBraintrust
 
 BUCKET = "audit-bucket"
 REVIEWERS = "/review-assigner/reviewers"
+QUEUES = "/review-assigner/queues"
 WEBHOOK = "/review-assigner/webhook"
 SECRET = "review-assigner/api-key"
 TAG = "needs review"
@@ -63,8 +64,16 @@ class World:
         return aws_client(service, self.aws_url)
 
     def set_reviewers(self, value: Any) -> None:
+        self.set_parameter(REVIEWERS, value)
+
+    def set_queues(self, *queues: dict[str, Any]) -> None:
+        """Queues from now on; each that names no tag has its own name for one."""
+        self.settings["QUEUES_PARAMETER"] = QUEUES
+        self.set_parameter(QUEUES, [{"tag": queue["name"]} | queue for queue in queues])
+
+    def set_parameter(self, name: str, value: Any) -> None:
         text = value if isinstance(value, str) else json.dumps(value)
-        self.client("ssm").put_parameter(Name=REVIEWERS, Value=text, Type="String", Overwrite=True)
+        self.client("ssm").put_parameter(Name=name, Value=text, Type="String", Overwrite=True)
 
     def set_webhook(self, address: str) -> None:
         """Where digests are posted to, from now on."""

@@ -142,15 +142,16 @@ class Store:
         tag: str = "review",
         span: timedelta = timedelta(days=5),
         metadata: Row | None = None,
+        project_id: str | None = None,
     ) -> None:
         """Plant `count` tagged rows, evenly spread over the time up to now: quick enough for 100,000."""
         with self.lock:
-            log, start, step = self.logs[self.project_id], self.clock() - span, span / max(count, 1)
-            template = self._stub("", start, self.project_id, "") | {"tags": [tag]}
+            project, start = project_id or self.project_id, self.clock() - span
+            log, template = self.logs[project], self._stub("", start, project, "")
             for number in range(count):
-                moment = start + number * step
+                moment = start + number * span / count
                 row = {
-                    **template,
+                    **template | {"tags": [tag]},
                     "id": str(uuid.uuid4()),
                     "span_id": f"span-{number}",
                     "root_span_id": f"span-{number}",

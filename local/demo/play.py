@@ -18,7 +18,7 @@ from uuid import NAMESPACE_DNS, uuid5
 
 from local.aws import BUCKET, REVIEWERS, LocalAws, forget_proxies, forget_real_aws
 from local.braintrust.server import LocalBraintrust
-from local.demo import hours, trial, week
+from local.demo import hours, teams, trial, week
 from local.screen import Screen
 from local.traffic import TEAM
 from ops import names
@@ -75,12 +75,12 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         if error.errno is None or isinstance(error, BrokenPipeError):
             raise
-        screen.say(f"error: {error.filename or HERE} cannot be written: {error.strerror}", "red")
+        screen.say(f"error: {HERE} cannot be written: {error.strerror}", "red")
     return 1
 
 
 def choose(screen: Screen, undo: str | None) -> int:
-    """The trial, or both acts."""
+    """The trial, or the three acts."""
     if undo or any(os.environ.get(name) for name in trial.ASKING):
         return trial.main(screen, undo)
     if os.environ.get("BRAINTRUST_API_KEY"):
@@ -108,7 +108,7 @@ def alone() -> Iterator[None]:
 
 
 def play(screen: Screen) -> int:
-    """Both acts; 1 if a check failed."""
+    """The three acts; 1 if a check failed."""
     began = time.monotonic()
     shutil.rmtree(AUDIT, ignore_errors=True)
     with LocalBraintrust() as braintrust, LocalAws() as aws:
@@ -138,6 +138,8 @@ def play(screen: Screen) -> int:
         aws.copy_bucket(AUDIT)
         show_audit(screen)
         week.play(screen, braintrust, aws, people, LOGS / "week.jsonl", AUDIT)
+        teams.play(screen, braintrust, aws, people, LOGS / "teams.jsonl")
+        aws.copy_bucket(AUDIT)
     show_next(screen)
     screen.say()
     if screen.failed:
@@ -163,5 +165,5 @@ def show_next(screen: Screen) -> None:
         screen.say(f"  {command}", "cyan")
         screen.say(f"      {meaning}", indent=6)
     screen.say()
-    screen.fact("Audit", f"{AUDIT}/, a copy of the bucket, of both acts")
+    screen.fact("Audit", f"{AUDIT}/, a copy of the bucket, of all three acts")
     screen.fact("Function's log", f"{LOGS}/, with the metrics, as CloudWatch gets them")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import combinations, islice
 
+from ops.health import QUEUE_DAYS
 from ops.records import Line, Records, Run
 from ops.report.words import span
 
@@ -174,25 +175,41 @@ def needs_a_look(figures: Figures, now: datetime) -> list[str]:
     """Sentences about what somebody should look into, the gravest first."""
     real = figures.real
     return [
-        *(_about_the_last(real[-1], now) if real else _nothing_but_dry(figures)),
+        *(
+            [words for run in newest_by_queue(real) for words in _about_the_last(run, now)]
+            if real
+            else _nothing_but_dry(figures)
+        ),
         *_unfinished(figures, now),
         *(f"This record cannot be read: {key}" for key in figures.records.unreadable[:5]),
         *_cut(figures.records),
     ]
 
 
+def newest_by_queue(runs: Sequence[Run]) -> list[Run]:
+    """The newest of these runs, which are the oldest first; where there are queues, that of each of them."""
+    last = runs[-1]
+    alike = (
+        run
+        for run in runs
+        if bool(run.queue) == bool(last.queue) and last.at - run.at < timedelta(days=QUEUE_DAYS)
+    )
+    return list({run.queue: run for run in alike}.values())
+
+
 def _about_the_last(last: Run, now: datetime) -> list[str]:
+    """One that fails before its plan leaves no record, so that the age of the newest one tells."""
     sentences = []
+    the_run = f"The newest run of the queue {last.queue}" if last.queue else "The newest run"
+    the_row = f"The queue {last.queue}'s oldest" if last.queue else "The oldest"
     if now - last.at > LATE:
         sentences.append(
-            f"The newest run is {span(now - last.at)} old: see whether the schedule and the function are well."
+            f"{the_run} is {span(now - last.at)} old: see whether the schedule and the function are well."
         )
     if last.status in {"failed", "incomplete"}:
-        sentences.append(
-            f"The newest run says {last.status}: {last.left:,} rows wait for the next one."
-        )
+        sentences.append(f"{the_run} says {last.status}: {last.left:,} rows wait for the next one.")
     if last.oldest_waiting > OLD:
-        sentences.append(f"The oldest waiting row has waited for {span(last.oldest_waiting)}.")
+        sentences.append(f"{the_row} waiting row has waited for {span(last.oldest_waiting)}.")
     if last.counts.get("unknown_reviewers"):
         sentences.append(
             f"{last.counts['unknown_reviewers']} reviewers on the list are unknown to the organisation."

@@ -103,7 +103,7 @@ def open_rows(figures: Figures, names: Names) -> list[Html]:
                 tag("h3", "Open rows per person"),
                 tag(
                     "p",
-                    f"With the tag {clipped(run.tag)}, in the whole window, as of {run.at:%d %b %H:%M}.",
+                    f"{named(run)}, in the whole window, as of {run.at:%d %b %H:%M}.",
                     class_="muted",
                 ),
                 table(
@@ -116,6 +116,11 @@ def open_rows(figures: Figures, names: Names) -> list[Html]:
             )
         )
     return cards[:MOST_TAGS]
+
+
+def named(run: Run) -> str:
+    """The queue of a run, or else its tag."""
+    return f"Queue {clipped(run.queue)}" if run.queue else f"With the tag {clipped(run.tag)}"
 
 
 def failures(figures: Figures) -> Html | None:
@@ -183,7 +188,7 @@ def run_table(runs: Sequence[Run], figures: Figures) -> Html:
 
 
 def run_line(run: Run, figures: Figures) -> Html:
-    notes: list[object] = []
+    notes: list[object] = [f"Queue {clipped(run.queue)}"] if run.queue else []
     if run.kind == "dry run":
         notes.append(
             "Dry run: would "

@@ -5,7 +5,7 @@ from typing import Any
 from tests.explore import rules
 from tests.explore.state import OVER, RECORDS, Moment
 from tests.explore.stores import events_of
-from tests.explore.tape import Ask, Invocation, LiveTape, Reply, play
+from tests.explore.tape import Ask, Invoked, LiveTape, Reply, play
 from tests.explore.world import OK, REFUSED, Futures, taking
 
 ROUNDS, HOUR = 3, 60
@@ -52,7 +52,7 @@ class Endings:
             state = state._replace(now=first + number * HOUR)
             when = f"{state.now - began} minutes later"
             for tag in scenario.tags:
-                script = self._world.script(state, f"clean{number}{tag}", {"tag": tag})
+                script = self._world.script(state, f"clean{number}{tag}", scenario.event(tag))
                 state, found = self._run(state, len(state.runs) + number, script)
                 wrong += [f"in a clean run {when}: {one}" for one in found]
             if number + 1 >= enough:
@@ -94,7 +94,7 @@ class Endings:
             ]
         return wrong
 
-    def _run(self, state: Moment, index: int, script: Invocation) -> tuple[Moment, list[str]]:
+    def _run(self, state: Moment, index: int, script: Invoked) -> tuple[Moment, list[str]]:
         wrong: list[str] = []
 
         def carry_out(request: Ask) -> Reply:

@@ -18,12 +18,13 @@ TWO_TAGS = (("r1", ("T", "S")),)
 CAPPED = (("MAX_ASSIGNMENTS", "1"),)
 TOGETHER = (("BATCH_SIZE", "2"),)
 SHARED = (("REVIEWERS_PER_ROW", "2"),)
+QUEUED = (("QUEUES_PARAMETER", "/queues"),)
 
 SMALL = (
     Scenario("one run", (X,), Budget(kills=1, faults=2, jumps=1), resends=True),
     Scenario("two runs", TWO, Budget(kills=1, faults=1)),
     Scenario("two runs and a review", TWO, Budget(stale=1, finishes=1, jumps=1)),
-    Scenario("a row with two tags", (X, S), Budget(kills=1, jumps=1), TWO_TAGS),
+    Scenario("a row in two queues", (X, S), Budget(kills=1, jumps=1), TWO_TAGS, settings=QUEUED),
     Scenario("runs that stand still", TWO, Budget(freezes=1, jumps=1)),
     Scenario(
         "rows refused for good, and a cap",
@@ -100,10 +101,33 @@ LARGE = (
         marks=(44, 46),
     ),
     Scenario(
-        "a row with two tags",
+        "a row in two queues",
         (X, S, Z._replace(after=0)),
         Budget(kills=1, faults=1, jumps=1),
         TWO_TAGS,
+        settings=QUEUED,
+    ),
+    Scenario(
+        "a row in two queues, lagging reads, late requests",
+        (X, S._replace(after=0)),
+        Budget(kills=1, faults=1, stale=1, jumps=2),
+        TWO_TAGS,
+        marks=(44, 46, 121),
+        settings=QUEUED,
+    ),
+    Scenario(
+        "a row in two queues beside an undo",
+        (X, S._replace(after=0), U),
+        Budget(faults=1, stale=1, jumps=1),
+        TWO_TAGS,
+        settings=QUEUED,
+    ),
+    Scenario(
+        "a row in two queues, two people a row",
+        (X, S._replace(after=0)),
+        Budget(kills=1, faults=1, jumps=1),
+        TWO_TAGS,
+        settings=(*QUEUED, *SHARED),
     ),
     Scenario(
         "the list changes",

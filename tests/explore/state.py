@@ -80,6 +80,12 @@ class Scenario:
         """How many each row is to get."""
         return int(dict(self.settings).get("REVIEWERS_PER_ROW", "1"))
 
+    def event(self, tag: str) -> dict[str, str]:
+        """What is sent for a run of this tag."""
+        if "QUEUES_PARAMETER" in dict(self.settings):
+            return {"queue": tag.lower()}
+        return {"tag": tag} if tag != "T" else {}
+
     @property
     def tags(self) -> list[str]:
         return sorted({tag for _, tags in self.rows for tag in tags})

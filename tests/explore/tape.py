@@ -24,8 +24,8 @@ import lib.run
 from lib.braintrust import Answer, RequestFailed
 from lib.deadline import Deadline
 from lib.errors import AssignerError
+from lib.queue_list import Asked
 from lib.roster import User
-from lib.settings import Settings
 
 BEGIN = datetime(2026, 11, 23, 7, tzinfo=UTC)
 """Minute 0 of every history."""
@@ -45,6 +45,10 @@ ENVIRON = {
     "INSERT_CONCURRENCY": "1",
 }
 PEOPLE = {name: f"{number:08}-0000-4000-8000-000000000000" for number, name in enumerate("ABC", 1)}
+QUEUES = json.dumps(
+    [{"name": "t", "tag": "T"}, {"name": "s", "tag": "S", "reviewers": [PEOPLE["B"], PEOPLE["C"]]}]
+)
+"""Where a scenario has queues: T's list is the scenario's own, S has another, with somebody who is on both."""
 
 
 def moment(minute: int) -> datetime:
@@ -89,7 +93,7 @@ class TimedReply(NamedTuple):
     """Minutes of these in which the run stood still, and with it every clock but the one on the wall."""
 
 
-class Invocation(NamedTuple):
+class Invoked(NamedTuple):
     """One invocation."""
 
     name: str
@@ -112,7 +116,7 @@ class Halt(BaseException):
 class Tape:
     """The answers so far; the last one's minute is the run's clock."""
 
-    def __init__(self, script: Invocation, answers: tuple[TimedReply, ...] = ()) -> None:
+    def __init__(self, script: Invoked, answers: tuple[TimedReply, ...] = ()) -> None:
         self.script = script
         self.minute = script.start
         self.stood = 0
@@ -144,7 +148,7 @@ class Tape:
 class LiveTape(Tape):
     """Answers by `carry_out`, at once: for runs that nothing interferes with."""
 
-    def __init__(self, script: Invocation, carry_out: Callable[[Ask], Reply]) -> None:
+    def __init__(self, script: Invoked, carry_out: Callable[[Ask], Reply]) -> None:
         super().__init__(script)
         self.ask = carry_out  # type: ignore[method-assign]
 
@@ -248,6 +252,9 @@ class TapedAws:
     def api_key(self, _: object) -> str:
         return "key"
 
+    def queues(self, _: object) -> str:
+        return QUEUES
+
     def reviewers(self, _: object) -> str:
         return self._tape.script.reviewers
 
@@ -330,14 +337,14 @@ def stilled() -> Iterator[None]:
         for name in instead
         if hasattr(module, name)
     ]
-    load_settings = lib.load.load_settings
+    load_asked = lib.load.load_asked
 
     @cache
-    def settings(environ: tuple[tuple[str, str], ...], event: str) -> Settings:
-        return load_settings(dict(environ), json.loads(event))
+    def asked(environ: tuple[tuple[str, str], ...], event: str) -> Asked:
+        return load_asked(dict(environ), json.loads(event), lambda _: QUEUES)
 
     loading = {
-        "load_settings": lambda environ, event: settings(tuple(environ.items()), json.dumps(event)),
+        "load_asked": lambda environ, event, _: asked(tuple(environ.items()), json.dumps(event)),
         "Aws": lambda _: TapedAws(Now.tape),
         "Braintrust": lambda _, __, deadline: TapedBraintrust(Now.tape, deadline),
     }
@@ -374,10 +381,10 @@ class Life:
     """What one run has lived through: its answers so far. Equal lives are one object."""
 
     __slots__ = ("_answers", "_later", "at", "request", "script")
-    known: dict[Invocation, "Life"] = {}  # noqa: RUF012 - of the class
+    known: dict[Invoked, "Life"] = {}  # noqa: RUF012 - of the class
     played = 0
 
-    def __init__(self, script: Invocation, answers: tuple[TimedReply, ...]) -> None:
+    def __init__(self, script: Invoked, answers: tuple[TimedReply, ...]) -> None:
         self.script = script
         self.at = answers[-1].minute if answers else script.start
         self._answers = answers
@@ -386,7 +393,7 @@ class Life:
         self.request = play(Tape(script, answers))
 
     @classmethod
-    def begun(cls, script: Invocation) -> "Life":
+    def begun(cls, script: Invoked) -> "Life":
         if script not in cls.known:
             cls.known[script] = cls(script, ())
         return cls.known[script]

@@ -64,7 +64,7 @@ def _whole_run(actors: Sequence[Actor], kind: str, index: int) -> str:
     what = "" if actor.undoes is None else f" (undo of {actors[actor.undoes].name})"
     if actor.takes:
         what = f" (take-back of {actor.takes}{' days' * actor.takes.isdigit()})"
-    tag = "" if actor.tag == "T" else f" (tag {actor.tag})"
+    tag = "" if actor.tag == "T" else f" (of {actor.tag})"
     happens = {"start": f"{what}{tag} starts", "thaw": " goes on", "kill": " is killed"}
     return actor.name + happens[kind]
 

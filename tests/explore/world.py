@@ -8,7 +8,7 @@ from tests.explore import rules, stores
 from tests.explore.rules import Committed
 from tests.explore.state import OVER, Actor, Flight, Frozen, Moment, Scenario, actor_of, run_of
 from tests.explore.stores import Objects, Rows, events_of
-from tests.explore.tape import PEOPLE, Ask, Invocation, Life, Reply
+from tests.explore.tape import PEOPLE, Ask, Invoked, Life, Reply
 
 OK, LOST, AGAIN, REFUSED = Reply("ok"), Reply("lost"), Reply("again"), Reply("refused")
 WRITTEN_ONCE = {"plans", "runs", "dry_runs", "assignments", "to_assign_ids"}
@@ -64,12 +64,12 @@ class Futures:
             if state.budget.kills:
                 yield ("kill", index), state.spending("kills").over(index), []
 
-    def _script(self, state: Moment, index: int) -> Invocation | None:
+    def _script(self, state: Moment, index: int) -> Invoked | None:
         """The invocation, if it may start now."""
         actor = self.scenario.actors[index]
         if actor.after is not None and state.runs[actor.after] is None:
             return None
-        event: dict[str, Any] = {"tag": actor.tag} if actor.tag != "T" else {}
+        event: dict[str, Any] = self.scenario.event(actor.tag)
         if actor.undoes is not None:
             plans = self._lost(state, actor.undoes) if actor.lost else None
             runs = state.chain.run_ids(actor.undoes) if plans is None else plans
@@ -88,11 +88,11 @@ class Futures:
 
     def script(
         self, state: Moment, name: str, event: dict[str, Any], request_id: str = ""
-    ) -> Invocation:
+    ) -> Invoked:
         """An invocation at this moment."""
         people = " ".join(PEOPLE[name] for name in self.scenario.lists[state.listed])
         settings = self.scenario.settings
-        return Invocation(name, json.dumps(event), state.now, people, request_id or name, settings)
+        return Invoked(name, json.dumps(event), state.now, people, request_id or name, settings)
 
     def _lost(self, state: Moment, index: int) -> list[str]:
         """Plans of an actor that are there, and that the ledger never named."""

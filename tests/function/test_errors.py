@@ -10,6 +10,7 @@ from lib.errors import (
     ConfigurationError,
     DigestError,
     QueryError,
+    QueuesError,
 )
 from tests.world import REVIEWERS, SECRET, TAG
 
@@ -39,7 +40,14 @@ def test_all_errors_have_one_base_and_only_these_five_kinds_are_raised():
         for error in vars(lib.errors).values()
         if isinstance(error, type) and issubclass(error, Exception) and error is not AssignerError
     }
-    assert kinds == {ConfigurationError, QueryError, AssignmentError, AuditError, DigestError}
+    assert kinds == {
+        ConfigurationError,
+        QueryError,
+        AssignmentError,
+        AuditError,
+        DigestError,
+        QueuesError,
+    }
     assert all(issubclass(kind, AssignerError) for kind in kinds)
 
 

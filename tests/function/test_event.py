@@ -143,7 +143,7 @@ def test_any_other_field_is_refused_above_all_those_that_say_where_the_key_comes
 ):
     (problem,) = problems({field: "x"})
     assert problem.startswith(
-        f"event field '{field}' is unknown: must be one of author, batch_size, days, digest, dry_run, "
+        f"event field '{field}' is unknown: must be one of author, batch_size, days, "
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lib.errors import ConfigurationError
 from lib.rows import Window, build_query
 from lib.run import utc_now
-from lib.settings import COMMANDS, OVERRIDES, RULES, VARIABLES, Settings, load_settings
+from lib.settings import CHOICE, COMMANDS, OVERRIDES, RULES, VARIABLES, Settings, load_settings
 
 PROJECT = "11111111-2222-3333-4444-555555555555"
 LEAST = {
@@ -55,6 +55,7 @@ def test_only_five_variables_are_required_and_the_others_have_the_documented_def
         braintrust_api_key_secret_id="bt-key",
         braintrust_api_key_parameter="",
         reviewers_parameter="/reviewers",
+        queues_parameter="",
         webhook_parameter="",
         impersonate_user="",
         audit_bucket="bucket",
@@ -84,6 +85,7 @@ def test_every_variable_is_read():
         "BRAINTRUST_API_URL": "https://braintrust.example.com:8443/api",
         "BRAINTRUST_API_KEY_PARAMETER": "/braintrust/key",
         "REVIEWERS_PARAMETER": "/reviewers",
+        "QUEUES_PARAMETER": "/queues",
         "WEBHOOK_PARAMETER": "/webhook",
         "IMPERSONATE_USER": "lead@example.com",
         "AUDIT_BUCKET": "bucket",
@@ -111,6 +113,7 @@ def test_every_variable_is_read():
         braintrust_api_key_secret_id="",
         braintrust_api_key_parameter="/braintrust/key",
         reviewers_parameter="/reviewers",
+        queues_parameter="/queues",
         webhook_parameter="/webhook",
         impersonate_user="lead@example.com",
         audit_bucket="bucket",
@@ -334,7 +337,8 @@ def test_a_secret_that_landed_in_the_wrong_variable_is_masked(name, value, shown
 
 def test_rules_variables_overrides_and_commands_are_the_fields_of_the_settings():
     names = {each.name for each in fields(Settings)}
-    assert names == {name.lower() for name in RULES} | COMMANDS.keys() | {"reviewers"}
+    others = {"reviewers", "full_read_hour"}
+    assert names == {name.lower() for name in RULES} | COMMANDS.keys() | CHOICE.keys() | others
     assert tuple(RULES) == VARIABLES
     assert OVERRIDES.keys() == {name.lower() for name, rule in RULES.items() if rule.in_event}
 

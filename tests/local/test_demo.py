@@ -96,13 +96,13 @@ def test_everything_runs_on_one_machine_and_every_check_holds(tmp_path):
 
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "FAILED" not in ran.stdout
-    assert ran.stdout.count("\nok ") == 9
+    assert ran.stdout.count("\nok ") == 12
     assert max(map(len, ran.stdout.encode("ascii").decode("unicode-escape").splitlines())) <= 80
     assert "nothing_to_assign  short" in ran.stdout
     assert "{" not in ran.stdout.split("What to try next")[1]
     kinds = {path.name for path in (tmp_path / ".local/audit/audit").iterdir()}
     assert kinds == {"plans", "assignments", "to_assign_ids", "runs", "dry_runs", "ledger"}
-    for log in ("hours", "week"):
+    for log in ("hours", "week", "teams"):
         lines = (tmp_path / f".local/logs/{log}.jsonl").read_text("utf-8").splitlines()
         assert "run finished" in {json.loads(line).get("message") for line in lines}
     hours = [

@@ -140,11 +140,18 @@ def test_what_failed_and_whether_it_was_assigned_after_all(answer, weeks):
 def test_runs_with_trouble(answer, weeks):
     lines = answer("runs_with_trouble")
 
-    names = ("idle", "capped", "refused")
+    names = ("idle", "capped", "refused", "queued")
     assert [line["run_id"] for line in lines] == [weeks.id(name) for name in names]
-    assert [line["status"] for line in lines] == ["nothing_to_assign", "incomplete", "failed"]
-    assert [line["warnings"] for line in lines[:2]] == [
-        weeks.runs[name]["warnings"] for name in names[:2]
+    assert [line["queue"] for line in lines] == [None, None, None, "de"]
+    assert [line["status"] for line in lines[:3]] == ["nothing_to_assign", "incomplete", "failed"]
+    assert [line["warnings"] for line in lines] == [weeks.runs[name]["warnings"] for name in names]
+
+
+def test_how_each_queue_is_doing(answer, weeks):
+    project = weeks.world.braintrust.project_id
+    assert [tuple(line.values()) for line in answer("queues")] == [
+        (project, "de", weeks.id("queued"), "nothing_to_assign", 0, 1, 0),
+        (project, None, weeks.id("idle"), "nothing_to_assign", 0, 5, 11),
     ]
 
 
@@ -158,6 +165,7 @@ def test_rows_per_day(answer):
 
 def test_waiting(answer, weeks):
     left = {
+        "queued": (0, 0),
         "refused": (1, 1),
         "mended": (0, 0),
         "mistake": (0, 0),
@@ -167,6 +175,7 @@ def test_waiting(answer, weeks):
     assert answer("waiting") == [
         {
             "run_id": weeks.id(name),
+            "queue": weeks.runs[name].get("queue"),
             "tag": weeks.runs[name]["tag"],
             "waiting": waiting,
             "oldest_hours": hours,

@@ -395,6 +395,7 @@ def test_plans_that_name_each_other_come_to_an_end(folder, weeks):
     plans = (
         "october",
         "undo-october",
+        "queued",
         "refused",
         "mended",
         "mistake",
@@ -614,6 +615,44 @@ def test_status_finds_a_full_read_that_is_older_than_the_runs_it_shows(folder, w
 
     assert text.splitlines()[1].split()[3] == "short"
     assert holds(text, holders(weeks.runs["capped"]))
+
+
+@pytest.fixture
+def queues(folder, weeks):
+    """An audit of two queues: of `de` the newest record is half an hour old, of `fr` five hours, and its rows wait."""
+    record = weeks.runs["capped"]
+    ids = "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f9"
+
+    def leave(hour, queue, **fields):
+        name = f"20261123T{hour:02}0000Z-{ids}-{queue}"
+        path = next((folder / "runs").rglob("*-capped.json")).parent / f"{name}.json"
+        path.write_text(json.dumps(record | {"run_id": name, "queue": queue} | fields))
+
+    for hour in range(3, 9):
+        leave(hour, "de", status="assigned", deferred=0, oldest_waiting_seconds=0, warnings=[])
+    leave(3, "fr", status="incomplete", oldest_waiting_seconds=60)
+    next((folder / "runs").rglob("*-idle.json")).unlink()
+    return folder
+
+
+def test_status_tells_how_long_each_queue_has_left_no_record(queues, weeks):
+    project = weeks.world.braintrust.project_id
+    lines = status(Folder(queues), 10, NOW).splitlines()
+    assert [line.split() for line in lines[-4:-1]] == [
+        ["Queue", "newest", "record", "status", "waiting", "project"],
+        ["fr", "5.5", "hours", "incomplete", "1", project],
+        ["de", "0.5", "hours", "assigned", "0", project],
+    ]
+    assert any("queue de, tag " in line for line in lines)
+    assert "Open rows of the queue fr, as " in "\n".join(lines)
+
+
+def test_the_report_says_which_queue_has_left_no_record(queues):
+    page = Page(report(Folder(queues), NOW, 30))
+    assert "The newest run of the queue fr is 6 h old" in page.text
+    assert "The newest run of the queue fr says incomplete: 1 rows wait" in page.text
+    assert "The newest run of the queue de" not in page.text
+    assert any("Queue de" in cell for row in page.rows for cell in row)
 
 
 def test_status_sums_up_many_people(folder, weeks):

@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks.backlog import drain
 from benchmarks.idle import idle_requests
+from benchmarks.many_queues import hours
 from benchmarks.plans import plans
 from benchmarks.servers import NONE, contend
 from benchmarks.steady import hour
@@ -32,6 +33,15 @@ def test_a_steady_hour_asks_for_what_there_is_to_do(contender, queries):
     asked = {new: hour(contender, 1000, new, NONE).requests["query"] for new in (0, 50)}
 
     assert asked == dict(zip((0, 50), queries, strict=True))
+
+
+def test_many_queues_ask_one_query_each_in_an_idle_hour_and_read_everything_one_at_a_time():
+    first, busy, *idle = hours(4, 2, 80, 8, 0.0, 24)
+
+    assert (first["full"], first["assigned"]) == (4, 4)
+    assert (busy["full"] <= 1, busy["assigned"]) == (True, 8)
+    assert {came["queries"] for came in idle if not came["full"]} == {4}
+    assert {came["full"] for came in idle} == {0, 1}
 
 
 def test_a_backlog_drains_from_the_oldest_by_as_many_runs_as_are_needed():

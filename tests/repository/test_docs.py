@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import boto3
 import pytest
 
+from lib.queue_list import load_asked
 from lib.roster import parse_reviewers
 from lib.settings import RULES
 from lib.telemetry import METRICS
@@ -239,6 +240,25 @@ def test_every_event_that_is_shown_is_accepted(block, world):
     assert world.load(json.loads(block.text))
 
 
+def queues_shown() -> str:
+    """The array of queues that is shown."""
+    (block,) = blocks("json", "queues")
+    return block.text
+
+
+@pytest.mark.parametrize("block", blocks("json", "queue"), ids=lambda block: block.document)
+def test_every_event_for_a_queue_that_is_shown_is_accepted(block, world):
+    environ = world.environ | {"QUEUES_PARAMETER": "/braintrust-review-assigner/queues"}
+    (run,) = load_asked(environ, json.loads(block.text), lambda _: queues_shown()).runs
+    assert run.queue == "de"
+
+
+def test_the_queues_that_are_shown_run_in_their_order(world):
+    environ = world.environ | {"QUEUES_PARAMETER": "/braintrust-review-assigner/queues"}
+    asked = load_asked(environ, None, lambda _: queues_shown())
+    assert [run.queue for run in asked.runs] == ["billing", "de", "others", "search"]
+
+
 @pytest.mark.parametrize(
     "shown",
     sorted(
@@ -248,7 +268,9 @@ def test_every_event_that_is_shown_is_accepted(block, world):
 def test_every_json_within_a_line_is_json_and_every_event_among_it_is_accepted(shown, world):
     value = json.loads(shown.replace("[...]", "[]").replace("<run_id>", "20261123T080000Z-1"))
 
-    if not value.keys() & {"email", "id", "row_ids", "btql", "text"}:
+    if "queue" in value:
+        assert value.keys() == {"queue"}  # which is tried with the queues that are shown
+    elif not value.keys() & {"email", "id", "row_ids", "btql", "text", "status"}:
         world.settings["WEBHOOK_PARAMETER"] = "/webhook"
         assert world.load(value)
 
@@ -496,15 +518,22 @@ def test_the_costs_add_up_and_are_those_of_this_template():
     costs = [line for line in lines if line[1].startswith("$")]
     total = next(line for line in lines if line[0] == "**a month**")
     stack = documents.template()
-    alarms = len(documents.alarms())
+    with_queues = [
+        name for name, each in stack["Resources"].items() if each.get("Condition") == "HasQueues"
+    ]
+    assert with_queues == ["QueuesFailedAlarm"]
+    alarms, metrics = len(documents.alarms()) - 1, len(METRICS) - 1  # QueuesFailed
 
     for column in (1, 2, 3):
         assert round(sum(dollars(line[column]) for line in costs), 2) == dollars(total[column])
     labels = " ".join(line[0] for line in lines)
-    assert f"metrics: {len(METRICS)} x $0.30" in labels
+    assert f"metrics: {metrics} x $0.30" in labels
     assert f"alarms: {alarms} x $0.10" in labels
     assert f"{stack['Parameters']['MemorySize']['Default']} MB" in labels
-    assert f"({len(METRICS)} metrics, a dashboard, {alarms} alarms)" in DEPLOY
+    assert (
+        f"({metrics} metrics, a dashboard, {alarms} alarms; with [queues](#queues) one more of each)"
+        in DEPLOY
+    )
     monthly = round(dollars(total[1]))
     assert f"[${monthly} a month]" in README
     assert f"About ${monthly} a month" in DEPLOY

@@ -38,6 +38,8 @@ PURE = {
     "zones",
     "pauses",
     "quoting",
+    "queue_list",
+    "findings",
 }
 """What decides in lib, without an HTTP library or an AWS SDK."""
 HTTP_CLIENT = {"braintrust"}

@@ -60,16 +60,22 @@ class Alarm:
     breaches: Callable[[float], bool]
     missing: str
     tells: frozenset[str]
+    rises: bool = False
+    """It looks at how much a value is above the one before it."""
 
     @classmethod
     def of(cls, alarm: dict[str, Any]) -> "Alarm":
         """From the properties of an AWS::CloudWatch::Alarm."""
-        part, scale = alarm, 1.0
+        part, scale, rises = alarm, 1.0, False
         if "Metrics" in alarm:
             (stat, formula) = alarm["Metrics"]
-            name, divisor = formula["Expression"].split(" / ")
-            assert (name, formula["ReturnData"], stat["ReturnData"]) == (stat["Id"], True, False)
-            scale = float(divisor)
+            assert (formula["ReturnData"], stat["ReturnData"]) == (True, False)
+            if rises := formula["Expression"] == f"DIFF(FILL({stat['Id']}, REPEAT))":
+                assert alarm["EvaluationPeriods"] > 1, "there may be nothing to compare with"
+            else:
+                name, divisor = formula["Expression"].split(" / ")
+                assert name == stat["Id"]
+                scale = float(divisor)
             part = stat["MetricStat"]["Metric"] | stat["MetricStat"]
             part["Statistic"] = part["Stat"]
         threshold, compare = float(alarm["Threshold"]), COMPARE[alarm["ComparisonOperator"]]
@@ -87,6 +93,7 @@ class Alarm:
             lambda value: compare(value / scale, threshold),
             alarm["TreatMissingData"],
             frozenset(state for state, action in ACTIONS.items() if alarm.get(action)),
+            rises,
         )
 
     def points(self, data: list[Datum], now: int, ways: Ways) -> list[float]:
@@ -97,7 +104,13 @@ class Alarm:
         for each in data[bisect_left(data, (begin,)) : bisect_left(data, (end,))]:
             if each.known <= now:
                 values[(end - 1 - each.stamp) // self.period].append(each.value)
-        return [self.statistic(values[age]) for age in sorted(values)]
+        if not self.rises:
+            return [self.statistic(values[age]) for age in sorted(values)]
+        filled: list[float] = []  # oldest first
+        for age in range(self.periods + ways.further_back - 1, -1, -1):
+            if age in values or filled:
+                filled.append(self.statistic(values[age]) if age in values else filled[-1])
+        return [new - old for old, new in itertools.pairwise(filled)][::-1]
 
     def state(self, before: str, real: list[float]) -> str:
         """What these datapoints, the newest ones that are there, make of the state before."""

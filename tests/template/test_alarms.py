@@ -10,7 +10,9 @@ import pytest
 from tests.template.cloudformation import Stack
 from tests.template.cloudwatch import ALARM, OK, UNKNOWN, WAYS, Alarm, Datum, Ways, told
 
-STACK = Stack({"AlarmTopicArn": "arn:aws:sns:eu-central-1:123456789012:oncall"})
+STACK = Stack(
+    {"AlarmTopicArn": "arn:aws:sns:eu-central-1:123456789012:oncall", "QueuesParameter": "/queues"}
+)
 ALARMS = STACK.of_type("AWS::CloudWatch::Alarm")
 SERVICE = FUNCTION = "the-stack"
 UNDELIVERED, FAILED = "the-stack-undeliveredqueue", "the-stack-failedrunsqueue"
@@ -44,11 +46,20 @@ class Day:
         said = {
             "RunDuration": 1,
             "RowsFailed": 0,
-            "UnknownReviewers": 0,
             "OldestWaitingAge": 600,
+            "QueuesFailed": 0,
+            "UnknownReviewers": 0,
         } | counted
         for name, value in said.items():
             self.metrics[name, SERVICE].append(Datum(end, end + LATE, value))
+
+    def broken_queues(self, start: int, count: int) -> None:
+        """A run in which so many queues fail, and its repetition, in which they do once more."""
+        for again in (0, 1):
+            end = self.invocation(start + again, 0, error=True)
+            for name, value in {"RunDuration": 1, "RowsFailed": 0, "QueuesFailed": count}.items():
+                self.metrics[name, SERVICE].append(Datum(end, end + LATE, value))
+        self.message(FAILED, start + 1)
 
     def dry_run(self, start: int) -> None:
         """A run that says nothing of rows that wait."""
@@ -162,6 +173,25 @@ def lambda_cannot_be_reached_at_ten(day: Day) -> None:
     day.hourly("11:00", "23:00")
 
 
+def a_queue_is_broken_all_day_a_second_from_noon_and_at_six_the_schedule_stops(day: Day) -> None:
+    for hour in range(18):
+        day.broken_queues(hour * 60, 1 + (hour >= 12))
+
+
+def a_queue_breaks_and_is_repaired(day: Day) -> None:
+    day.hourly("00:00", "09:00")
+    for hour in (10, 11, 12):
+        day.broken_queues(hour * 60, 1)
+    day.hourly("13:00", "23:00")
+
+
+def one_queue_breaks_as_another_is_repaired(day: Day) -> None:
+    """As many fail as before: that the first one is well again is seen, the other one in the errors alarm only."""
+    day.hourly("00:00", "09:00")
+    for hour in range(10, 24):
+        day.broken_queues(hour * 60, 1)
+
+
 Tells = dict[str, list[tuple[str, str, str]]]
 """What each alarm tells: the new state, and from when to when it may say so."""
 TALES: list[tuple[Callable[[Day], None], Tells]] = [
@@ -209,6 +239,36 @@ TALES: list[tuple[Callable[[Day], None], Tells]] = [
     (
         rows_are_refused_for_hours,
         {"RowsFailedAlarm": [(ALARM, "10:02", "10:05"), (OK, "13:20", "13:40")]},
+    ),
+    (
+        a_queue_is_broken_all_day_a_second_from_noon_and_at_six_the_schedule_stops,
+        {
+            "FunctionErrorsAlarm": [(ALARM, "00:02", "00:05"), (OK, "18:20", "18:40")],
+            "QueuesFailedAlarm": [
+                (ALARM, "00:02", "00:05"),
+                (OK, "01:00", "02:05"),
+                (ALARM, "12:02", "12:05"),
+                (OK, "13:00", "14:05"),
+            ],
+            "NoSuccessAlarm": [(UNKNOWN, "20:00", "20:20")],
+            "FailedRunsAlarm": [(ALARM, "00:03", "00:08")],
+        },
+    ),
+    (
+        a_queue_breaks_and_is_repaired,
+        {
+            "FunctionErrorsAlarm": [(ALARM, "10:02", "10:05"), (OK, "13:20", "13:40")],
+            "QueuesFailedAlarm": [(ALARM, "10:02", "10:05"), (OK, "11:00", "12:05")],
+            "FailedRunsAlarm": [(ALARM, "10:03", "10:08")],
+        },
+    ),
+    (
+        one_queue_breaks_as_another_is_repaired,
+        {
+            "FunctionErrorsAlarm": [(ALARM, "10:02", "10:05")],
+            "QueuesFailedAlarm": [(ALARM, "10:02", "10:05"), (OK, "11:00", "12:05")],
+            "FailedRunsAlarm": [(ALARM, "10:03", "10:08")],
+        },
     ),
     (
         a_reviewer_is_misspelt_for_hours,

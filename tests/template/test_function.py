@@ -10,6 +10,7 @@ import pytest
 
 from lib import settings
 from lib.errors import LOOKS_LIKE_KEY, ConfigurationError
+from lib.queue_list import load_asked
 from tests.template.cloudformation import GIVEN, ROOT, Stack, source
 
 OURS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_LOG_LEVEL", "AWS_ENDPOINT_URL"}
@@ -97,13 +98,43 @@ def test_exactly_one_source_of_the_key(parameters):
         settings.load_settings(variables(stack))
 
 
+ANA = "aaaaaaaa-0000-4000-8000-000000000000"
+ALONE = {
+    "ProjectId": "Give ProjectId, or QueuesParameter with a project_id in each queue.",
+    "Tag": "Give Tag, or QueuesParameter with a tag in each queue.",
+    "ReviewersParameter": "Give ReviewersParameter, or QueuesParameter with reviewers or a reviewers_parameter "
+    "in each queue.",
+}
+
+
+@pytest.mark.parametrize("parameter", ALONE)
+def test_what_queues_may_say_themselves_a_stack_without_them_has_to(parameter):
+    stack = Stack({parameter: ""})
+    assert stack.refused == [ALONE[parameter]]
+    with pytest.raises(ConfigurationError, match="is not set"):
+        settings.load_settings(variables(stack))
+
+
+def test_with_queues_the_code_needs_no_more_than_the_template_asks_for():
+    stack = Stack(dict.fromkeys(ALONE, "") | {"QueuesParameter": "/queues"})
+    assert stack.refused == []
+    queue = {"name": "de", "project_id": GIVEN["ProjectId"], "tag": "de", "reviewers": [ANA]}
+    asked = load_asked(variables(stack), {}, {"/queues": json.dumps([queue])}.__getitem__)
+    assert [run.queue for run in asked.runs] == ["de"]
+    assert "StoreReviewersCommand" not in stack.outputs
+    assert stack.outputs["StoreQueuesCommand"].endswith(
+        " --name /queues --type String --tier Intelligent-Tiering --overwrite --value file://queues.json"
+    )
+
+
 @pytest.mark.parametrize(
     ("parameter", "accepted", "refused"),
     [
-        ("ProjectId", ["5C2f1f0e-6f0a-4d27-9f3c-3a1f7c2b8d90"], ["", "5c2f1f0e", "my project"]),
+        ("ProjectId", ["", "5C2f1f0e-6f0a-4d27-9f3c-3a1f7c2b8d90"], ["5c2f1f0e", "my project"]),
         ("BraintrustApiKeySecretId", ["", "braintrust/key", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:a/b-AbCdEf"], ["a b", "arn:aws:s3:::x"]),
         ("BraintrustApiKeyParameter", ["", "/braintrust/key"], ["braintrust/key", "/a b"]),
-        ("ReviewersParameter", ["/reviewers"], ["", "reviewers", "/a*"]),
+        ("ReviewersParameter", ["", "/reviewers"], ["reviewers", "/a*"]),
+        ("QueuesParameter", ["", "/queues", "/a/b.c"], ["queues", "/a*", "/queues/", "/"]),
         ("BraintrustApiUrl", ["https://api.braintrust.dev", "https://bt.example.com:8443/api/"], ["http://api.braintrust.dev", "https://user@host"]),
         ("ExistingAuditBucket", ["", "the-stack-auditbucket-1a2b3c"], ["arn:aws:s3:::b", "s3://b", "b/audit", "B_1"]),
         ("AuditPrefix", ["", "audit/", "a/b/"], ["audit", "/audit/", "a*/"]),
@@ -132,7 +163,7 @@ def test_patterns(parameter, accepted, refused):
 def test_every_parameter_is_described_bounded_used_and_in_a_group():
     template = source()
     parameters = template["Parameters"]
-    unbounded = {"Filter"}  # any text, or none
+    unbounded = {"Filter", "Tag"}  # any text, or none
     for name, parameter in parameters.items():
         assert parameter["Description"], name
         assert name in unbounded or parameter.keys() & {
@@ -151,9 +182,7 @@ def test_every_parameter_is_described_bounded_used_and_in_a_group():
     assert [
         name for name in parameters if f'"Ref": "{name}"' not in rest and f"${{{name}}}" not in rest
     ] == []
-    assert {name for name, parameter in parameters.items() if "Default" not in parameter} | {
-        "BraintrustApiKeySecretId"
-    } == {*GIVEN}
+    assert {name for name, parameter in parameters.items() if "Default" not in parameter} == set()
 
 
 def parameter_of(variable):

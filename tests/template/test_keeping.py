@@ -220,9 +220,9 @@ def test_the_webhooks_address_is_stored_encrypted_by_one_command_where_there_is_
 )
 def test_a_command_that_is_pasted_stores_nothing_that_is_made_up(name):
     """It reads a file of whoever pastes it, and fails without."""
-    stack = Stack({"WebhookParameter": "/braintrust/webhook"})
+    stack = Stack({"QueuesParameter": "/queues", "WebhookParameter": "/braintrust/webhook"})
     given = re.search(r" --(?:value|secret-string) (\S+)$", stack.outputs[name])
-    assert re.fullmatch(r"file://\w+\.txt", given[1])
+    assert re.fullmatch(r"file://\w+\.(txt|json)", given[1])
 
 
 @pytest.mark.parametrize(

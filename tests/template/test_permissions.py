@@ -9,7 +9,7 @@ import pytest
 
 import lib.aws
 from tests.template.cloudformation import ROOT, Stack
-from tests.world import BUCKET, REVIEWERS, SECRET, WEBHOOK
+from tests.world import BUCKET, QUEUES, REVIEWERS, SECRET, TAG, WEBHOOK
 
 ACCOUNT = "eu-central-1:123456789012"
 KEY_PARAMETER = "/review-assigner/key"
@@ -18,6 +18,7 @@ LAMBDAS_OWN = {"WriteLog", "HandOverFailedRuns"}
 WILDCARDS = {
     "WriteLog": "the streams of one log group",
     "WriteAndReadAudit": "the audit's objects",
+    "ReadQueues": "the lists below the queues",
     "ReadApiKeySecret": "six random characters end a secret's ARN",
     "RefusePlainHttp": "a Deny",
 }
@@ -90,10 +91,11 @@ def listening():
 
 def everything(world):
     """Every kind of run: rows, no rows, dry, undone, a run id that is taken, a take-back that looks plans up, a digest."""
-    world.add_users(3)
-    world.add_rows(7)
+    world.set_parameter(f"{QUEUES}/fr", world.add_users(3))
+    world.add_rows(7, tags=[TAG, "de"])
     with listening() as calls:
         first = world.run({}, request_id="same")
+        first = first.get("queues", {"de": first})["de"]
         world.run({}, request_id="same")
         world.run({"dry_run": True})
         world.run({"undo": first["run_id"], "dry_run": True})
@@ -113,7 +115,7 @@ def everything(world):
     return calls
 
 
-@pytest.fixture(params=["secret", "parameter", "another stack's bucket", "webhook"])
+@pytest.fixture(params=["secret", "parameter", "another stack's bucket", "queues", "webhook"])
 def deployed(request, world):
     """A stack that points to the world's bucket, parameter and key."""
     parameters = {
@@ -121,6 +123,9 @@ def deployed(request, world):
         "ReviewersParameter": REVIEWERS,
         "BraintrustApiKeySecretId": SECRET,
     }
+    if request.param == "queues":
+        world.set_queues({"name": "de"}, {"name": "fr", "reviewers_parameter": f"{QUEUES}/fr"})
+        parameters |= {"QueuesParameter": QUEUES}
     if request.param == "parameter":
         world.client("ssm").put_parameter(
             Name=KEY_PARAMETER, Value=world.braintrust.api_key, Type="SecureString", Overwrite=True
@@ -293,9 +298,7 @@ def test_each_permission_has_its_reason_beside_it():
     for number, line in enumerate(lines):
         if line.startswith("- Sid: "):
             above = number - 1
-            while lines[above].startswith(
-                ("- !If", "- KeyIs", "- KeyHas", "- AuditHas", "- HasWebhook")
-            ):
+            while lines[above].startswith(("- !If", "- KeyIs", "- KeyHas", "- AuditHas", "- Has")):
                 above -= 1
             assert lines[above].startswith("#") or "!Ref AWS::NoValue" in lines[above], line
 

@@ -2,6 +2,7 @@
 CREATE EXTERNAL TABLE IF NOT EXISTS runs (
   run_id string,
   status string,
+  queue string COMMENT 'null where there are no queues',
   dry_run boolean,
   tag string,
   `window` map<string, string> COMMENT 'from, to: ISO 8601, UTC',

@@ -1,6 +1,7 @@
 -- Rows that each run of the last three days left waiting, and for how long the oldest of them had been. Parameter: the project id.
 SELECT
   run_id,
+  queue,
   tag,
   deferred + failed AS waiting,
   round(oldest_waiting_seconds / 3600.0, 1) AS oldest_hours,

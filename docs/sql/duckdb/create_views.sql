@@ -27,6 +27,7 @@ FROM read_json(
   columns = {
     run_id: 'VARCHAR',
     status: 'VARCHAR',
+    queue: 'VARCHAR',
     dry_run: 'BOOLEAN',
     tag: 'VARCHAR',
     "window": 'MAP(VARCHAR, VARCHAR)',
