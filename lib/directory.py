@@ -25,7 +25,7 @@ class LookUp:
         return [
             User(
                 item["id"],
-                _text(item, "email").lower(),
+                _text(item, "email"),
                 _text(item, "given_name"),
                 _text(item, "family_name"),
             )

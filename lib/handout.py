@@ -1,7 +1,7 @@
 """An ordinary run: rows that have no reviewer are handed out."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -141,7 +141,7 @@ class HandOut:
                 *fewer_words(plan, settings.reviewers_per_row),
                 *(author_words(outlook, roster) if settings.author else ()),
                 *leaving(waiting, LEAVES, window, settings.days),
-                *(open_rows_warnings(fetched, roster, window, settings.days) if people else ()),
+                *open_rows_warnings(fetched, roster, window, settings.days),
             ],
             further={
                 "oldest_waiting_seconds": oldest_seconds(waiting, window),
@@ -163,27 +163,31 @@ class Needy(NamedTuple):
     """Left alone until it is certain what became of them."""
     left: int
     """How many wait because somebody they were planned for has left the list."""
+    perhaps: list[str]
+    """Whose rows wait that may have been written, or may yet be; once a row and person."""
 
 
-def sort_out(fetched: Fetched, listed: Collection[str], past: Past, now: datetime) -> Needy:
+def sort_out(fetched: Fetched, listed: set[str], past: Past, now: datetime) -> Needy:
     """What is to be done with each row that reads as if it needed a reviewer."""
     new: list[str] = []
     again: list[Assignment] = []
     resting: list[Carried] = []
-    left = 0
+    left, perhaps = 0, list[str]()
     for row in sorted(row for row in fetched.rows if row.needs_reviewer):  # oldest first
         standing = past.standing(row.id, now)
         if standing is Standing.NEW:
             new.append(row.id)
             continue
         entry = past.entries[row.id]
-        if not entry.freed and any(who not in listed for who in entry.reviewers):
+        if standing is Standing.RESTS and not entry.freed:
+            perhaps += entry.reviewers
+        if not (entry.freed or listed.issuperset(entry.reviewers)):
             left += 1
         elif standing is Standing.AGAIN:
             again.append(Assignment(row.id, entry.reviewers))
         else:
             resting.append(entry)
-    return Needy(new, again, resting, left)
+    return Needy(new, again, resting, left, perhaps)
 
 
 def make_plan(
@@ -201,9 +205,9 @@ def make_plan(
     now = draft.created_at
     needy = sort_out(fetched, {reviewer.id for reviewer in roster.reviewers}, past, now)
     repeated = Counter(who for _, people in needy.again for who in people)
-    open_now = open_rows(fetched.rows, repeated)
+    open_now = open_rows(fetched.rows, repeated.elements())
     open_now.update(unseen_people(fetched, past, now))
-    open_now.update(who for entry in needy.resting if not entry.freed for who in entry.reviewers)
+    open_now.update(needy.perhaps)
     credit = past.plan.credit if past.plan else {}
     seats = seats_of(roster.reviewers, open_now, credit, draft.queue, draft.seen_at)
     bars = Bars(

@@ -78,23 +78,25 @@ def deal_at_once(ids: Sequence[str], seats: Sequence[Seat], most: int = 0) -> De
     shares = share_out(len(allowed), seats)
     alone = {share.seat.user: (share.seat.user,) for share in shares}  # rows of one share a tuple
     rows = ((row_id, alone[user]) for row_id, user in deal_shares(allowed, shares))
-    no_room = len(allowed) - sum(share.quota for share in shares)
-    return Dealt(rows, shares, no_room=no_room, capped=len(ids) - len(allowed))
+    given = sum(share.quota for share in shares)
+    left, full = len(ids) - given, given < len(allowed)
+    return Dealt(rows, shares, no_room=left if full else 0, capped=0 if full else left)
 
 
 def deal_by_row(wishes: Iterable[Wish], seats: Iterable[Seat], most: int = 0) -> Dealt:
     """Deal the rows one after the other, each by what everybody is owed by then."""
     table, rows, dealt = _Table(seats), list[tuple[str, tuple[str, ...]]](), Dealt()
     for wish in wishes:
-        if most and len(rows) == most:
+        if table.has_room and not table.may_get(wish):
+            dealt.barred.append(wish.row_id)
+        elif most and len(rows) == most:
             dealt.capped += 1
         elif not table.has_room:
             dealt.no_room += 1
-        elif people := table.give(wish):
+        else:
+            people = table.give(wish)
             rows.append((wish.row_id, people))
             dealt.fewer += len(people) < wish.people
-        else:
-            dealt.barred.append(wish.row_id)
     dealt.rows, dealt.shares = rows, table.shares()
     return dealt
 
@@ -126,8 +128,12 @@ class _Table:
     def has_room(self) -> bool:
         return len(self._full) < len(self._seats)
 
+    def may_get(self, wish: Wish) -> bool:
+        """Somebody who has room may have the row."""
+        return not self._users <= self._full | wish.barred
+
     def give(self, wish: Wish) -> tuple[str, ...]:
-        """Who gets the row, whoever was owed most first; empty if nobody may have it."""
+        """Who gets the row, whoever was owed most first. Somebody may get it."""
         group = self._group(self._full | (wish.barred & self._users), wish.people)
         group.rows += 1
         for place, part in group.parts:

@@ -96,7 +96,7 @@ def trimmed(text: str) -> str:
 
 def is_text(text: str) -> bool:
     """Whether it can be written down: half of a surrogate pair cannot, and stands in no row."""
-    return not re.search("[\ud800-\udfff]", text)
+    return text.isascii() or not re.search("[\ud800-\udfff]", text)
 
 
 def shown(value: object) -> str:

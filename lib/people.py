@@ -1,8 +1,9 @@
 """What everybody has: rows that are open, rows that are reviewed, and for how long the oldest has lain. Pure."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
+from itertools import chain
 
 from lib.names import shown
 from lib.roster import Roster
@@ -43,20 +44,25 @@ def people_of(fetched: Fetched, roster: Roster, window: Window) -> dict[str, Num
 
 
 def open_rows_warnings(fetched: Fetched, roster: Roster, window: Window, days: int) -> list[str]:
-    """Open rows of people who are not on the list, and open rows that are about to leave the window."""
-    listed = {who.id for who in roster.reviewers}
+    """After a full read: open rows that are about to leave the window, and those of people not on the list."""
+    if fetched.short:
+        return []
     is_open = [row for row in fetched.rows if row.reviewers and not row.reviewed]
-    warnings = leaving(
-        is_open, "rows that nobody has finished leave the window within", window, days
-    )
-    strange = [row.reviewers for row in is_open if not listed.issuperset(row.reviewers)]
-    if strange:
-        strangers = Counter(who for people in strange for who in people if who not in listed)
-        most = ", ".join(shown(who) for who, _ in strangers.most_common(3))
-        warnings.append(
-            f"{len(strange)} open rows are with people who are not on the list, such as {most}"
-        )
-    return warnings
+    return [
+        *leaving(is_open, "rows that nobody has finished leave the window within", window, days),
+        *with_strangers(is_open, {who.id for who in roster.reviewers}),
+    ]
+
+
+def with_strangers(is_open: Sequence[Row], listed: Collection[str]) -> list[str]:
+    """A warning about open rows of people who are not on the list."""
+    strange = [[who for who in row.reviewers if who not in listed] for row in is_open]
+    count = sum(map(bool, strange))
+    if not count:
+        return []
+    most = Counter(chain.from_iterable(strange)).most_common(3)
+    names = ", ".join(shown(who) for who, _ in most)
+    return [f"{count} open rows are with people who are not on the list, such as {names}"]
 
 
 def leaving(rows: Sequence[Row], what: str, window: Window, days: int) -> list[str]:

@@ -56,7 +56,7 @@ class User:
 
     id: str
     email: str = field(repr=False)
-    """In lower case; may be empty."""
+    """As the organisation writes it; may be empty."""
     given_name: str = field(default="", repr=False)
     family_name: str = field(default="", repr=False)
 
@@ -157,43 +157,26 @@ def _parse_object(item: dict[str, Any], problems: list[str]) -> list[Entry]:
 
 
 def _parse_name(item: dict[str, Any], problems: list[str]) -> Name:
-    given = [(kind, item[kind]) for kind in WORDS if kind in item]
-    if len(given) != 1 or not isinstance(given[0][1], str) or not trimmed(given[0][1]):
+    kinds = [kind for kind in WORDS if kind in item]
+    text = item[kinds[0]] if len(kinds) == 1 else None
+    if not isinstance(text, str) or not trimmed(text):
         problems.append(f"{shown(item)} needs exactly one of {', '.join(WORDS)}, as text")
         return NOBODY
-    kind, text = given[0]
-    names, others = _read_group(text) if kind == "group" else read(text)
-    if not others and [name.kind for name in names] == [kind]:
-        return names[0]
+    (kind,) = kinds
+    if name := _only_name(kind, text):
+        return name
     is_key = LOOKS_LIKE_KEY.search(text)
     problems.append(KEY_IN_LIST if is_key else f"{kind} in {shown(item)} must be {WORDS[kind]}")
     return NOBODY
 
 
-def _read_group(text: str) -> tuple[list[Name], list[str]]:
-    """As `read`: the name of a group may be any text but a key."""
-    if is_text(text) and not LOOKS_LIKE_KEY.search(text):
-        return [Name("group", trimmed(text))], []
-    return [], [text]
-
-
-@dataclass
-class _Resolution:
-    """Entries turned into people, step by step."""
-
-    known: dict[str, User] | None
-    """By id, as it is compared; None: unknown (403)."""
-    people: dict[str, Reviewer] = field(default_factory=dict)
-    unknown: list[str] = field(default_factory=list)
-
-    def add(self, entry: Entry, user_id: str, label: str) -> None:
-        key = compared("id", user_id)
-        if self.known is not None and key not in self.known:
-            self.unknown.append(label)
-            return
-        user = User(user_id, "") if self.known is None else self.known[key]
-        email = compared("email", user.email)
-        self.people.setdefault(key, Reviewer(user.id, email=email, **entry.terms()))
+def _only_name(kind: str, text: str) -> Name | None:
+    """The one name of that kind which the text is, if it is; the name of a group may be any text but a key."""
+    if kind == "group":
+        is_name = is_text(text) and not LOOKS_LIKE_KEY.search(text)
+        return Name(kind, trimmed(text)) if is_name else None
+    names, others = read(text)
+    return names[0] if not others and [name.kind for name in names] == [kind] else None
 
 
 def resolve(entries: Iterable[Entry], directory: Directory) -> Roster:
@@ -203,38 +186,64 @@ def resolve(entries: Iterable[Entry], directory: Directory) -> Roster:
     """
     entries = list(entries)
     users = directory.users()
-    warnings = []
-    if users is None:
-        warnings.append(
-            "the key may not list users (403): reviewer ids are used unchecked, e-mails cannot be resolved"
-        )
-    found = _Resolution(
-        None if users is None else {compared("id", user.id): user for user in users}
-    )
-    by_email = {compared("email", user.email): user.id for user in users or [] if user.email}
     groups = directory.groups() if any(entry.kind == "group" for entry in entries) else []
-    if groups is None:
-        warnings.append(
-            "the key may not list groups (403): groups in the reviewers list are left out"
-        )
+    found = _Resolution(users, groups or [])
     for entry in entries:
-        label = f"{entry.kind} {entry.name}"
-        if entry.kind == "id":
-            found.add(entry, entry.name, label)
-        elif entry.kind == "email" and entry.key in by_email:
-            found.add(entry, by_email[entry.key], label)
-        elif entry.kind == "group" and (members := list(_members(entry.key, groups or []))):
-            for member in members:
-                found.add(entry, member, f"user {member} of {label}")
-        else:
-            found.unknown.append(label)
-    warnings += map(unknown_words, found.unknown)
+        found.add(entry)
     return Roster(
         tuple(found.people.values()),
         tuple(found.unknown),
-        tuple(warnings),
+        (*_unlisted(users, groups), *map(unknown_words, found.unknown)),
         checked=users is not None,
     )
+
+
+class _Resolution:
+    """Entries turned into people, step by step."""
+
+    def __init__(self, users: list[User] | None, groups: list[Group]) -> None:
+        """`users`: None where the key may not list them, so that ids are taken on trust."""
+        self._unchecked = users is None
+        self._users = {compared("id", user.id): user for user in users or []}
+        self._ids = {compared("email", user.email): user.id for user in users or [] if user.email}
+        self._groups = groups
+        self.people: dict[str, Reviewer] = {}
+        """By id, as it is compared."""
+        self.unknown: list[str] = []
+
+    def add(self, entry: Entry) -> None:
+        """Everybody whom the entry stands for."""
+        label = f"{entry.kind} {entry.name}"
+        ids = self._ids_of(entry)
+        if not ids:
+            self.unknown.append(label)
+        for user_id in ids:
+            user = self._user(user_id)
+            if user is None:
+                whom = f"user {user_id} of {label}" if entry.kind == "group" else label
+                self.unknown.append(whom)
+            else:
+                email = compared("email", user.email)
+                reviewer = Reviewer(user.id, email=email, **entry.terms())
+                self.people.setdefault(compared("id", user_id), reviewer)
+
+    def _ids_of(self, entry: Entry) -> list[str]:
+        if entry.kind == "id":
+            return [entry.name]
+        if entry.kind == "email":
+            return [self._ids[entry.key]] if entry.key in self._ids else []
+        return list(_members(entry.key, self._groups))
+
+    def _user(self, user_id: str) -> User | None:
+        return User(user_id, "") if self._unchecked else self._users.get(compared("id", user_id))
+
+
+def _unlisted(users: list[User] | None, groups: list[Group] | None) -> Iterator[str]:
+    """Warnings about what the key may not list."""
+    if users is None:
+        yield "the key may not list users (403): reviewer ids are used unchecked, e-mails cannot be resolved"
+    if groups is None:
+        yield "the key may not list groups (403): groups in the reviewers list are left out"
 
 
 def unknown_words(label: str) -> str:
@@ -244,16 +253,10 @@ def unknown_words(label: str) -> str:
 
 def _members(key: str, groups: list[Group]) -> Iterator[str]:
     """User ids of every group with this name, nested groups included, each visited once."""
-    by_id = {group.id: group for group in groups}
-    waiting = [group for group in groups if compared("group", group.name) == key]
-    seen = {group.id for group in waiting}
+    unseen = {group.id: group for group in groups}
+    waiting = [group.id for group in groups if compared("group", group.name) == key]
     while waiting:
-        group = waiting.pop(0)
-        yield from group.users
-        inner = [
-            by_id[group_id]
-            for group_id in group.groups
-            if group_id in by_id and group_id not in seen
-        ]
-        seen |= {group.id for group in inner}
-        waiting += inner
+        group = unseen.pop(waiting.pop(0), None)
+        if group is not None:
+            yield from group.users
+            waiting += group.groups

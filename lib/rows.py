@@ -61,6 +61,8 @@ class Row(NamedTuple):
     """False: its fields are of an unexpected type, so it counts as assigned and is never touched."""
     emptied: bool = False
     """Its reviewer list is there and empty, as whoever is taken off leaves it."""
+    authors: tuple[str, ...] | None = None
+    """Of a row that needs a reviewer, whom it names at AUTHOR, as names are compared; None: nothing is there."""
 
     @property
     def needs_reviewer(self) -> bool:
@@ -180,7 +182,10 @@ def get_status(row: Json) -> str | None:
 
 
 def get_assignments(row: Json) -> list[str]:
-    """The reviewers' ids in the row's metadata; raises UnreadableError for a value of an unexpected type."""
+    """The reviewers' ids in the row's metadata, each once.
+
+    Raises UnreadableError for a value of an unexpected type.
+    """
     reviewers = _object(row.get("metadata"), []).get(ASSIGNMENTS)
     if reviewers is None:
         return []
@@ -188,7 +193,7 @@ def get_assignments(row: Json) -> list[str]:
         isinstance(reviewer, str) and reviewer for reviewer in reviewers
     ):
         raise UnreadableError(ASSIGNMENTS)
-    return reviewers
+    return list(dict.fromkeys(reviewers))
 
 
 def is_assigned(row: Json) -> bool:

@@ -6,7 +6,15 @@ from datetime import UTC, datetime
 
 from lib.authors import names_of, value_at
 from lib.names import is_text, shown
-from lib.rows import ASSIGNMENTS, REVIEW_FIELDS, Row, UnreadableError, get_assignments, get_status
+from lib.rows import (
+    ASSIGNMENTS,
+    REVIEW_FIELDS,
+    Json,
+    Row,
+    UnreadableError,
+    get_assignments,
+    get_status,
+)
 from lib.rules import FINISHED
 
 MOST_WORDS = 5  # that warnings name
@@ -25,8 +33,6 @@ class Sieve:
         """`author`: where the metadata says who made a row, keys with dots between them; empty: nowhere."""
         self._open = frozenset(open_statuses)
         self._author = author
-        self.authors: dict[str, tuple[str, ...]] = {}
-        """Of rows that need a reviewer and have anything at AUTHOR, whom that names, as names are compared."""
         self._people: dict[tuple[str, ...], tuple[str, ...]] = {}
         """Rows of the same people share one tuple."""
         self.words: dict[str, str] = {}
@@ -40,33 +46,29 @@ class Sieve:
 
     def row(self, row: object) -> Seen | None:
         """What is kept of a row, and its version; None if it has no id. One that cannot be used otherwise is not `readable`."""
-        row_id = row.get("id") if isinstance(row, dict) else None
-        if not isinstance(row, dict) or not isinstance(row_id, str) or not row_id:
+        row_id = id_of(row)
+        if not (isinstance(row, dict) and isinstance(row_id, str) and row_id):
             self._nameless.append(shown(row_id))
             return None
-        try:
-            created = datetime.fromisoformat(row["created"])
-            created = created if created.tzinfo else created.replace(tzinfo=UTC)
-            moment, version = created.timestamp(), int(row.get("_xact_id") or 0)
-        except (KeyError, TypeError, ValueError, OverflowError):
+        age = age_of(row) if is_text(row_id) else None
+        if age is None:
             return Row(0.0, row_id, (), reviewed=False, readable=False), NO_VERSION
-        if not (row_id.isascii() or is_text(row_id)):
-            return Row(moment, row_id, (), reviewed=False, readable=False), NO_VERSION
-        metadata = row.get("metadata")
-        if isinstance(metadata, dict) and REVIEW_FIELDS.isdisjoint(metadata):
-            if self._author:
-                self._see_author(row_id, metadata)
-            return Row(moment, row_id, (), reviewed=False, readable=True), version  # most rows
+        created, version = age
         try:
-            reviewers = tuple(get_assignments(row))
-            reviewed = self._is_reviewed(row_id, get_status(row))
+            reviewers, reviewed = self._review(row_id, row)
         except UnreadableError:
-            return Row(moment, row_id, (), reviewed=False, readable=False), version
-        shared = self._people.setdefault(reviewers, reviewers)
-        if self._author and not reviewers and not reviewed:
-            self._see_author(row_id, metadata)
-        emptied = isinstance(metadata, dict) and metadata.get(ASSIGNMENTS) == []
-        return Row(moment, row_id, shared, reviewed, readable=True, emptied=emptied), version
+            return Row(created, row_id, (), reviewed=False, readable=False), version
+        authors = None if reviewers or reviewed else self._authors(row)
+        kept = Row(
+            created,
+            row_id,
+            reviewers,
+            reviewed,
+            readable=True,
+            emptied=is_emptied(row),
+            authors=authors,
+        )
+        return kept, version
 
     def too_large(self, row: object) -> Seen | None:
         """What is kept of a row whose metadata cannot be read: it is left alone."""
@@ -81,13 +83,26 @@ class Sieve:
         """What another one remembers of its rows, too."""
         self.words |= other.words
         self.large |= other.large
-        self.authors |= other.authors
 
-    def _see_author(self, row_id: str, metadata: object) -> None:
-        value = value_at(metadata, self._author) if isinstance(metadata, dict) else None
-        if value not in NOTHING:
-            names = names_of(value)
-            self.authors[row_id] = self._people.setdefault(names, names)
+    def _review(self, row_id: str, row: Json) -> tuple[tuple[str, ...], bool]:
+        """Who has the row, and whether its review is finished. Raises UnreadableError."""
+        metadata = row.get("metadata")
+        if isinstance(metadata, dict) and REVIEW_FIELDS.isdisjoint(metadata):
+            return (), False  # most rows
+        reviewers = tuple(get_assignments(row))
+        reviewed = self._is_reviewed(row_id, get_status(row))
+        return self._people.setdefault(reviewers, reviewers), reviewed
+
+    def _authors(self, row: Json) -> tuple[str, ...] | None:
+        """Whom a row names at AUTHOR; None if nothing is there."""
+        metadata = row.get("metadata")
+        if not self._author or not isinstance(metadata, dict):
+            return None
+        value = value_at(metadata, self._author)
+        if value in NOTHING:
+            return None
+        names = names_of(value)
+        return self._people.setdefault(names, names)
 
     def _is_reviewed(self, row_id: str, status: str | None) -> bool:
         """The default review list has a status, and it is not one of those that are open."""
@@ -134,3 +149,24 @@ class Sieve:
         if len(words) > MOST_WORDS:
             found.append(f"{len(words) - MOST_WORDS} more such status words are taken alike")
         return found
+
+
+def id_of(row: object) -> object:
+    """What a row has in place of an id; None if nothing."""
+    return row.get("id") if isinstance(row, dict) else None
+
+
+def age_of(row: Json) -> tuple[float, int] | None:
+    """When the row was created, in seconds since 1970, and its version; None if either makes no sense."""
+    try:
+        created = datetime.fromisoformat(row["created"])
+        created = created if created.tzinfo else created.replace(tzinfo=UTC)
+        return created.timestamp(), int(row.get("_xact_id") or 0)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def is_emptied(row: Json) -> bool:
+    """The row's reviewer list is there and empty, as whoever is taken off leaves it."""
+    metadata = row.get("metadata")
+    return isinstance(metadata, dict) and metadata.get(ASSIGNMENTS) == []

@@ -65,9 +65,7 @@ def _parse_weight(value: object) -> float:
     return float(value)
 
 
-def _parse_max_open(value: object) -> int | None:
-    if value is None:
-        return None
+def _parse_max_open(value: object) -> int:
     if type(value) is not int or value < 0:
         raise ValueError(value)
     return min(value, MOST)

@@ -100,6 +100,20 @@ def test_a_row_is_not_given_to_whoever_made_it_named_by_id_or_address(
     assert history.plan()["credit"] == {"": {ana: 0.0, bo: 0.0}}
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_a_row_that_comes_twice_whom_its_newest_version_names_is_its_author(
+    world: World, order: int
+) -> None:
+    row = {"id": "r", "created": "2026-11-20T07:00:00Z"}
+    versions = [
+        row | {"_xact_id": "10", "metadata": {"by": "new@example.com"}},
+        row | {"_xact_id": "9", "metadata": {"by": "old@example.com"}},
+    ]
+    answer = {"data": versions[::order]}
+    world.braintrust.faults.add("query", body=json.dumps(answer))
+    assert world.fetch({"author": "by"}).authors == {"r": ("new@example.com",)}
+
+
 def test_rows_whose_author_is_the_only_one_there_wait_say_so_and_use_up_no_cap(
     world: World, history: History
 ) -> None:

@@ -128,6 +128,14 @@ def test_a_row_of_two_people_is_one_row_and_counts_for_both(world, chat):
     assert chat.messages == [f"{TAG}: 1 open, 0 waiting for a reviewer\nuser0: 1\nuser1: 1"]
 
 
+def test_the_part_of_an_address_before_its_sign_is_said_as_the_organisation_writes_it(world, chat):
+    bo = world.braintrust.store.add_user("Bo.Li@Example.com")
+    world.set_reviewers("bo.li@example.com")
+    world.add_rows(1, **open_row(bo))
+    world.run(DIGEST)
+    assert chat.messages == [f"{TAG}: 1 open, 0 waiting for a reviewer\nBo.Li: 1"]
+
+
 def test_a_key_that_may_not_list_users_says_ids(world, chat):
     (user,) = world.add_users(1)
     world.add_rows(1, **open_row(user))

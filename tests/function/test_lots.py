@@ -44,12 +44,12 @@ def test_each_row_goes_to_so_many_different_people_who_may_have_it_or_to_all_of_
     for wish in wishes:
         free = {user for user in room if room[user]}
         may = free - wish.barred
-        if most and waits["dealt"] == most:
+        if free and not may:
+            what = "barred"
+        elif most and waits["dealt"] == most:
             what = "capped"
-        elif not free:
-            what = "no room"
         else:
-            what = "dealt" if may else "barred"
+            what = "dealt" if may else "no room"
         waits[what] += 1
         assert (wish.row_id in people) == (what == "dealt")
         if what == "dealt":
@@ -128,16 +128,25 @@ def test_a_run_in_which_nobody_there_is_barred_and_each_row_goes_to_one_is_dealt
     rows = list(dealt.rows)
     assert [row_id for row_id, _ in rows] == [str(number) for number in range(len(rows))]
     assert +Counter(user for _, (user,) in rows) == +Counter(quotas(dealt))
-    assert (dealt.no_room, dealt.capped) == (allowed - len(rows), count - allowed)
+    left, full = count - len(rows), len(rows) < allowed
+    assert (dealt.no_room, dealt.capped) == ((left, 0) if full else (0, left))
     assert (dealt.fewer, dealt.barred) == (0, [])
 
 
 def test_rows_that_nobody_there_may_have_wait_and_use_up_no_cap() -> None:
     only = frozenset(USERS[:2])
-    wishes = [Wish("a", 1, only), Wish("b", 1, only), Wish("c"), Wish("d", 2), Wish("e")]
+    wishes = [Wish("a", 1, only), Wish("c"), Wish("d", 2), Wish("e"), Wish("b", 1, only)]
     dealt = hand_out(wishes, [Seat("ana"), Seat("bo")], most=2)
     assert [row_id for row_id, _ in dealt.rows] == ["c", "d"]
     assert (dealt.barred, dealt.capped, dealt.no_room) == (["a", "b"], 1, 0)
+
+
+@pytest.mark.parametrize("people", [1, 2])
+def test_where_room_ends_before_the_cap_it_is_room_that_rows_wait_for(people: int) -> None:
+    wishes = [Wish(name, people) for name in "abcd"]
+    dealt = hand_out(wishes, [Seat("ana", room=1), Seat("bo", room=people - 1)], most=2)
+    assert [row_id for row_id, _ in dealt.rows] == ["a"]
+    assert (dealt.no_room, dealt.capped) == (3, 0)
 
 
 def test_whoever_is_full_has_no_part_in_what_follows_and_a_row_gets_as_many_as_there_are() -> None:

@@ -128,7 +128,7 @@ def test_a_list_without_anyone_is_empty(value):
                 {"group": "a", "max_open": most},
                 f'max_open in {{"group": "a", "max_open": {json.dumps(most)}}} must be an integer >= 0',
             )
-            for most in (-1, 1.5, "3", True)
+            for most in (-1, 1.5, "3", True, None)
         ),
     ],
 )

@@ -368,6 +368,7 @@ def test_what_cannot_be_read_counts_as_assigned_is_left_alone_and_warned_about(w
         ({"metadata": None}, []),
         ({"metadata": {ASSIGNMENTS: None}}, []),
         ({"metadata": {ASSIGNMENTS: ["ana", "bo"]}}, ["ana", "bo"]),
+        ({"metadata": {ASSIGNMENTS: ["bo", "ana", "bo"]}}, ["bo", "ana"]),
     ],
 )
 def test_the_documented_helpers_say_who_has_a_row(row, reviewers):

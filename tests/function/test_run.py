@@ -421,7 +421,7 @@ def test_a_full_read_says_what_everybody_has(seven):
     ana, bo, cy = seven.add_users(3)
     log(seven, "old", 60 * 50, metadata={ASSIGNMENTS: [ana], REVIEW_LISTS: PENDING})
     log(seven, "young", 3, metadata={ASSIGNMENTS: [ana]})
-    log(seven, "shared", 60 * 24 + 3, metadata={ASSIGNMENTS: [bo, "dee"]})
+    log(seven, "shared", 60 * 24 + 3, metadata={ASSIGNMENTS: [bo, "dee", bo]})
     log(seven, "finished", 60 * 100, metadata={ASSIGNMENTS: [bo, "eve"]} | APPROVED)
     log(seven, "nobody's", 60 * 100, metadata=APPROVED)
     log(seven, "odd", 60 * 100, metadata={ASSIGNMENTS: cy})
@@ -447,6 +447,17 @@ def test_open_rows_that_leave_the_window_and_open_rows_of_strangers_are_warned_a
     assert run(seven)["warnings"] == [
         "2 rows that nobody has finished leave the window within 24 hours: raise DAYS or add reviewers",
         "2 open rows are with people who are not on the list, such as 'eve', 'dee'",
+    ]
+
+
+def test_a_full_read_that_is_cut_short_warns_of_the_open_rows_that_it_has_seen(seven):
+    (ana,) = seven.add_users(1)
+    log(seven, "leaving", 7 * 24 * 60 - 60, metadata={ASSIGNMENTS: [ana, "dee"]})
+    log(seven, "unseen", 60, metadata={ASSIGNMENTS: ["eve"]})
+    cut_short = run(seven, {"limit": 1, "max_pages": 1, "dry_run": True})
+    assert cut_short["warnings"][1:] == [
+        "1 rows that nobody has finished leave the window within 24 hours: raise DAYS or add reviewers",
+        "1 open rows are with people who are not on the list, such as 'dee'",
     ]
 
 

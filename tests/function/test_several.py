@@ -122,6 +122,20 @@ def test_a_row_of_which_one_of_its_people_has_left_the_list_waits_for_two_hours(
     assert gone not in planned(history)["row"]
 
 
+def test_a_row_that_may_have_been_written_is_open_for_those_of_its_people_who_are_still_listed(
+    world: World, history: History
+) -> None:
+    world.add_users(2)
+    history.log("row")
+    history.cut_off(landed=False, event={"reviewers_per_row": 2})
+    _, stays = planned(history)["row"]
+    world.set_reviewers([{"id": stays, "max_open": 1}])
+    history.wait(MINUTE)
+    history.log("new")
+    waits = history.run()
+    assert (waits["unassigned"], waits["assigned"], waits["deferred"]) == (2, 0, 2)
+
+
 @pytest.mark.parametrize("turned", [True, False])
 def test_an_undo_takes_off_exactly_those_who_were_given_the_row_in_whatever_order_they_stand(
     world: World,
