@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -58,12 +59,20 @@ def forget_proxies() -> None:
             del os.environ[name]
 
 
+class _Moto(DomainDispatcherApplication):
+    """Looks a host's part of moto up once: moto itself goes through all of its folders for every request."""
+
+    def __init__(self) -> None:
+        super().__init__(create_backend_app)
+        self.get_backend_for_host = cache(super().get_backend_for_host)  # type: ignore[method-assign]
+
+
 class LocalAws:
     """The server in a thread of this process. Call `forget_real_aws` first. Raises CannotListenError."""
 
     def __init__(self, host: str = HOST, port: int = 0) -> None:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else a line a request
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto = _Moto()
         with listen(host, port) as listener:  # the server keeps a duplicate
             self._server = make_server(host, port, self.answer, threaded=True, fd=listener.fileno())
         self.requests: list[str] = []

@@ -11,6 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import boto3
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
 
 import handler
 from lib.braintrust import Braintrust
@@ -152,19 +154,11 @@ class World:
         return {row: who for row, who in self.braintrust.store.assignments().items() if who}
 
     def objects(self, kind: str = "") -> dict[str, str]:
-        """Key (under the prefix) to text of every audit object of a kind."""
-        s3 = self.client("s3")
-        pages = s3.get_paginator("list_objects_v2").paginate(
-            Bucket=BUCKET, Prefix=self.prefix + kind
-        )
+        """Key (under the prefix) to text of every audit object of a kind, as the local AWS of this process holds them."""
+        stored = get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"].buckets[BUCKET].keys
+        found = [item for item in [*stored.items()] if item[0].startswith(self.prefix + kind)]
         return {
-            item["Key"].removeprefix(self.prefix): s3.get_object(Bucket=BUCKET, Key=item["Key"])[
-                "Body"
-            ]
-            .read()
-            .decode()
-            for page in pages
-            for item in page.get("Contents", [])
+            name.removeprefix(self.prefix): item.value.decode() for name, item in sorted(found)
         }
 
     def records(self, kind: str) -> list[Any]:
