@@ -41,7 +41,8 @@ repository/  what is around the code
     test_house, test_code_figures   what imports what, what is named once; the figures of the code
     test_docs, test_locks, test_map, test_advisories, test_benchmarks
 
-Beside them: world.py, history.py and weeks.py (what a run touches, a clock that tests move, weeks of runs), listeners.py, processes.py (runs that are killed), soak.py
+Beside them: world.py, history.py and weeks.py (what a run touches, a clock that tests move, weeks of runs),
+near_s3.py (S3 without HTTP, for very many runs), listeners.py, processes.py (runs that are killed), soak.py
 (`make soak`), machine.py (what is kept from the tests). A test holds on other people's machines: it reads no file that
 people are asked to change, takes no port, compares no time at its very edge.
 """
@@ -66,9 +67,11 @@ os.environ |= {
     "POWERTOOLS_SERVICE_NAME": "review-assigner-tests",
 }
 
+from lib.aws import Aws
 from local.braintrust.server import LocalBraintrust
 from local.chat import Chat
 from tests.history import History
+from tests.near_s3 import NearS3
 from tests.refusing_aws import RefusingAws
 from tests.weeks import Weeks, play
 from tests.world import BUCKET, SECRET, World, aws_client
@@ -126,6 +129,13 @@ def chat(world: World) -> Iterator[Chat]:
 def history(world: World, aws: RefusingAws) -> History:
     """A world whose clock a test moves."""
     return History(world, aws)
+
+
+@pytest.fixture
+def long_history(history: History, monkeypatch: pytest.MonkeyPatch) -> History:
+    """The same for very many runs: what they ask of S3 takes no HTTP."""
+    monkeypatch.setattr(Aws, "s3", lambda _: NearS3())
+    return history
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import boto3
-from moto.backends import get_backend
-from moto.core import DEFAULT_ACCOUNT_ID
 
 import handler
 from lib.braintrust import Braintrust
@@ -22,6 +20,7 @@ from lib.rows import Fetched, Window
 from lib.run import run, utc_now
 from lib.settings import Settings, load_settings
 from local.braintrust.server import LocalBraintrust
+from tests.near_s3 import objects
 
 BUCKET = "audit-bucket"
 REVIEWERS = "/review-assigner/reviewers"
@@ -154,12 +153,10 @@ class World:
         return {row: who for row, who in self.braintrust.store.assignments().items() if who}
 
     def objects(self, kind: str = "") -> dict[str, str]:
-        """Key (under the prefix) to text of every audit object of a kind, as the local AWS of this process holds them."""
-        stored = get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"].buckets[BUCKET].keys
-        found = [item for item in [*stored.items()] if item[0].startswith(self.prefix + kind)]
-        return {
-            name.removeprefix(self.prefix): item.value.decode() for name, item in sorted(found)
-        }
+        """Key (under the prefix) to text of every audit object of a kind; the local AWS is in this process."""
+        stored = objects(BUCKET)
+        found = sorted(key for key in [*stored] if key.startswith(self.prefix + kind))
+        return {key.removeprefix(self.prefix): stored[key].value.decode() for key in found}
 
     def records(self, kind: str) -> list[Any]:
         """The parsed audit objects of a kind, in the order of their keys."""

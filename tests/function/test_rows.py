@@ -654,6 +654,6 @@ def test_pages_grow_again_once_the_server_copes_but_never_beyond_the_limit(world
 @pytest.mark.parametrize("status", [429, 502, 503])
 def test_a_fault_that_smaller_pages_cannot_cure_does_not_shrink_them(world, status):
     world.braintrust.faults.add("query", status=status, times=3)
-    wanted = world.add_rows(30)
-    assert ids(world.fetch(sleep=Naps())) == wanted
+    wanted, naps = world.add_rows(30), Naps()
+    assert ids(world.fetch(sleep=naps, deadline=naps.deadline(60))) == wanted
     assert set(limits(world)) == {1000}
