@@ -13,26 +13,31 @@ QUERIES = {0: 1, NEW: 2}
 CONTENDERS = {"script": "script", "full": "ours", "short": "ours"}
 
 
-def hour(contender: str, assigned: int, new: int, latency: Latency) -> Measured:
-    """One run over a window of so many rows, after a run that has proved short reads and another in this process."""
+def hours(contender: str, assigned: int, latency: Latency) -> dict[int, Measured]:
+    """A run for each of `QUERIES`, over a window of so many rows that somebody has, after one that proved short reads."""
+    asked_for = {"FULL_READ_HOURS": "0" if contender == "full" else "24"}
+    ran, rows = dict[int, Measured](), assigned + 1
     with servers(1, latency, assigned) as environ:
-        run("ours", environ, assigned + 1)
-        if new:
-            remote = RemoteBraintrust(environ["BRAINTRUST_API_URL"])
-            remote.post("preload", {"count": new, "tag": TAG, "days": 0.01})
-        hours = {"FULL_READ_HOURS": "0" if contender == "full" else "24"}
-        return run(CONTENDERS[contender], environ | hours, assigned + 1 + new)
+        run("ours", environ, rows)
+        for new in QUERIES:
+            if new:
+                remote = RemoteBraintrust(environ["BRAINTRUST_API_URL"])
+                remote.post("preload", {"count": new, "tag": TAG, "days": 0.01})
+            rows += new
+            ran[new] = run(CONTENDERS[contender], environ | asked_for, rows)
+    return ran
 
 
 def steady(screen: Screen, windows: tuple[int, ...], latency: Latency) -> None:
     """Print a table, and check what a short read may cost."""
     screen.head(f"Hour after hour: a window of rows that people have; {NEW} new ones, or none")
-    empty = {new: hour("short", 0, new, latency) for new in QUERIES}
+    empty = hours("short", 0, latency)
     table = [line(0, new, "short", run, run) for new, run in empty.items()]
     judged: dict[int, dict[str, Measured]] = {}
     for rows in screen.progress(windows, "Measuring"):
+        ran = {who: hours(who, rows, latency) for who in CONTENDERS}
         for new in QUERIES:
-            runs = {who: hour(who, rows, new, latency) for who in CONTENDERS}
+            runs = {who: ran[who][new] for who in CONTENDERS}
             table += [line(rows, new, who, run, runs["script"]) for who, run in runs.items()]
             judged[new] = runs
     heads = ("Window", "New", "", "Queries", "Wall s", "Of script", "CPU s", "Of script", "Peak MB")

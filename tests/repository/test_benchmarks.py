@@ -7,7 +7,7 @@ from benchmarks.idle import idle_requests
 from benchmarks.many_queues import hours
 from benchmarks.plans import plans
 from benchmarks.servers import NONE, contend
-from benchmarks.steady import hour
+from benchmarks.steady import hours as steady_hours
 
 
 @pytest.mark.parametrize(
@@ -30,9 +30,9 @@ def test_a_contender_assigns_each_row_once_by_the_fewest_requests(contender, req
 )
 def test_a_steady_hour_asks_for_what_there_is_to_do(contender, queries):
     """In a window of a thousand rows that somebody has, without new rows and with fifty."""
-    asked = {new: hour(contender, 1000, new, NONE).requests["query"] for new in (0, 50)}
+    ran = steady_hours(contender, 1000, NONE)
 
-    assert asked == dict(zip((0, 50), queries, strict=True))
+    assert {new: run.requests["query"] for new, run in ran.items()} == dict(zip((0, 50), queries, strict=True))
 
 
 def test_many_queues_ask_one_query_each_in_an_idle_hour_and_read_everything_one_at_a_time():
