@@ -132,10 +132,9 @@ def history(world: World, aws: RefusingAws) -> History:
 
 
 @pytest.fixture
-def long_history(history: History, monkeypatch: pytest.MonkeyPatch) -> History:
-    """The same for very many runs: what they ask of S3 takes no HTTP."""
+def near_s3(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For plays of very many runs: what they ask of S3 takes no HTTP."""
     monkeypatch.setattr(Aws, "s3", lambda _: NearS3())
-    return history
 
 
 @pytest.fixture(scope="session")

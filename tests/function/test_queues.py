@@ -252,9 +252,9 @@ def fulls(result: dict[str, Any]) -> list[str]:
     return [name for name, own in result["queues"].items() if own["read"] == "full"]
 
 
-def test_each_queue_makes_its_full_read_once_in_an_hour_of_its_own(long_history: History) -> None:
+@pytest.mark.usefixtures("near_s3")
+def test_each_queue_makes_its_full_read_once_in_an_hour_of_its_own(history: History) -> None:
     """At 7:00 the hours since 1970 are 7 modulo 24; three queues have the hours 0, 8 and 16."""
-    history = long_history
     history.world.add_users(1)
     history.world.set_queues(DE, FR, IT)
     read = {}
@@ -671,9 +671,9 @@ def test_filters_that_exclude_each_other_give_every_row_one_home(history: Histor
 # Whose turn
 
 
-def test_three_people_in_three_queues_get_their_share_of_each_and_of_all(long_history: History) -> None:
+@pytest.mark.usefixtures("near_s3")
+def test_three_people_in_three_queues_get_their_share_of_each_and_of_all(history: History) -> None:
     """With one credit a project, each would get all rows of one queue for ever."""
-    history = long_history
     people = history.world.add_users(3)
     history.world.set_queues(DE, FR, IT)
     got: dict[str, Counter[str]] = {name: Counter() for name in ("de", "fr", "it")}

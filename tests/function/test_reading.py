@@ -313,6 +313,7 @@ def test_what_an_undo_freed_is_found_where_no_length_is_that_of_an_empty_list(
     assert proved.run()["assigned"] == 1
 
 
+@pytest.mark.usefixtures("near_s3")
 def test_an_undo_keeps_the_proofs_of_other_queries_whose_runs_come_later(proved: History) -> None:
     proved.log("other", tags=["other"])
     proved.run({"tag": "other"})

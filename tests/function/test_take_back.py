@@ -302,11 +302,11 @@ def test_what_was_taken_back_goes_to_the_others_at_the_next_run_whose_read_is_fu
     assert result["per_reviewer"] == {ana: 20, bo: 0, cleo: 20}
 
 
+@pytest.mark.usefixtures("near_s3")
 def test_a_persons_forty_rows_never_come_back_to_them_whatever_200_runs_do(
-    world: World, long_history: History
+    world: World, history: History
 ) -> None:
     """Among them runs of another tag and of a shorter window, undos, dry runs, and others who take themselves off."""
-    history = long_history
     ana, bo, cleo, dan = world.add_users(4)
     rows = [f"row{number}" for number in range(40)]
     given_to(history, bo, *rows)
