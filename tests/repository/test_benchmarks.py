@@ -32,7 +32,9 @@ def test_a_steady_hour_asks_for_what_there_is_to_do(contender, queries):
     """In a window of a thousand rows that somebody has, without new rows and with fifty."""
     ran = steady_hours(contender, 1000, NONE)
 
-    assert {new: run.requests["query"] for new, run in ran.items()} == dict(zip((0, 50), queries, strict=True))
+    assert {new: run.requests["query"] for new, run in ran.items()} == dict(
+        zip((0, 50), queries, strict=True)
+    )
 
 
 def test_many_queues_ask_one_query_each_in_an_idle_hour_and_read_everything_one_at_a_time():
