@@ -6,11 +6,11 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from itertools import starmap
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lib.assign import ASSIGNING
 from lib.bars import Bars, people_named
-from lib.distribution import settle
+from lib.distribution import Seat, settle
 from lib.errors import AuditError, QueryError
 from lib.findings import (
     author_words,
@@ -28,7 +28,7 @@ from lib.plan import NOT_ATTEMPTED, Assignment, Carried, Outcomes, Plan
 from lib.reading import Reading
 from lib.result import Outlook, Story, status_of
 from lib.roster import Roster
-from lib.rows import Fetched
+from lib.rows import Fetched, Row
 from lib.turns import Waits, open_rows, seats_of, spread, turns_of
 
 ONE_EACH = PerRow()
@@ -77,23 +77,37 @@ class HandOut:
         window = job.window.to_json()
         settings = job.settings
         draft = Plan(settings.project_id, settings.tag, window, job.now(), settings.queue)
-        past = replace(past, left=self._who_left(fetched, past))
         per_row = PerRow(settings.reviewers_per_row, settings.overlap)
-        return make_plan(draft, fetched, self.roster, past, settings.max_assignments, per_row)
 
-    def _who_left(self, fetched: Fetched, past: Past) -> Mapping[str, tuple[str, ...]]:
-        """Who took themselves off which rows that are to be dealt; what cannot be found out holds no row back."""
-        job, now = self._job, self._job.now()
-        new = [
+        def planned(past: Past) -> Plan:
+            return make_plan(draft, fetched, self.roster, past, settings.max_assignments, per_row)
+
+        plan = planned(past)
+        left = self._who_left(plan, fetched, past)
+        return planned(replace(past, left=left)) if left else plan
+
+    def _who_left(self, plan: Plan, fetched: Fetched, past: Past) -> Mapping[str, tuple[str, ...]]:
+        """Who took themselves off which rows; looked up where `plan` deals any row that somebody may have left.
+
+        What cannot be found out holds no row back.
+        """
+        job, dealt = self._job, {row_id for row_id, _ in plan.assignments[plan.repeated :]}
+        had = [
             row
             for row in fetched.rows
-            if row.needs_reviewer and past.standing(row.id, now) is Standing.NEW
+            if (row.emptied or row.id in past.entries) and is_new(row, past, plan.created_at)
         ]
-        try:
-            return job.gifts.who_left(past, new, job.fetching)
-        except AuditError as error:
-            self._unclear = [f"whoever took themself off a row may get it again: {error}"]
+        self._unclear = []
+        if not any(row.id in dealt for row in had):
             return {}
+        why = "time ran out before all plans were read"
+        try:
+            left, complete = job.gifts.who_left(past, had, job.fetching)
+        except AuditError as error:
+            left, complete, why = {}, False, str(error)
+        if not complete:
+            self._unclear = [f"whoever took themself off a row may get it again: {why}"]
+        return left
 
     def changes(self, plan: Plan) -> Sequence[Assignment]:
         """What is written to Braintrust."""
@@ -101,55 +115,77 @@ class HandOut:
 
     def tell(self, outlook: Outlook, outcomes: Outcomes) -> Story:
         """What was seen, given and left; `outcomes` is empty if nothing was sent."""
-        settings, window, plan = self._job.settings, self._job.window, outlook.plan
-        fetched, roster = outlook.fetched, self.roster
-        needy = [row for row in fetched.rows if row.needs_reviewer]
-        counts = Counter(what.status for what in outcomes.values())
-        failed = counts["failed"] + counts["unknown"]
-        deferred = len(needy) - counts["assigned"] - failed
-        reviewed = sum(row.reviewed and not row.reviewers for row in fetched.rows)
+        settings = self._job.settings
+        needy = [row for row in outlook.fetched.rows if row.needs_reviewer]
+        counts = self._counts(outlook, len(needy), outcomes)
+        waiting = [row for row in needy if not landed(row.id, outcomes)]
+        return Story(
+            status=status_of(settings, outlook, counts["failed"], counts["deferred"])
+            or ("assigned" if needy else "nothing_to_assign"),
+            counts=counts,
+            people=self._people(outlook, outcomes),
+            warnings=self._warnings(outlook, waiting),
+            further={
+                "oldest_waiting_seconds": oldest_seconds(waiting, self._job.window),
+                "spread": spread(outlook.plan.turns),
+                "unknown_reviewers": len(self.roster.unknown),
+                "previous_plan": what_became(outlook.past, outlook.fetched.rows),
+            },
+        )
 
-        def landed(row_id: str) -> bool:
-            return outcomes.get(row_id, NOT_ATTEMPTED).status == "assigned"
+    def _counts(self, outlook: Outlook, needy: int, outcomes: Outcomes) -> dict[str, int]:
+        """Rows, by what they were and what became of them."""
+        rows = outlook.fetched.rows
+        became = Counter(what.status for what in outcomes.values())
+        failed = became["failed"] + became["unknown"]
+        reviewed = sum(row.reviewed and not row.reviewers for row in rows)
+        return {
+            "already_assigned": len(rows) - needy - reviewed,
+            "already_reviewed": reviewed,
+            "unassigned": needy,
+            "assigned": became["assigned"],
+            "failed": failed,
+            "deferred": needy - became["assigned"] - failed,
+        }
 
+    def _people(self, outlook: Outlook, outcomes: Outcomes) -> dict[str, Mapping[str, Any]]:
+        """What everybody was given, or in a dry run would be, and after a full read what they have."""
+        dry, roster = self._job.settings.dry_run, self.roster
         given = Counter(
             reviewer
-            for row_id, reviewers in plan.assignments
-            if settings.dry_run or landed(row_id)
+            for row_id, reviewers in outlook.plan.assignments
+            if dry or landed(row_id, outcomes)
             for reviewer in reviewers
         )
-        waiting = [row for row in needy if not landed(row.id)]
-        people = people_of(fetched, roster, window)
-        return Story(
-            status=status_of(settings, outlook, failed, deferred)
-            or ("assigned" if needy else "nothing_to_assign"),
-            counts={
-                "already_assigned": len(fetched.rows) - len(needy) - reviewed,
-                "already_reviewed": reviewed,
-                "unassigned": len(needy),
-                "assigned": counts["assigned"],
-                "failed": failed,
-                "deferred": deferred,
-            },
-            people={"per_reviewer": {who.id: given[who.id] for who in roster.reviewers}, **people},
-            warnings=[
-                *roster.warnings,
-                *self._job.directory.warnings,
-                *nothing_found(fetched, settings),
-                *self._unclear,
-                *(wait_words(plan, why, count) for why, count in plan.waiting.items()),
-                *fewer_words(plan, settings.reviewers_per_row),
-                *(author_words(outlook, roster) if settings.author else ()),
-                *leaving(waiting, LEAVES, window, settings.days),
-                *open_rows_warnings(fetched, roster, window, settings.days),
-            ],
-            further={
-                "oldest_waiting_seconds": oldest_seconds(waiting, window),
-                "spread": spread(plan.turns),
-                "unknown_reviewers": len(roster.unknown),
-                "previous_plan": what_became(outlook.past, fetched.rows),
-            },
-        )
+        return {
+            "per_reviewer": {who.id: given[who.id] for who in roster.reviewers},
+            **people_of(outlook.fetched, roster, self._job.window),
+        }
+
+    def _warnings(self, outlook: Outlook, waiting: Sequence[Row]) -> list[str]:
+        settings, window, roster = self._job.settings, self._job.window, self.roster
+        fetched, plan = outlook.fetched, outlook.plan
+        return [
+            *roster.warnings,
+            *self._job.directory.warnings,
+            *nothing_found(fetched, settings),
+            *self._unclear,
+            *(wait_words(plan, why, count) for why, count in plan.waiting.items()),
+            *fewer_words(plan, settings.reviewers_per_row),
+            *(author_words(outlook, roster) if settings.author else ()),
+            *leaving(waiting, LEAVES, window, settings.days),
+            *open_rows_warnings(fetched, roster, window, settings.days),
+        ]
+
+
+def landed(row_id: str, outcomes: Outcomes) -> bool:
+    """The row certainly has its people now."""
+    return outcomes.get(row_id, NOT_ATTEMPTED).status == "assigned"
+
+
+def is_new(row: Row, past: Past, now: datetime) -> bool:
+    """The row needs somebody, and is not what the last two hours planned."""
+    return row.needs_reviewer and past.standing(row.id, now) is Standing.NEW
 
 
 class Needy(NamedTuple):
@@ -214,15 +250,10 @@ def make_plan(
         authors=people_named(fetched.authors, roster.reviewers),
         passed=past.barred([reviewer.id for reviewer in roster.reviewers], now),
     )
-    if bars or per_row.people > 1:
-        wishes = [Wish(row_id, per_row.of(row_id), bars.of(row_id)) for row_id in needy.new]
-        dealt = hand_out(wishes, seats, most)
-    else:
-        dealt = deal_at_once(needy.new, seats, most)
+    dealt = deal(needy.new, seats, bars, per_row, most)
     assignments = [*needy.again, *starmap(Assignment, dealt.rows)]
     mine = credit.get(draft.queue, {})
-    capped = any(reviewer.max_open is not None for reviewer in roster.reviewers)
-    counted = open_now if capped or not fetched.short else None
+    counted = open_now if roster.has_caps or not fetched.short else None
     planned = past.entries.keys() & (row_id for row_id, _ in assignments)
     return replace(
         draft,
@@ -243,9 +274,20 @@ def make_plan(
     )
 
 
+def deal(
+    rows: Sequence[str], seats: Sequence[Seat], bars: Bars, per_row: PerRow, most: int
+) -> Dealt:
+    """Who gets which of the rows, from the oldest on."""
+    if not bars and per_row.people == 1:
+        return deal_at_once(rows, seats, most)
+    wishes = [Wish(row_id, per_row.of(row_id), bars.of(row_id)) for row_id in rows]
+    return hand_out(wishes, seats, most)
+
+
 def waiting(needy: Needy, dealt: Dealt, bars: Bars, others: Waits) -> Counter[Waits]:
     """Why rows wait, and how many; `others`: why those do that were planned for people who are not on the list."""
-    why = Counter(map(bars.why, dealt.barred))
+    there = {share.seat.user for share in dealt.shares}
+    why = Counter(bars.why(row_id, there) for row_id in dealt.barred)
     why[others], why[Waits.RESTS] = needy.left, len(needy.resting)
     why[Waits.CAP], why[Waits.NOBODY] = dealt.capped, dealt.no_room
     return +why

@@ -5,7 +5,7 @@ read shows; where it may have landed, or land yet, it rests; otherwise it goes t
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -85,7 +85,7 @@ class Past:
         entry = self.entries.get(row_id)
         if entry is None or now - entry.planned_at > CARRY:
             return Standing.NEW
-        if entry.confirmed and not entry.freed:
+        if entry.stands:
             return Standing.HELD
         if now - entry.planned_at <= REST and (entry.freed or row_id not in self.refused):
             return Standing.RESTS
@@ -112,9 +112,18 @@ def planned_before(plan: Plan) -> dict[str, Carried]:
     return {entry.row_id: entry for entry in (*plan.carried, *made)}
 
 
-def unsettled(past: Past) -> list[Read]:
-    """What is known of each way of reading once rows have been freed: as they leave empty lists, the next is full."""
-    return [read._replace(days=0) for read in past.reading.values()]
+def freeing(draft: Plan, past: Past) -> Plan:
+    """The draft of a plan that takes rows off people, with what it carries along whatever these are.
+
+    Freed rows have empty lists, so that the next read of each kind is a full one.
+    """
+    return replace(
+        draft,
+        previous=past.key,
+        credit=past.plan.credit if past.plan else {},
+        reading=[read._replace(days=0) for read in past.reading.values()],
+        passed=past.passed(draft.created_at),
+    )
 
 
 def settled(past: Past, read: Read | None, now: datetime) -> list[Read]:

@@ -49,6 +49,11 @@ class Roster:
     checked: bool = True
     """False: the key may not list users, so that nobody's address is known."""
 
+    @property
+    def has_caps(self) -> bool:
+        """Somebody has `max_open`."""
+        return any(reviewer.max_open is not None for reviewer in self.reviewers)
+
 
 @dataclass(frozen=True)
 class User:
