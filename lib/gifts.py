@@ -65,7 +65,9 @@ class Gifts:
         AuditError for one of the chain that cannot be read.
         """
         found: dict[str, Mention] = {}
-        for named in self._back_from(past, rows):
+        if past.plan is None or not rows:
+            return found, True
+        for named in self._back_from(past.plan, rows):
             for row_id, mention in named.mentions.items():
                 found.setdefault(row_id, mention)
             if len(found) == len(rows):
@@ -74,11 +76,9 @@ class Gifts:
                 return found, False
         return found, True
 
-    def _back_from(self, past: Past, rows: Mapping[str, float]) -> Iterator[Named]:
-        """What the plans of the chain say of these rows, the newest first; as many are read ahead as is likely."""
-        if past.plan is None or not rows:
-            return
-        newest = _named(past.plan, rows)
+    def _back_from(self, plan: Plan, rows: Mapping[str, float]) -> Iterator[Named]:
+        """What the plans of the chain say of these rows, from this one on back; a few side by side, and some ahead."""
+        newest = _named(plan, rows)
         yield newest
         if newest.previous is None:
             return

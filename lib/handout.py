@@ -92,11 +92,8 @@ class HandOut:
         What cannot be found out holds no row back.
         """
         job, dealt = self._job, {row_id for row_id, _ in plan.assignments[plan.repeated :]}
-        had = [
-            row
-            for row in fetched.rows
-            if (row.emptied or row.id in past.entries) and is_new(row, past, plan.created_at)
-        ]
+        now = plan.created_at
+        had = [row for row in fetched.rows if past.may_have_been_left(row, now)]
         self._unclear = []
         if not any(row.id in dealt for row in had):
             return {}
@@ -116,7 +113,7 @@ class HandOut:
     def tell(self, outlook: Outlook, outcomes: Outcomes) -> Story:
         """What was seen, given and left; `outcomes` is empty if nothing was sent."""
         settings = self._job.settings
-        needy = [row for row in outlook.fetched.rows if row.needs_reviewer]
+        needy = outlook.fetched.needy
         counts = self._counts(outlook, len(needy), outcomes)
         waiting = [row for row in needy if not landed(row.id, outcomes)]
         return Story(
@@ -183,11 +180,6 @@ def landed(row_id: str, outcomes: Outcomes) -> bool:
     return outcomes.get(row_id, NOT_ATTEMPTED).status == "assigned"
 
 
-def is_new(row: Row, past: Past, now: datetime) -> bool:
-    """The row needs somebody, and is not what the last two hours planned."""
-    return row.needs_reviewer and past.standing(row.id, now) is Standing.NEW
-
-
 class Needy(NamedTuple):
     """Rows that need a reviewer, by what is to be done with them; all from the oldest on."""
 
@@ -209,7 +201,7 @@ def sort_out(fetched: Fetched, listed: set[str], past: Past, now: datetime) -> N
     again: list[Assignment] = []
     resting: list[Carried] = []
     left, perhaps = 0, list[str]()
-    for row in sorted(row for row in fetched.rows if row.needs_reviewer):  # oldest first
+    for row in sorted(fetched.needy):  # oldest first
         standing = past.standing(row.id, now)
         if standing is Standing.NEW:
             new.append(row.id)
@@ -239,27 +231,25 @@ def make_plan(
     `most` caps the new rows that are handed out (0: no cap); `per_row` is how many people each of them gets.
     """
     now = draft.created_at
-    needy = sort_out(fetched, {reviewer.id for reviewer in roster.reviewers}, past, now)
+    needy = sort_out(fetched, {*roster.ids}, past, now)
     repeated = Counter(who for _, people in needy.again for who in people)
     open_now = open_rows(fetched.rows, repeated.elements())
     open_now.update(unseen_people(fetched, past, now))
     open_now.update(needy.perhaps)
-    credit = past.plan.credit if past.plan else {}
-    seats = seats_of(roster.reviewers, open_now, credit, draft.queue, draft.seen_at)
+    seats = seats_of(roster.reviewers, open_now, past.credit, draft.queue, draft.seen_at)
     bars = Bars(
-        authors=people_named(fetched.authors, roster.reviewers),
-        passed=past.barred([reviewer.id for reviewer in roster.reviewers], now),
+        authors=people_named(fetched.authors, roster.reviewers), passed=past.barred(roster.ids, now)
     )
     dealt = deal(needy.new, seats, bars, per_row, most)
     assignments = [*needy.again, *starmap(Assignment, dealt.rows)]
-    mine = credit.get(draft.queue, {})
+    mine = past.credit.get(draft.queue, {})
     counted = open_now if roster.has_caps or not fetched.short else None
-    planned = past.entries.keys() & (row_id for row_id, _ in assignments)
+    given = {row_id for row_id, _ in assignments}
     return replace(
         draft,
         assignments=assignments,
         repeated=len(needy.again),
-        carried=[entry for entry in past.recent(now) if entry.row_id not in planned],
+        carried=[entry for entry in past.recent(now) if entry.row_id not in given],
         previous=past.key,
         reading=settled(past, fetched.read, now),
         turns=turns_of(roster.reviewers, counted, mine, dealt.shares, repeated, draft.seen_at),
@@ -267,10 +257,8 @@ def make_plan(
         waiting=waiting(needy, dealt, bars, Waits.ELSEWHERE if draft.queue else Waits.LEFT),
         fewer=dealt.fewer,
         rest_until=max((entry.planned_at for entry in needy.resting), default=now - REST) + REST,
-        credit={**credit, draft.queue: settle(mine, dealt.shares)},
-        passed=past.passed_after(
-            draft, sorted(past.left.keys() & (row_id for row_id, _ in assignments))
-        ),
+        credit={**past.credit, draft.queue: settle(mine, dealt.shares)},
+        passed=past.passed_after(draft, sorted(past.left.keys() & given)),
     )
 
 

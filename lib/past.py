@@ -12,6 +12,7 @@ from enum import Enum
 from lib.passed import By, Passed, joined, passed_by
 from lib.plan import Carried, Plan
 from lib.rows import Read, Row
+from lib.turns import Credit
 
 CARRY = timedelta(hours=2)
 """How long a planned row is remembered. docs/design.md says why so long."""
@@ -72,6 +73,11 @@ class Past:
         return joined(self.passed(now), left)
 
     @property
+    def credit(self) -> Credit:
+        """What everybody is owed."""
+        return self.plan.credit if self.plan else {}
+
+    @property
     def reading(self) -> dict[str, Read]:
         """What is known of each way of reading."""
         return {read.query: read for read in self.plan.reading} if self.plan else {}
@@ -79,6 +85,15 @@ class Past:
     def recent(self, now: datetime) -> Iterator[Carried]:
         """What a plan made at `now` has to carry along."""
         return (entry for entry in self.entries.values() if now - entry.planned_at <= CARRY)
+
+    def remembered(self, now: datetime) -> dict[str, Carried]:
+        """The same, by row id."""
+        return {entry.row_id: entry for entry in self.recent(now)}
+
+    def may_have_been_left(self, row: Row, now: datetime) -> bool:
+        """The row is to be dealt, and somebody had it."""
+        had = row.emptied or row.id in self.entries
+        return had and row.needs_reviewer and self.standing(row.id, now) is Standing.NEW
 
     def standing(self, row_id: str, now: datetime) -> Standing:
         """What a run at `now` does with the row, if it reads as unassigned."""
@@ -120,7 +135,7 @@ def freeing(draft: Plan, past: Past) -> Plan:
     return replace(
         draft,
         previous=past.key,
-        credit=past.plan.credit if past.plan else {},
+        credit=past.credit,
         reading=[read._replace(days=0) for read in past.reading.values()],
         passed=past.passed(draft.created_at),
     )

@@ -153,9 +153,8 @@ def make_take_back(
     """
     draft, now = freeing(draft, past), draft.created_at
     by = By.REVIEWER if draft.takes_back["reviewer"] else By.DAYS
-    recent = {entry.row_id: entry for entry in past.recent(now)}
-    by_days = (each.row_id for each in draft.passed if each.by is By.DAYS)
-    moved = {*by_days} if by is By.DAYS else set[str]()
+    recent = past.remembered(now)
+    moved = moved_by_days(draft.passed) if by is By.DAYS else set[str]()
     freed: list[Assignment] = []
     spared: dict[Spared, list[str]] = {}
     for row in rows:
@@ -184,6 +183,11 @@ def who_is_meant(draft: Plan, row: Row, mention: Mention | None) -> set[str]:
     people = whose(row, str(draft.takes_back["reviewer"] or ""))
     days = int(draft.takes_back["days"] or 0)
     return people & lain(mention, draft.created_at, timedelta(days=days)) if days else people
+
+
+def moved_by_days(passed: Iterable[Passed]) -> set[str]:
+    """Rows that a take-back which named no one has moved once."""
+    return {each.row_id for each in passed if each.by is By.DAYS}
 
 
 def why_spared(

@@ -86,7 +86,9 @@ class Undo:
                 "deferred": deferred,
             },
             people={"taken_from": taken_from(outlook.plan, outcomes)},
-            warnings=[f"{len(rows)} {why.value}" for why, rows in outlook.plan.spared.items()],
+            warnings=[
+                f"{len(rows)} {why.value}" for why, rows in outlook.plan.spared.items() if rows
+            ],
         )
 
 
@@ -100,7 +102,7 @@ def make_undo(
     any more; what was planned over two hours ago is not given out for it anyway. What is freed stays in the chain
     and rests, as the undo, or the run itself, may yet write.
     """
-    recent = {entry.row_id: entry for entry in past.recent(draft.created_at)}
+    recent = past.remembered(draft.created_at)
     its_own = [each for each in target.assignments if each.row_id not in taken]
     freed = [each for each in its_own if is_as_given(rows.get(each.row_id), each)]
     let_go = [
@@ -117,7 +119,7 @@ def make_undo(
         carried=[*recent.values()],
         undoes=target.run_id,
         freed=freed,
-        spared={why: these for why, these in spared.items() if these},
+        spared=spared,
     )
 
 
