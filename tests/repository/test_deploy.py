@@ -41,6 +41,7 @@ AWS = [
     "digest",
     "report",
     "reviewers",
+    "queues",
     "deploy",
 ]
 """The targets that speak to AWS."""
