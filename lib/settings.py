@@ -269,7 +269,8 @@ def _problem_of_key_source(environ: Mapping[str, str]) -> list[str]:
 def problems_of_commands(values: Mapping[str, Any]) -> list[str]:
     """What does not go with a command, given the event's and the variables' fields."""
     days = values.get("days", RULES["DAYS"].default)
-    return [*problem_of_window(values.get("take_back"), days), *_problem_of_digest(values)]
+    of_window = problem_of_window(values.get("take_back"), days, values.get("queue"))
+    return [*of_window, *_problem_of_digest(values)]
 
 
 def _problem_of_digest(values: Mapping[str, Any]) -> list[str]:
