@@ -1,5 +1,6 @@
 """An ordinary run: rows that have no reviewer are handed out."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import NamedTuple
 from lib.assign import ASSIGNING
 from lib.bars import Bars, people_named
 from lib.distribution import settle
-from lib.errors import AuditError, QueryError
+from lib.errors import AuditError
 from lib.findings import (
     author_words,
     fewer_words,
@@ -58,17 +59,11 @@ class HandOut:
         job, now = self._job, self._job.now()
         counting = any(entry.max_open is not None for entry in job.entries)
         reading = Reading(job.client, job.settings, job.window, job.fetching, counting=counting)
-        try:
-            if job.settings.dry_run:
-                fetched = reading.full()
-            else:
-                planned = {entry.row_id for entry in past.recent(now)}
-                fetched = reading.read(past.reading.get(reading.query), planned, now)
-        except QueryError as error:
-            if not (error.no_page and job.shares_time):
-                raise
-            words = f"there was no time for a page of rows, so this queue waits for the next run: {error}"
-            return Fetched(complete=False, warnings=[words], short=True)
+        if job.settings.dry_run:
+            fetched = reading.full()
+        else:
+            planned = {entry.row_id for entry in past.recent(now)}
+            fetched = reading.read(past.reading.get(reading.query), planned, now)
         return replace(fetched, rows=past.amended(fetched.rows, now))
 
     def propose(self, fetched: Fetched, past: Past) -> Plan:
@@ -206,7 +201,7 @@ def make_plan(
     needy = sort_out(fetched, {reviewer.id for reviewer in roster.reviewers}, past, now)
     repeated = Counter(who for _, people in needy.again for who in people)
     open_now = open_rows(fetched.rows, repeated.elements())
-    open_now.update(unseen_people(fetched, past, now))
+    open_now.update(unseen_people(fetched, past, now, draft.queue))
     open_now.update(needy.perhaps)
     credit = past.plan.credit if past.plan else {}
     seats = seats_of(roster.reviewers, open_now, credit, draft.queue, draft.seen_at)
@@ -251,14 +246,21 @@ def waiting(needy: Needy, dealt: Dealt, bars: Bars, others: Waits) -> Counter[Wa
     return +why
 
 
-def unseen_people(fetched: Fetched, past: Past, now: datetime) -> list[str]:
-    """Who was given rows within two hours that this read does not show: open, unless it shows everything."""
+def unseen_people(fetched: Fetched, past: Past, now: datetime, queue: str) -> list[str]:
+    """Whom this queue gave rows within two hours that its read does not show: open, unless it shows everything."""
     if fetched.complete:
         return []
     seen = {row.id for row in fetched.rows}
     return [
         who
         for entry in past.recent(now)
-        if entry.row_id not in seen and not entry.freed
+        if entry.row_id not in seen and not entry.freed and may_be_of(queue, entry.run_id)
         for who in entry.reviewers
     ]
+
+
+def may_be_of(queue: str, run_id: str) -> bool:
+    """Whether a run may be one of this queue, by the end of its id: of a queue whose name ends so it is taken as well."""
+    if not (queue and run_id):
+        return True
+    return bool(re.search(rf"-{queue}(-[0-9]+)?$", run_id))

@@ -11,12 +11,14 @@ from typing import TypeVar
 from lib.assign import assign_all
 from lib.deadline import Deadline
 from lib.digest import Look, look_at, post_digest
-from lib.errors import AssignerError, AssignmentError, AuditError, QueuesError
+from lib.errors import AssignerError, AssignmentError, AuditError, QueryError, QueuesError
 from lib.handout import HandOut
 from lib.load import Invocation, Job, load, make_job
+from lib.past import Past
 from lib.plan import Outcomes
 from lib.queues import named, raise_if_any, run_alone, run_each, run_queues
 from lib.result import Outlook, Result, Verdict, build_result, unwritten
+from lib.rows import Fetched
 from lib.settings import Settings
 from lib.take_back import TakeBack
 from lib.telemetry import Meter, logger, request_metrics, run_metrics
@@ -152,7 +154,7 @@ def decide(job: Job, kind: Kind) -> Outlook:
     try:
         for race in range(RACES):
             past = job.chain.read()
-            fetched = kind.read(past)
+            fetched = read(job, kind, past)
             outlook = Outlook(fetched, kind.propose(fetched, past), past)
             plan = outlook.plan
             if job.settings.dry_run or not (plan.moves or plan.waiting or fetched.read):
@@ -168,6 +170,18 @@ def decide(job: Job, kind: Kind) -> Outlook:
     except AuditError as error:
         raise AuditError(f"{error}; nothing was {kind.did}") from error
     return replace(outlook, verdict=Verdict.RACES_LOST)
+
+
+def read(job: Job, kind: Kind, past: Past) -> Fetched:
+    """The rows. One of several queues that gets no page of them in its time waits for the next run: no error."""
+    try:
+        return kind.read(past)
+    except QueryError as error:
+        if not (error.no_page and job.shares_time):
+            raise
+        then = "so this queue waits for the next run" if kind.ordinary else kind.again
+        words = f"there was no time for a page of rows, {then}: {error}"
+        return Fetched(complete=False, warnings=[words], short=True)
 
 
 def write(job: Job, kind: Kind, outlook: Outlook) -> Outcomes:
