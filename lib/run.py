@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from traceback import walk_tb
@@ -157,7 +157,7 @@ def decide(job: Job, kind: Kind) -> Outlook:
             fetched = read(job, kind, past)
             outlook = Outlook(fetched, kind.propose(fetched, past), past)
             plan = outlook.plan
-            if job.settings.dry_run or not (plan.moves or plan.waiting or fetched.read):
+            if job.settings.dry_run or not is_worth_a_plan(outlook):
                 return outlook
             if job.client.deadline.left() <= 0:
                 return replace(outlook, verdict=Verdict.TIME_RAN_OUT)
@@ -170,6 +170,11 @@ def decide(job: Job, kind: Kind) -> Outlook:
     except AuditError as error:
         raise AuditError(f"{error}; nothing was {kind.did}") from error
     return replace(outlook, verdict=Verdict.RACES_LOST)
+
+
+def is_worth_a_plan(outlook: Outlook) -> bool:
+    """Whether the next runs have to know of it: rows change hands or wait, or everything was read."""
+    return bool(outlook.plan.moves or outlook.plan.waiting or outlook.fetched.read)
 
 
 def read(job: Job, kind: Kind, past: Past) -> Fetched:
@@ -229,6 +234,16 @@ def record(job: Job, kind: Kind, outlook: Outlook, outcomes: Outcomes, meter: Me
         result = result_of(job.audit.run_id, job.audit.written)
     meter.add(run_metrics(result, job.client.counts))
     tell(result, "run finished")
+    raise_unless_done(kind, result, outcomes, problems)
+    if kind.ordinary and not job.settings.dry_run:
+        meter.add({"RunSucceeded": 1})
+    return result
+
+
+def raise_unless_done(
+    kind: Kind, result: Result, outcomes: Outcomes, problems: Sequence[str]
+) -> None:
+    """Raise AuditError if what happened could not be recorded, or else AssignmentError if rows could not be written."""
     failure = unwritten(outcomes)
     if problems:
         done = sum(what.assigned_at is not None for what in outcomes.values())
@@ -239,6 +254,3 @@ def record(job: Job, kind: Kind, outlook: Outlook, outcomes: Outcomes, meter: Me
     if failure:
         where = result["audit"].get("assignments")
         raise AssignmentError(f"{failure}. See {where}; {kind.again}")
-    if kind.ordinary and not job.settings.dry_run:
-        meter.add({"RunSucceeded": 1})
-    return result
