@@ -133,6 +133,9 @@ def scenario(
         "REVIEWERS_PER_ROW": "2" if "two people a row" in faults else "1",
     }
     world.add_users(chance.randint(2, 5))
+    if "another dialect" in faults:  # one a server: what it answered once, it answers again
+        for option, value in chance.choice(DIALECTS).items():
+            setattr(braintrust.options, option, value)
     _arrive(world, chance, verdict)
     for _ in range(chance.randint(1, 4 if {"undo", "time passes", "take back"} & {*faults} else 2)):
         _arm(world, aws, chance, faults)
@@ -202,9 +205,6 @@ def _arm(world: World, aws: RefusingAws, chance: random.Random, faults: tuple[st
             aws.refuse("PUT", f"/{kind}", times=1, applied=applied)
     if "reads lag" in faults:
         world.braintrust.options.read_lag = chance.choice([0.2, 1.0, 30.0, 840.0])
-    if "another dialect" in faults:
-        for option, value in chance.choice(DIALECTS).items():
-            setattr(world.braintrust.options, option, value)
     if "roster changes" in faults:
         world.set_reviewers(chance.sample(world.users, chance.randint(1, len(world.users))))
 
