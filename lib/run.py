@@ -184,9 +184,10 @@ def read(job: Job, kind: Kind, past: Past) -> Fetched:
     except QueryError as error:
         if not (error.no_page and job.shares_time):
             raise
-        then = "so this queue waits for the next run" if kind.ordinary else kind.again
-        words = f"there was no time for a page of rows, {then}: {error}"
-        return Fetched(complete=False, warnings=[words], short=True)
+        words = "there was no time for a page of rows, so this queue waits for the next run"
+        if not kind.ordinary:
+            words = f"there was no time for a page of rows: {kind.again}"
+        return Fetched(complete=False, warnings=[f"{words}: {error}"], short=True)
 
 
 def write(job: Job, kind: Kind, outlook: Outlook) -> Outcomes:

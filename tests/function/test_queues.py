@@ -250,7 +250,7 @@ def test_nor_is_it_an_error_in_a_take_back_which_says_to_repeat_it(two: History)
         1,
     )
     assert lost["warnings"][0].startswith(
-        "there was no time for a page of rows, run the same take-back again: BTQL query failed"
+        "there was no time for a page of rows: run the same take-back again: BTQL query failed"
     )
 
 
