@@ -1,5 +1,6 @@
 """An ordinary run: rows that have no reviewer are handed out."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 from lib.assign import ASSIGNING
 from lib.bars import Bars, people_named
 from lib.distribution import Seat, settle
-from lib.errors import AuditError, QueryError
+from lib.errors import AuditError
 from lib.findings import (
     author_words,
     fewer_words,
@@ -58,17 +59,11 @@ class HandOut:
         job, now = self._job, self._job.now()
         counting = any(entry.max_open is not None for entry in job.entries)
         reading = Reading(job.client, job.settings, job.window, job.fetching, counting=counting)
-        try:
-            if job.settings.dry_run:
-                fetched = reading.full()
-            else:
-                planned = {entry.row_id for entry in past.recent(now)}
-                fetched = reading.read(past.reading.get(reading.query), planned, now)
-        except QueryError as error:
-            if not (error.no_page and job.shares_time):
-                raise
-            words = f"there was no time for a page of rows, so this queue waits for the next run: {error}"
-            return Fetched(complete=False, warnings=[words], short=True)
+        if job.settings.dry_run:
+            fetched = reading.full()
+        else:
+            planned = {entry.row_id for entry in past.recent(now)}
+            fetched = reading.read(past.reading.get(reading.query), planned, now)
         return replace(fetched, rows=past.amended(fetched.rows, now))
 
     def propose(self, fetched: Fetched, past: Past) -> Plan:
@@ -91,11 +86,11 @@ class HandOut:
 
         What cannot be found out holds no row back.
         """
-        job, dealt = self._job, {row_id for row_id, _ in plan.assignments[plan.repeated :]}
-        now = plan.created_at
+        job, now = self._job, plan.created_at
         had = [row for row in fetched.rows if past.may_have_been_left(row, now)]
+        ids = {row.id for row in had}
         self._unclear = []
-        if not any(row.id in dealt for row in had):
+        if not any(row_id in ids for row_id, _ in plan.assignments[plan.repeated :]):
             return {}
         why = "time ran out before all plans were read"
         try:
@@ -234,7 +229,7 @@ def make_plan(
     needy = sort_out(fetched, {*roster.ids}, past, now)
     repeated = Counter(who for _, people in needy.again for who in people)
     open_now = open_rows(fetched.rows, repeated.elements())
-    open_now.update(unseen_people(fetched, past, now))
+    open_now.update(unseen_people(fetched, past, now, draft.queue))
     open_now.update(needy.perhaps)
     seats = seats_of(roster.reviewers, open_now, past.credit, draft.queue, draft.seen_at)
     bars = Bars(
@@ -244,7 +239,8 @@ def make_plan(
     assignments = [*needy.again, *starmap(Assignment, dealt.rows)]
     mine = past.credit.get(draft.queue, {})
     counted = open_now if roster.has_caps or not fetched.short else None
-    given = {row_id for row_id, _ in assignments}
+    known = past.entries.keys() | past.left.keys()  # a set of all that is given would be as large
+    given = known.intersection(row_id for row_id, _ in assignments)
     return replace(
         draft,
         assignments=assignments,
@@ -258,7 +254,7 @@ def make_plan(
         fewer=dealt.fewer,
         rest_until=max((entry.planned_at for entry in needy.resting), default=now - REST) + REST,
         credit={**past.credit, draft.queue: settle(mine, dealt.shares)},
-        passed=past.passed_after(draft, sorted(past.left.keys() & given)),
+        passed=past.passed_after(draft, sorted(given & past.left.keys())),
     )
 
 
@@ -281,14 +277,21 @@ def waiting(needy: Needy, dealt: Dealt, bars: Bars, others: Waits) -> Counter[Wa
     return +why
 
 
-def unseen_people(fetched: Fetched, past: Past, now: datetime) -> list[str]:
-    """Who was given rows within two hours that this read does not show: open, unless it shows everything."""
+def unseen_people(fetched: Fetched, past: Past, now: datetime, queue: str) -> list[str]:
+    """Whom this queue gave rows within two hours that its read does not show: open, unless it shows everything."""
     if fetched.complete:
         return []
     seen = {row.id for row in fetched.rows}
     return [
         who
         for entry in past.recent(now)
-        if entry.row_id not in seen and not entry.freed
+        if entry.row_id not in seen and not entry.freed and may_be_of(queue, entry.run_id)
         for who in entry.reviewers
     ]
+
+
+def may_be_of(queue: str, run_id: str) -> bool:
+    """Whether a run may be one of this queue, by the end of its id: of a queue whose name ends so it is taken as well."""
+    if not (queue and run_id):
+        return True
+    return bool(re.search(rf"-{queue}(-[0-9]+)?$", run_id))
