@@ -1,13 +1,22 @@
 """The rows of one project, each with all its versions."""
 
+import pickle
 from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from local.braintrust.merge import Row, reviewers
 
 END = chr(0x10FFFF)  # after every id
+
+T = TypeVar("T")
+
+
+def copied(what: T) -> T:
+    """A copy that shares nothing with it; several times as quick as `copy.deepcopy`."""
+    copy: T = pickle.loads(pickle.dumps(what))  # noqa: S301 - it was made a moment ago
+    return copy
 
 
 class Version(NamedTuple):

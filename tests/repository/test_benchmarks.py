@@ -1,5 +1,8 @@
 """The benchmarks run, and both contenders do the whole job; how fast is for `make bench` to say."""
 
+import os
+from unittest.mock import patch
+
 import pytest
 
 from benchmarks.backlog import drain
@@ -37,6 +40,7 @@ def test_a_steady_hour_asks_for_what_there_is_to_do(contender, queries):
     )
 
 
+@patch.dict(os.environ)  # it is put back: what the servers here forget, other tests need
 def test_many_queues_ask_one_query_each_in_an_idle_hour_and_read_everything_one_at_a_time():
     first, busy, *idle = hours(4, 2, 80, 8, 0.0, 24)
 
