@@ -31,13 +31,6 @@ def check(world, tmp_path, monkeypatch, capsys):
     (tmp_path / "ops/stacks").mkdir(parents=True)
     lines = "".join(f"  {name}: {value}\n" for name, value in given.items())
     (tmp_path / f"ops/stacks/{STACK}.yaml").write_text(f"region: r\nparameters:\n{lines}")
-    monkeypatch.setattr(
-        check_queues,
-        "deployed_with",
-        lambda stack, real=check_queues.deployed_with: (
-            real(stack) | {"BRAINTRUST_API_URL": world.braintrust.url}
-        ),
-    )
     world.add_users(2)
     world.set_parameter(f"{QUEUES}/all", world.users)
 
@@ -161,6 +154,40 @@ def test_more_than_a_parameter_holds_is_refused(check):
     code, _, err = check(json.dumps([{"name": "de"}]) + " " * 8192)
     assert code == 1
     assert "and a parameter holds 8,192: put lists of reviewers into parameters of their own" in err
+
+
+def test_what_is_wrong_is_said_of_the_file_and_of_no_parameter(check):
+    code, _, err = check("[{")
+    assert code == 1
+    assert err.startswith("error: 1 wrong setting:\n- queues.json is not valid JSON (")
+
+
+def test_without_access_to_aws_the_stacks_file_says_what_queues_do_not(check, monkeypatch, world):
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "nowhere")
+    monkeypatch.setattr(check_queues.boto3, "DEFAULT_SESSION", None)
+    ana, _ = world.users
+    code, out, err = check([{"name": "de", "reviewers": [ana]}, {"name": "fr", "tag": "fr"}])
+    assert code == 1
+    assert err == (
+        f"What queues do not say the stack could not be asked, and ops/stacks/{STACK}.yaml counts: "
+        "No region: export AWS_REGION=... (the one that the stack is in)\n"
+    )
+    assert "\nde, 1 people: user0@example.com\n" in out
+    assert (
+        "\nqueue fr: its list cannot be read: No region: export AWS_REGION=... (the one that the stack is in)\n"
+    ) in out
+
+
+def test_where_neither_stack_nor_file_is_there_that_is_told(check, tmp_path):
+    (tmp_path / f"ops/stacks/{STACK}.yaml").unlink()
+    code, _, err = check([{"name": "de", "tag": "de"}])
+    assert code == 1
+    assert err.startswith(
+        f"What queues do not say the stack could not be asked, and there is no ops/stacks/{STACK}.yaml either: no stack "
+    )
+    assert "\n- queue de has no project_id, and PROJECT_ID is not set\n" in err
 
 
 @pytest.mark.usefixtures("check")
