@@ -64,6 +64,8 @@ class Tried(NamedTuple):
     roster: Roster | None
     trouble: list[str]
     """Why it would not work, in sentences."""
+    empty: bool
+    """No row is asked for by it today."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -186,11 +188,13 @@ def try_out(runs: Sequence[Settings]) -> tuple[dict[str, Tried], Mapping[str, st
 
 def try_one(run: Settings, url: str, known: Known) -> Tried:
     """Ask for one row, and see who gets the queue's rows."""
-    trouble = []
+    trouble, empty = [], False
     page = RowQuery(run, Window.before(datetime.now(UTC), run.days)).page(1)
     try:
         with own_key.asking(url, run.project_id) as client:
-            client.query(lambda: {"query": page, "fmt": "json"}, lambda: False, client.deadline)
+            body = {"query": page, "fmt": "json"}
+            answer = client.query(lambda: body, lambda: False, client.deadline).body
+        empty = isinstance(answer, dict) and answer.get("data") == []
     except NoAnswerError as error:
         trouble.append(str(error))
     try:
@@ -199,10 +203,10 @@ def try_one(run: Settings, url: str, known: Known) -> Tried:
             entries = parse_reviewers(stored(run.reviewers_parameter), run.reviewers_parameter)
         roster = resolve(entries, known)
     except (QueuesWrongError, ConfigurationError) as error:
-        return Tried(None, [*trouble, str(error)])
+        return Tried(None, [*trouble, str(error)], empty)
     if not roster.reviewers:
         trouble.append("nobody on its list is known to the organisation")
-    return Tried(roster, trouble)
+    return Tried(roster, trouble, empty)
 
 
 def stored(parameter: str) -> str:
@@ -220,7 +224,7 @@ def stored(parameter: str) -> str:
 
 def people(tried: Mapping[str, Tried], names: Mapping[str, str]) -> Iterator[str]:
     """Who gets the rows of each queue."""
-    for name, (roster, _) in tried.items():
+    for name, (roster, *_) in tried.items():
         if roster:
             called = ", ".join(names.get(who.id, who.id) for who in roster.reviewers) or "nobody"
             yield ""
@@ -246,6 +250,12 @@ def odd(
                 f"the filter of queue {run.queue} has !=, which a row without that value does not meet: "
                 "say where such rows go (metadata.language IS NULL OR metadata.language != 'de')"
             )
+    for run in runs:
+        if run.queue in tried and tried[run.queue].empty:
+            yield (
+                f"no row of the last {run.days} days is asked for by queue {run.queue}: is its tag {run.tag!r} spelt as in "
+                "Braintrust (letter by letter), and its filter meant so?"
+            )
     for who_id, places in zones(tried).items():
         if len(places) > 1:
             said = ", ".join(f"{zone} in {name}" for zone, name in places.items())
@@ -266,7 +276,7 @@ def one_before_the_other(first: Settings, then: Settings) -> Iterator[str]:
 def zones(tried: Mapping[str, Tried]) -> dict[str, dict[str, str]]:
     """The time zones of each person, each with a queue that says so."""
     found: dict[str, dict[str, str]] = {}
-    for name, (roster, _) in tried.items():
+    for name, (roster, *_) in tried.items():
         for who in roster.reviewers if roster else ():
             found.setdefault(who.id, {}).setdefault(str(getattr(who, "tz", "UTC")), name)
     return found

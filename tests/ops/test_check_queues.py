@@ -46,6 +46,8 @@ def check(world, tmp_path, monkeypatch, capsys):
 
 def test_good_queues_are_listed_with_their_size_and_people(check, world):
     ana, _ = world.users
+    for tag in ("de", "fr"):
+        world.add_rows(1, tags=[tag])
     queues = [{"name": "de", "tag": "de", "reviewers": [ana]}, {"name": "fr", "tag": "fr"}]
     code, out, err = check(queues)
     assert (code, err) == (0, "")
@@ -118,8 +120,23 @@ def test_what_can_hardly_be_meant_is_a_warning(check, queues, words):
         ],
     ],
 )
-def test_filters_that_leave_every_row_a_home_are_none(check, queues):
+def test_filters_that_leave_every_row_a_home_are_none(check, world, queues):
+    world.add_rows(1, metadata={"language": "de"})
+    world.add_rows(1)
     assert "warning" not in check(queues)[1]
+
+
+def test_a_queue_that_no_row_is_for_is_told(check, world):
+    world.add_rows(1)
+    code, out, _ = check(
+        [{"name": "de", "filter": "created > now() + interval 1 day"}, {"name": "x"}]
+    )
+    assert code == 0
+    assert (
+        f"warning: no row of the last 7 days is asked for by queue de: is its tag {TAG!r} spelt as in Braintrust "
+        "(letter by letter), and its filter meant so?\n"
+    ) in out
+    assert "by queue x" not in out
 
 
 def test_one_person_with_two_time_zones_is_told(check, monkeypatch, world):
