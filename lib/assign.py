@@ -18,6 +18,7 @@ from lib.rows import ASSIGNMENTS, DEFAULT_LIST, REVIEW_LISTS, iso
 
 MAX_BODY = 5_000_000  # bytes; the API takes about 6 MB
 FATAL = frozenset({401, 403, 404})  # refusals that the next batch would meet as well
+REFUSED = frozenset({400, 413})  # that fewer rows may not meet
 LEAST_TIME = 1.0  # seconds an insert must have to be worth starting
 NO_ANSWER = Outcome("unknown", error="sent, but no answer came in time")
 NOT_NAMED = Outcome("unknown", error="the answer does not name this row")
@@ -163,17 +164,27 @@ class _Sender:
         except NotStarted:
             self.outcomes |= before
         except RequestFailed as failure:
-            in_doubt = in_doubt_until is not None or failure.may_have_landed
-            error = self._client.explain("insert", failure)
-            self.outcomes |= _all(batch, Outcome("unknown" if in_doubt else "failed", error=error))
-            if failure.status in FATAL:
-                self.stopped.set()
-            elif failure.status in {400, 413} and len(batch) > 1:
-                if not in_doubt:
-                    self.outcomes |= before
-                middle, until = len(batch) // 2, failure.in_doubt_until if in_doubt else None
-                self.send(batch[:middle], until)
-                self.send(batch[middle:], until)
+            self._failed(batch, failure, before, in_doubt_until)
         except Exception as error:  # noqa: BLE001 - whatever it is, what was sent has to be written down
             words = f"unexpected {type(error).__name__}"
             self.outcomes |= _all(batch, Outcome("unknown", error=words))
+
+    def _failed(
+        self,
+        batch: Sequence[Assignment],
+        failure: RequestFailed,
+        before: Outcomes,
+        in_doubt_until: Deadline | None,
+    ) -> None:
+        """What a refusal, or silence, says of a slice, and what is left to try. `before`: its outcomes before that."""
+        in_doubt = in_doubt_until is not None or failure.may_have_landed
+        error = self._client.explain("insert", failure)
+        self.outcomes |= _all(batch, Outcome("unknown" if in_doubt else "failed", error=error))
+        if failure.status in FATAL:
+            self.stopped.set()
+        elif failure.status in REFUSED and len(batch) > 1:
+            if not in_doubt:
+                self.outcomes |= before
+            middle, until = len(batch) // 2, failure.in_doubt_until if in_doubt else None
+            self.send(batch[:middle], until)
+            self.send(batch[middle:], until)

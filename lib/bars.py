@@ -1,6 +1,7 @@
 """Bars: who may not have which row, and why a row waits that is barred for everybody there. Pure."""
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -25,9 +26,10 @@ class Bars:
         """Who may not have the row, for whatever reason."""
         return self.authors.get(row_id, NOBODY) | self.passed.get(row_id, NOBODY)
 
-    def why(self, row_id: str) -> Waits:
-        """Why a row waits that nobody there may have."""
-        return Waits.PASSED if row_id in self.passed else Waits.AUTHOR
+    def why(self, row_id: str, there: AbstractSet[str]) -> Waits:
+        """Why a row waits that nobody of those `there`, who have room, may have."""
+        made_it = there <= self.authors.get(row_id, NOBODY)
+        return Waits.PASSED if row_id in self.passed and not made_it else Waits.AUTHOR
 
 
 def people_named(

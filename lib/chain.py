@@ -148,6 +148,6 @@ def _by_run(entries: Iterable[Carried]) -> Iterator[tuple[str, set[str]]]:
     """The rows that are neither confirmed nor taken back, by the run that planned them last."""
     doubtful: dict[str, set[str]] = {}
     for entry in entries:
-        if entry.run_id and not (entry.confirmed or entry.freed):
+        if entry.run_id and entry.in_doubt:
             doubtful.setdefault(entry.run_id, set()).add(entry.row_id)
     return iter(doubtful.items())

@@ -64,6 +64,13 @@ class PageSize:
         self.rows, self.fewest = smaller, min(self.fewest, smaller)
         return True
 
+    def words(self) -> list[str]:
+        """A sentence where pages had to be smaller."""
+        if self.fewest == self._most:
+            return []
+        words = f"Braintrust could not answer pages of {self._most} rows, it had to be asked for {self.fewest} at a time"
+        return [f"{words}: lower LIMIT, and it is asked less often"]
+
     def went_well(self) -> None:
         """Ask for more again after some good pages."""
         self._good += 1
@@ -114,11 +121,7 @@ class Fetching:
                 f"MAX_PAGES ({most}) was reached with rows left: {self._unseen} rows were not seen; "
                 "raise MAX_PAGES or LIMIT"
             )
-        if self._size.fewest < self._query.settings.limit:
-            found.notes.append(
-                f"Braintrust could not answer pages of {self._query.settings.limit} rows, it had to be asked for "
-                f"{self._size.fewest} at a time: lower LIMIT, and it is asked less often"
-            )
+        found.notes += self._size.words()
         return found
 
     def _next(

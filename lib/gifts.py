@@ -1,7 +1,7 @@
 """Who had a row last: which plan of the chain named it last, and to whom it gave it, or from whom it took it."""
 
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from functools import cache
@@ -45,6 +45,10 @@ class Named(NamedTuple):
     mentions: Mapping[str, Mention]
 
 
+_Had = tuple[str, tuple[str, ...]]
+"""The run that gave somebody a row, and whom."""
+
+
 class Gifts:
     """Looks plans up, only when it has to and only as far back as it has to."""
 
@@ -58,64 +62,75 @@ class Gifts:
         """The newest mention of each of these rows, and whether all was read; False: time ran out.
 
         `rows`: ids, and when they were created (seconds since 1970). A plan that is missing ends the chain. Raises
-        AuditError for one that cannot be read.
+        AuditError for one of the chain that cannot be read.
         """
+        found: dict[str, Mention] = {}
         if past.plan is None or not rows:
-            return {}, True
-        newest = _named(past.plan, rows)
-        found, key = dict(newest.mentions), newest.previous
-        if len(found) == len(rows) or key is None:
             return found, True
+        for named in self._back_from(past.plan, rows):
+            for row_id, mention in named.mentions.items():
+                found.setdefault(row_id, mention)
+            if len(found) == len(rows):
+                break
+            if named.previous and deadline.left() <= 0:
+                return found, False
+        return found, True
+
+    def _back_from(self, plan: Plan, rows: Mapping[str, float]) -> Iterator[Named]:
+        """What the plans of the chain say of these rows, from this one on back; a few side by side, and some ahead."""
+        newest = _named(plan, rows)
+        yield newest
+        if newest.previous is None:
+            return
         since = datetime.fromtimestamp(min(rows.values()), UTC) - MARGIN
         keys = self._bucket.plans_since(since.date())
         places = {key: place for place, key in enumerate(keys)}
-        read: dict[str, Named | None] = {}
-
-        def look(key: str) -> Named | None:
-            plan = self._chain.plan_at(key, bare=True)
-            return _named(plan, rows) if plan else None
-
+        read: dict[str, Future[Named | None]] = {}
+        named: Named | None = newest
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-            while key in places and len(found) < len(rows):
-                if deadline.left() <= 0:
-                    return found, False
-                place = places.pop(key)
-                if key not in read:
-                    some = [each for each in keys[place : place + AHEAD] if each not in read]
-                    read.update(zip(some, pool.map(look, some), strict=True))
-                plan = read.pop(key)
-                if plan is None:
-                    break
-                for row_id, mention in plan.mentions.items():
-                    found.setdefault(row_id, mention)
-                key = plan.previous
-        return found, True
+            while named and named.previous in places:
+                place = places.pop(named.previous)
+                if keys[place] not in read:
+                    for key in keys[place : place + AHEAD]:
+                        read[key] = read.get(key) or pool.submit(self._look, key, rows)
+                if named := read.pop(keys[place]).result():
+                    yield named
+
+    def _look(self, key: str, rows: Mapping[str, float]) -> Named | None:
+        plan = self._chain.plan_at(key, bare=True)
+        return _named(plan, rows) if plan else None
 
     def who_left(
         self, past: Past, rows: Iterable[Row], deadline: Deadline
-    ) -> dict[str, tuple[str, ...]]:
+    ) -> tuple[dict[str, tuple[str, ...]], bool]:
         """Who certainly had which of these rows, which nobody has now, and was not freed of it by us.
 
         What the last plan still knows is asked first; beyond that, a list that was emptied says that somebody had the
-        row. Raises AuditError.
+        row. With it, whether all was read, as of `newest`. Raises AuditError.
         """
-        had: dict[str, tuple[str, tuple[str, ...]]] = {}
-        left: dict[str, tuple[str, ...]] = {}
         emptied: dict[str, float] = {}
+        left: dict[str, tuple[str, ...]] = {}
+        had: dict[str, _Had] = {}
         for row in rows:
             entry = past.entries.get(row.id)
-            if entry is None and row.emptied:
-                emptied[row.id] = row.created
-            elif entry and entry.confirmed and not entry.freed:
+            if entry is None:
+                emptied |= {row.id: row.created} if row.emptied else {}
+            elif entry.stands:
                 left[row.id] = entry.reviewers
-            elif entry and entry.run_id and not entry.freed:
+            elif entry.run_id and entry.in_doubt:
                 had[row.id] = entry.run_id, entry.reviewers
-        for row_id, mention in self.newest(past, emptied, deadline)[0].items():
-            if mention.deed is Deed.GAVE:
-                had[row_id] = mention.run_id, mention.people
+        found, complete = self.newest(past, emptied, deadline)
+        return left | self._certain(had | _given(found)), complete
+
+    def _certain(self, had: Mapping[str, _Had]) -> dict[str, tuple[str, ...]]:
+        """Of those whom runs gave rows, by row, whoever certainly got them by that run's records."""
         landed = cache(self._chain.landed)
-        certain = {row_id: who for row_id, (run_id, who) in had.items() if row_id in landed(run_id)}
-        return left | certain
+        return {row_id: who for row_id, (run_id, who) in had.items() if row_id in landed(run_id)}
+
+
+def _given(found: Mapping[str, Mention]) -> dict[str, _Had]:
+    gave = (item for item in found.items() if item[1].deed is Deed.GAVE)
+    return {row_id: (mention.run_id, mention.people) for row_id, mention in gave}
 
 
 def _named(plan: Plan, rows: Mapping[str, float]) -> Named:

@@ -1,17 +1,18 @@
 """An ordinary run: rows that have no reviewer are handed out."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from itertools import starmap
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lib.assign import ASSIGNING
 from lib.bars import Bars, people_named
-from lib.distribution import settle
-from lib.errors import AuditError, QueryError
+from lib.distribution import Seat, settle
+from lib.errors import AuditError
 from lib.findings import (
     author_words,
     fewer_words,
@@ -28,7 +29,7 @@ from lib.plan import NOT_ATTEMPTED, Assignment, Carried, Outcomes, Plan
 from lib.reading import Reading
 from lib.result import Outlook, Story, status_of
 from lib.roster import Roster
-from lib.rows import Fetched
+from lib.rows import Fetched, Row
 from lib.turns import Waits, open_rows, seats_of, spread, turns_of
 
 ONE_EACH = PerRow()
@@ -58,17 +59,11 @@ class HandOut:
         job, now = self._job, self._job.now()
         counting = any(entry.max_open is not None for entry in job.entries)
         reading = Reading(job.client, job.settings, job.window, job.fetching, counting=counting)
-        try:
-            if job.settings.dry_run:
-                fetched = reading.full()
-            else:
-                planned = {entry.row_id for entry in past.recent(now)}
-                fetched = reading.read(past.reading.get(reading.query), planned, now)
-        except QueryError as error:
-            if not (error.no_page and job.shares_time):
-                raise
-            words = f"there was no time for a page of rows, so this queue waits for the next run: {error}"
-            return Fetched(complete=False, warnings=[words], short=True)
+        if job.settings.dry_run:
+            fetched = reading.full()
+        else:
+            planned = {entry.row_id for entry in past.recent(now)}
+            fetched = reading.read(past.reading.get(reading.query), planned, now)
         return replace(fetched, rows=past.amended(fetched.rows, now))
 
     def propose(self, fetched: Fetched, past: Past) -> Plan:
@@ -77,23 +72,34 @@ class HandOut:
         window = job.window.to_json()
         settings = job.settings
         draft = Plan(settings.project_id, settings.tag, window, job.now(), settings.queue)
-        past = replace(past, left=self._who_left(fetched, past))
         per_row = PerRow(settings.reviewers_per_row, settings.overlap)
-        return make_plan(draft, fetched, self.roster, past, settings.max_assignments, per_row)
 
-    def _who_left(self, fetched: Fetched, past: Past) -> Mapping[str, tuple[str, ...]]:
-        """Who took themselves off which rows that are to be dealt; what cannot be found out holds no row back."""
-        job, now = self._job, self._job.now()
-        new = [
-            row
-            for row in fetched.rows
-            if row.needs_reviewer and past.standing(row.id, now) is Standing.NEW
-        ]
-        try:
-            return job.gifts.who_left(past, new, job.fetching)
-        except AuditError as error:
-            self._unclear = [f"whoever took themself off a row may get it again: {error}"]
+        def planned(past: Past) -> Plan:
+            return make_plan(draft, fetched, self.roster, past, settings.max_assignments, per_row)
+
+        plan = planned(past)
+        left = self._who_left(plan, fetched, past)
+        return planned(replace(past, left=left)) if left else plan
+
+    def _who_left(self, plan: Plan, fetched: Fetched, past: Past) -> Mapping[str, tuple[str, ...]]:
+        """Who took themselves off which rows; looked up where `plan` deals any row that somebody may have left.
+
+        What cannot be found out holds no row back.
+        """
+        job, now = self._job, plan.created_at
+        had = [row for row in fetched.rows if past.may_have_been_left(row, now)]
+        ids = {row.id for row in had}
+        self._unclear = []
+        if not any(row_id in ids for row_id, _ in plan.assignments[plan.repeated :]):
             return {}
+        why = "time ran out before all plans were read"
+        try:
+            left, complete = job.gifts.who_left(past, had, job.fetching)
+        except AuditError as error:
+            left, complete, why = {}, False, str(error)
+        if not complete:
+            self._unclear = [f"whoever took themself off a row may get it again: {why}"]
+        return left
 
     def changes(self, plan: Plan) -> Sequence[Assignment]:
         """What is written to Braintrust."""
@@ -101,55 +107,72 @@ class HandOut:
 
     def tell(self, outlook: Outlook, outcomes: Outcomes) -> Story:
         """What was seen, given and left; `outcomes` is empty if nothing was sent."""
-        settings, window, plan = self._job.settings, self._job.window, outlook.plan
-        fetched, roster = outlook.fetched, self.roster
-        needy = [row for row in fetched.rows if row.needs_reviewer]
-        counts = Counter(what.status for what in outcomes.values())
-        failed = counts["failed"] + counts["unknown"]
-        deferred = len(needy) - counts["assigned"] - failed
-        reviewed = sum(row.reviewed and not row.reviewers for row in fetched.rows)
+        settings = self._job.settings
+        needy = outlook.fetched.needy
+        counts = self._counts(outlook, len(needy), outcomes)
+        waiting = [row for row in needy if not landed(row.id, outcomes)]
+        return Story(
+            status=status_of(settings, outlook, counts["failed"], counts["deferred"])
+            or ("assigned" if needy else "nothing_to_assign"),
+            counts=counts,
+            people=self._people(outlook, outcomes),
+            warnings=self._warnings(outlook, waiting),
+            further={
+                "oldest_waiting_seconds": oldest_seconds(waiting, self._job.window),
+                "spread": spread(outlook.plan.turns),
+                "unknown_reviewers": len(self.roster.unknown),
+                "previous_plan": what_became(outlook.past, outlook.fetched.rows),
+            },
+        )
 
-        def landed(row_id: str) -> bool:
-            return outcomes.get(row_id, NOT_ATTEMPTED).status == "assigned"
+    def _counts(self, outlook: Outlook, needy: int, outcomes: Outcomes) -> dict[str, int]:
+        """Rows, by what they were and what became of them."""
+        rows = outlook.fetched.rows
+        became = Counter(what.status for what in outcomes.values())
+        failed = became["failed"] + became["unknown"]
+        reviewed = sum(row.reviewed and not row.reviewers for row in rows)
+        return {
+            "already_assigned": len(rows) - needy - reviewed,
+            "already_reviewed": reviewed,
+            "unassigned": needy,
+            "assigned": became["assigned"],
+            "failed": failed,
+            "deferred": needy - became["assigned"] - failed,
+        }
 
+    def _people(self, outlook: Outlook, outcomes: Outcomes) -> dict[str, Mapping[str, Any]]:
+        """What everybody was given, or in a dry run would be, and after a full read what they have."""
+        dry, roster = self._job.settings.dry_run, self.roster
         given = Counter(
             reviewer
-            for row_id, reviewers in plan.assignments
-            if settings.dry_run or landed(row_id)
+            for row_id, reviewers in outlook.plan.assignments
+            if dry or landed(row_id, outcomes)
             for reviewer in reviewers
         )
-        waiting = [row for row in needy if not landed(row.id)]
-        people = people_of(fetched, roster, window)
-        return Story(
-            status=status_of(settings, outlook, failed, deferred)
-            or ("assigned" if needy else "nothing_to_assign"),
-            counts={
-                "already_assigned": len(fetched.rows) - len(needy) - reviewed,
-                "already_reviewed": reviewed,
-                "unassigned": len(needy),
-                "assigned": counts["assigned"],
-                "failed": failed,
-                "deferred": deferred,
-            },
-            people={"per_reviewer": {who.id: given[who.id] for who in roster.reviewers}, **people},
-            warnings=[
-                *roster.warnings,
-                *self._job.directory.warnings,
-                *nothing_found(fetched, settings),
-                *self._unclear,
-                *(wait_words(plan, why, count) for why, count in plan.waiting.items()),
-                *fewer_words(plan, settings.reviewers_per_row),
-                *(author_words(outlook, roster) if settings.author else ()),
-                *leaving(waiting, LEAVES, "raise DAYS or add reviewers", window, settings.days),
-                *open_rows_warnings(fetched, roster, window, settings.days),
-            ],
-            further={
-                "oldest_waiting_seconds": oldest_seconds(waiting, window),
-                "spread": spread(plan.turns),
-                "unknown_reviewers": len(roster.unknown),
-                "previous_plan": what_became(outlook.past, fetched.rows),
-            },
-        )
+        return {
+            "per_reviewer": {who.id: given[who.id] for who in roster.reviewers},
+            **people_of(outlook.fetched, roster, self._job.window),
+        }
+
+    def _warnings(self, outlook: Outlook, waiting: Sequence[Row]) -> list[str]:
+        settings, window, roster = self._job.settings, self._job.window, self.roster
+        fetched, plan = outlook.fetched, outlook.plan
+        return [
+            *roster.warnings,
+            *self._job.directory.warnings,
+            *nothing_found(fetched, settings),
+            *self._unclear,
+            *(wait_words(plan, why, count) for why, count in plan.waiting.items()),
+            *fewer_words(plan, settings.reviewers_per_row),
+            *(author_words(outlook, roster) if settings.author else ()),
+            *leaving(waiting, LEAVES, "raise DAYS or add reviewers", window, settings.days),
+            *open_rows_warnings(fetched, roster, window, settings.days),
+        ]
+
+
+def landed(row_id: str, outcomes: Outcomes) -> bool:
+    """The row certainly has its people now."""
+    return outcomes.get(row_id, NOT_ATTEMPTED).status == "assigned"
 
 
 class Needy(NamedTuple):
@@ -173,7 +196,7 @@ def sort_out(fetched: Fetched, listed: set[str], past: Past, now: datetime) -> N
     again: list[Assignment] = []
     resting: list[Carried] = []
     left, perhaps = 0, list[str]()
-    for row in sorted(row for row in fetched.rows if row.needs_reviewer):  # oldest first
+    for row in sorted(fetched.needy):  # oldest first
         standing = past.standing(row.id, now)
         if standing is Standing.NEW:
             new.append(row.id)
@@ -203,32 +226,26 @@ def make_plan(
     `most` caps the new rows that are handed out (0: no cap); `per_row` is how many people each of them gets.
     """
     now = draft.created_at
-    needy = sort_out(fetched, {reviewer.id for reviewer in roster.reviewers}, past, now)
+    needy = sort_out(fetched, {*roster.ids}, past, now)
     repeated = Counter(who for _, people in needy.again for who in people)
     open_now = open_rows(fetched.rows, repeated.elements())
-    open_now.update(unseen_people(fetched, past, now))
+    open_now.update(unseen_people(fetched, past, now, draft.queue))
     open_now.update(needy.perhaps)
-    credit = past.plan.credit if past.plan else {}
-    seats = seats_of(roster.reviewers, open_now, credit, draft.queue, draft.seen_at)
+    seats = seats_of(roster.reviewers, open_now, past.credit, draft.queue, draft.seen_at)
     bars = Bars(
-        authors=people_named(fetched.authors, roster.reviewers),
-        passed=past.barred([reviewer.id for reviewer in roster.reviewers], now),
+        authors=people_named(fetched.authors, roster.reviewers), passed=past.barred(roster.ids, now)
     )
-    if bars or per_row.people > 1:
-        wishes = [Wish(row_id, per_row.of(row_id), bars.of(row_id)) for row_id in needy.new]
-        dealt = hand_out(wishes, seats, most)
-    else:
-        dealt = deal_at_once(needy.new, seats, most)
+    dealt = deal(needy.new, seats, bars, per_row, most)
     assignments = [*needy.again, *starmap(Assignment, dealt.rows)]
-    mine = credit.get(draft.queue, {})
-    capped = any(reviewer.max_open is not None for reviewer in roster.reviewers)
-    counted = open_now if capped or not fetched.short else None
-    planned = past.entries.keys() & (row_id for row_id, _ in assignments)
+    mine = past.credit.get(draft.queue, {})
+    counted = open_now if roster.has_caps or not fetched.short else None
+    known = past.entries.keys() | past.left.keys()  # a set of all that is given would be as large
+    given = known.intersection(row_id for row_id, _ in assignments)
     return replace(
         draft,
         assignments=assignments,
         repeated=len(needy.again),
-        carried=[entry for entry in past.recent(now) if entry.row_id not in planned],
+        carried=[entry for entry in past.recent(now) if entry.row_id not in given],
         previous=past.key,
         reading=settled(past, fetched.read, now),
         turns=turns_of(roster.reviewers, counted, mine, dealt.shares, repeated, draft.seen_at),
@@ -236,29 +253,45 @@ def make_plan(
         waiting=waiting(needy, dealt, bars, Waits.ELSEWHERE if draft.queue else Waits.LEFT),
         fewer=dealt.fewer,
         rest_until=max((entry.planned_at for entry in needy.resting), default=now - REST) + REST,
-        credit={**credit, draft.queue: settle(mine, dealt.shares)},
-        passed=past.passed_after(
-            draft, sorted(past.left.keys() & (row_id for row_id, _ in assignments))
-        ),
+        credit={**past.credit, draft.queue: settle(mine, dealt.shares)},
+        passed=past.passed_after(draft, sorted(given & past.left.keys())),
     )
+
+
+def deal(
+    rows: Sequence[str], seats: Sequence[Seat], bars: Bars, per_row: PerRow, most: int
+) -> Dealt:
+    """Who gets which of the rows, from the oldest on."""
+    if not bars and per_row.people == 1:
+        return deal_at_once(rows, seats, most)
+    wishes = [Wish(row_id, per_row.of(row_id), bars.of(row_id)) for row_id in rows]
+    return hand_out(wishes, seats, most)
 
 
 def waiting(needy: Needy, dealt: Dealt, bars: Bars, others: Waits) -> Counter[Waits]:
     """Why rows wait, and how many; `others`: why those do that were planned for people who are not on the list."""
-    why = Counter(map(bars.why, dealt.barred))
+    there = {share.seat.user for share in dealt.shares}
+    why = Counter(bars.why(row_id, there) for row_id in dealt.barred)
     why[others], why[Waits.RESTS] = needy.left, len(needy.resting)
     why[Waits.CAP], why[Waits.NOBODY] = dealt.capped, dealt.no_room
     return +why
 
 
-def unseen_people(fetched: Fetched, past: Past, now: datetime) -> list[str]:
-    """Who was given rows within two hours that this read does not show: open, unless it shows everything."""
+def unseen_people(fetched: Fetched, past: Past, now: datetime, queue: str) -> list[str]:
+    """Whom this queue gave rows within two hours that its read does not show: open, unless it shows everything."""
     if fetched.complete:
         return []
     seen = {row.id for row in fetched.rows}
     return [
         who
         for entry in past.recent(now)
-        if entry.row_id not in seen and not entry.freed
+        if entry.row_id not in seen and not entry.freed and may_be_of(queue, entry.run_id)
         for who in entry.reviewers
     ]
+
+
+def may_be_of(queue: str, run_id: str) -> bool:
+    """Whether a run may be one of this queue, by the end of its id: of a queue whose name ends so it is taken as well."""
+    if not (queue and run_id):
+        return True
+    return bool(re.search(rf"-{queue}(-[0-9]+)?$", run_id))

@@ -134,7 +134,7 @@ def find_place(places: Iterable[Settings], aws: Aws, started: datetime) -> Setti
         plan = Chain(AuditBucket(aws.s3(), here[0]), started).plan_of(here[0].undo)
         if plan:
             its_own = (place for place in here if place.queue == plan.queue)
-            return next(its_own, replace(here[0], queue=plan.queue))
+            return next(its_own, replace(here[-1], queue=plan.queue))  # the last has no name
     raise ConfigurationError(
         f"undo: none of the projects {', '.join(by_project)} has a plan of a run {here[0].undo}"
     )

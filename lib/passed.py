@@ -51,8 +51,10 @@ def json_passed(passed: Iterable[Passed]) -> Iterator[str]:
 
 
 def joined(before: Iterable[Passed], new: Iterable[Passed]) -> list[Passed]:
-    """What plans know after it: of the same row and person, what is new."""
-    known = {_key(each.row_id, each.reviewer_id): each for each in (*before, *new)}
+    """What plans know after it: of the same row, person and way in which it left them, what is new."""
+    known = {
+        (each.row_id, compared("id", each.reviewer_id), each.by): each for each in (*before, *new)
+    }
     return list(known.values())
 
 
@@ -70,7 +72,3 @@ def passed_by(
         if name := names.get(compared("id", user_id)):
             people.setdefault(row_id, set()).add(name)
     return {row_id: frozenset(who) for row_id, who in people.items() if len(who) < len(names)}
-
-
-def _key(row_id: str, user_id: str) -> tuple[str, str]:
-    return row_id, compared("id", user_id)

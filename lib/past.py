@@ -5,13 +5,14 @@ read shows; where it may have landed, or land yet, it rests; otherwise it goes t
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
 from lib.passed import By, Passed, joined, passed_by
 from lib.plan import Carried, Plan
 from lib.rows import Read, Row
+from lib.turns import Credit
 
 CARRY = timedelta(hours=2)
 """How long a planned row is remembered. docs/design.md says why so long."""
@@ -72,6 +73,11 @@ class Past:
         return joined(self.passed(now), left)
 
     @property
+    def credit(self) -> Credit:
+        """What everybody is owed."""
+        return self.plan.credit if self.plan else {}
+
+    @property
     def reading(self) -> dict[str, Read]:
         """What is known of each way of reading."""
         return {read.query: read for read in self.plan.reading} if self.plan else {}
@@ -80,12 +86,21 @@ class Past:
         """What a plan made at `now` has to carry along."""
         return (entry for entry in self.entries.values() if now - entry.planned_at <= CARRY)
 
+    def remembered(self, now: datetime) -> dict[str, Carried]:
+        """The same, by row id."""
+        return {entry.row_id: entry for entry in self.recent(now)}
+
+    def may_have_been_left(self, row: Row, now: datetime) -> bool:
+        """The row is to be dealt, and somebody had it."""
+        had = row.emptied or row.id in self.entries
+        return had and row.needs_reviewer and self.standing(row.id, now) is Standing.NEW
+
     def standing(self, row_id: str, now: datetime) -> Standing:
         """What a run at `now` does with the row, if it reads as unassigned."""
         entry = self.entries.get(row_id)
         if entry is None or now - entry.planned_at > CARRY:
             return Standing.NEW
-        if entry.confirmed and not entry.freed:
+        if entry.stands:
             return Standing.HELD
         if now - entry.planned_at <= REST and (entry.freed or row_id not in self.refused):
             return Standing.RESTS
@@ -112,9 +127,18 @@ def planned_before(plan: Plan) -> dict[str, Carried]:
     return {entry.row_id: entry for entry in (*plan.carried, *made)}
 
 
-def unsettled(past: Past) -> list[Read]:
-    """What is known of each way of reading once rows have been freed: as they leave empty lists, the next is full."""
-    return [read._replace(days=0) for read in past.reading.values()]
+def freeing(draft: Plan, past: Past) -> Plan:
+    """The draft of a plan that takes rows off people, with what it carries along whatever these are.
+
+    Freed rows have empty lists, so that the next read of each kind is a full one.
+    """
+    return replace(
+        draft,
+        previous=past.key,
+        credit=past.credit,
+        reading=[read._replace(days=0) for read in past.reading.values()],
+        passed=past.passed(draft.created_at),
+    )
 
 
 def settled(past: Past, read: Read | None, now: datetime) -> list[Read]:

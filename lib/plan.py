@@ -49,6 +49,16 @@ class Carried(NamedTuple):
     freed: bool = False
     """It was taken back since, and is not sent again."""
 
+    @property
+    def stands(self) -> bool:
+        """The row is certainly theirs, as far as we had to do with it."""
+        return self.confirmed and not self.freed
+
+    @property
+    def in_doubt(self) -> bool:
+        """Nothing says yet what became of it."""
+        return not (self.confirmed or self.freed)
+
 
 class Spared(Enum):
     """Why an undo or a take-back does not write to rows that are meant; the value is the words for it."""

@@ -1,7 +1,8 @@
 """Queues: what one parameter lists for one invocation, each with settings of its own. Pure."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any, NamedTuple
 
 from lib.errors import ConfigurationError
@@ -11,6 +12,7 @@ from lib.rules import Rule, is_name, is_queue
 from lib.settings import (
     COMMANDS,
     OVERRIDES,
+    RULES,
     Settings,
     load_settings,
     problems_of_commands,
@@ -55,25 +57,18 @@ def load_asked(environ: Mapping[str, str], event: object, parameter: Callable[[s
     said = read_event(event, problems)
     shared = read_environment(environ, problems, optional=DEFAULTS)
     queues = _read_queues(shared["queues_parameter"], parameter, problems)
-    problems += _missing(queues, shared, said)
-    problems += _misplaced(said, queues)
-    problems += {
-        problem: None
-        for queue in queues
-        for problem in problems_of_commands({**shared, **queue, **said})
-        if said.get("queue") in {None, queue.get("queue")}
-    }
-    refuse(problems)
-    runs = [
-        _settings(shared, queue, said, place, len(queues))
+    meant = [
+        _laid(shared, queue, said, place, len(queues))
         for place, queue in enumerate(queues)
-        if said.get("queue") in {None, queue["queue"]}
+        if said.get("queue") in {None, queue.get("queue")}
     ]
+    problems += _missing(queues, shared, said)
+    problems += _not_there(said, queues) if "queue" in said else _misplaced(said)
+    problems += dict.fromkeys(chain.from_iterable(map(problems_of_commands, meant)))
+    refuse(problems)
+    runs = [Settings(**values) for values in meant]
     if "undo" in said and "queue" not in said:
-        project_id = {**shared, **said}.get("project_id", "")
-        elsewhere = replace(runs[0], queue="", project_id=project_id)
-        places = [run for run in (*runs, elsewhere) if run.project_id]
-        return Asked(tuple(places), by_queue=False)
+        return Asked((*runs, *_nameless(runs, shared | said)), by_queue=False)
     return Asked(tuple(runs), by_queue="queue" not in said)
 
 
@@ -82,16 +77,7 @@ def parse_queues(text: str, source: str, problems: list[str]) -> list[dict[str, 
 
     Problems name every offender in every queue.
     """
-    where = f"SSM parameter {source}"
-    try:
-        items = parse_json(trimmed(text), where)
-    except ConfigurationError as error:
-        problems.append(str(error))
-        return []
-    if not isinstance(items, list) or not items:
-        it_is = "an empty array" if items == [] else what(items)
-        problems.append(f"{where} must be a JSON array of one queue or more, not {it_is}")
-        return []
+    items = _items_of(text, f"SSM parameter {source}", problems)
     own = f"the name of an SSM parameter that starts with {source}/"
     rules = {
         "name": NAME,
@@ -105,6 +91,20 @@ def parse_queues(text: str, source: str, problems: list[str]) -> list[dict[str, 
     twice = {name for name in names if name and names.count(name) > 1}
     problems += [f"queue {name} is there {names.count(name)} times" for name in sorted(twice)]
     return queues
+
+
+def _items_of(text: str, where: str, problems: list[str]) -> list[Any]:
+    """What the JSON array holds; nothing, and a problem more, where it is none."""
+    try:
+        items = parse_json(trimmed(text), where)
+    except ConfigurationError as error:
+        problems.append(str(error))
+        return []
+    if isinstance(items, list) and items:
+        return items
+    it_is = "an empty array" if items == [] else what(items)
+    problems.append(f"{where} must be a JSON array of one queue or more, not {it_is}")
+    return []
 
 
 def _read_queues(
@@ -134,6 +134,8 @@ def _parse_queue(
     values = read_fields(item, rules, lambda field: f"field {field} of {label}", problems)
     if "reviewers" in values and "reviewers_parameter" in values:
         problems.append(f"{label} has both reviewers and reviewers_parameter: leave one out")
+    if values.get("reviewers") == ():
+        problems.append(f"field reviewers of {label} names nobody: add at least one reviewer")
     values["queue"] = values.pop("name", None) or label
     return values
 
@@ -152,20 +154,30 @@ def _missing(
         if "reviewers" in given:
             given.add("reviewers_parameter")
         problems += [
-            f"queue {queue['queue']} has no {name}, and {name.upper()} is not set"
+            f"{_called(queue)} has no {name}, and {name.upper()} is not set"
             for name in DEFAULTS
             if name not in given
         ]
     return problems
 
 
-def _misplaced(said: Mapping[str, Any], queues: Collection[Mapping[str, Any]]) -> list[str]:
-    """Event fields that are for one queue where none is named, and the name of one that is not there."""
-    names = [str(queue["queue"]) for queue in queues if queue]
-    if "queue" in said:
-        if not names or said["queue"] is None or said["queue"] in names:
-            return []
-        return [f"event field queue is {shown(said['queue'])}: must be one of {', '.join(names)}"]
+def _called(queue: Mapping[str, Any]) -> str:
+    """Its name, or where that is wrong its number."""
+    name = str(queue["queue"])
+    return f"queue {name}" if is_queue(name) else name
+
+
+def _not_there(said: Mapping[str, Any], queues: Collection[Mapping[str, Any]]) -> list[str]:
+    """The name, in the event, of a queue that is not there."""
+    names = list(dict.fromkeys(str(queue["queue"]) for queue in queues if queue))
+    if not names or said["queue"] is None or said["queue"] in names:
+        return []
+    known = ", ".join(filter(is_queue, names))
+    return [f"event field queue is {shown(said['queue'])}: must be one of {known}"]
+
+
+def _misplaced(said: Mapping[str, Any]) -> list[str]:
+    """Event fields that are for one queue, where none is named."""
     for_all = FOR_ALL | ({"project_id"} if "undo" in said else set())
     fields = [name for name in said if name not in for_all]
     if not fields:
@@ -175,19 +187,30 @@ def _misplaced(said: Mapping[str, Any], queues: Collection[Mapping[str, Any]]) -
     ]
 
 
-def _settings(
+def _laid(
     shared: Mapping[str, Any],
     queue: Mapping[str, Any],
     said: Mapping[str, Any],
     place: int,
     count: int,
-) -> Settings:
-    """The settings of queue number `place`, from 0, of `count`.
+) -> dict[str, Any]:
+    """The fields of queue number `place`, from 0, of `count`: event over queue over environment.
 
-    Event goes over queue over environment, but a queue lifts no DRY_RUN.
+    But a queue lifts no DRY_RUN.
     """
     values = {"reviewers_parameter": "", **shared, **queue}
-    values["dry_run"] = shared.get("dry_run", False) or queue.get("dry_run", False)
-    settings = Settings(**{**values, **said})
-    hours = settings.full_read_hours
-    return replace(settings, full_read_hour=place * hours // count if hours else None)
+    values["dry_run"] = bool(shared.get("dry_run") or queue.get("dry_run"))
+    hours = shared.get("full_read_hours", RULES["FULL_READ_HOURS"].default)
+    values["full_read_hour"] = place * hours // count if hours else None
+    return {**values, **said}
+
+
+def _nameless(runs: Sequence[Settings], said: Mapping[str, Any]) -> Iterator[Settings]:
+    """The places of runs whose queue is not there, or that had none: each project, with no queue's DRY_RUN.
+
+    `said`: the variables, and the event over them.
+    """
+    projects = [*(run.project_id for run in runs), said.get("project_id", "")]
+    for project in dict.fromkeys(filter(None, projects)):
+        is_dry = said.get("dry_run", False)
+        yield replace(runs[0], queue="", project_id=project, dry_run=is_dry)

@@ -6,7 +6,7 @@ read's first page missed none of the rows that it should show.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -106,6 +106,10 @@ class Reading:
             why = "a full page named no next one"
         except RequestFailed as failure:
             why = self._words(failure)
+        return self._unsorted(pages, why)
+
+    def _unsorted(self, pages: Pages | None, why: str) -> tuple[Pages, bool]:
+        """The same, asked for unsorted. `pages`: what came sorted, if anything did; `why`: what is wrong with that."""
         try:
             unsorted = self._pages_of(self._all._replace(sort=False))
         except RequestFailed as failure:
@@ -130,22 +134,26 @@ class Reading:
         if not is_sorted:
             return self._full(pages, known, None, now)
         proved_at = known and known.proved_at
-        warnings = []
-        if not pages.complete or any(map(_counts(planned), pages.rows.values())):
-            try:
-                page = self._first_page(self._short)
-            except QueryError:
-                return self._full(pages, known, None, now)
-            except RequestFailed as failure:  # what came to nothing for lack of time says nothing
-                return self._full(pages, known, proved_at if failure.out_of_time else None, now)
-            missing = self._looked_at_again(self._missing(pages, page, planned), pages)
-            if missing:
-                proved_at = None
-                warnings.append(_missed(missing))
-            elif any(map(_counts(planned), page.rows.values())):
-                proved_at = now
-            pages.add(page)
-        return self._full(pages, known, proved_at, now, warnings)
+        if pages.complete and not _any_counts(pages, planned):
+            return self._full(pages, known, proved_at, now)
+        try:
+            page = self._first_page(self._short)
+        except QueryError:
+            return self._full(pages, known, None, now)
+        except RequestFailed as failure:  # what came to nothing for lack of time says nothing
+            return self._full(pages, known, proved_at if failure.out_of_time else None, now)
+        return self._compared(pages, page, known, planned, now)
+
+    def _compared(
+        self, pages: Pages, page: Pages, known: Read | None, planned: Collection[str], now: datetime
+    ) -> Fetched:
+        """A full read, and what the first page of the short one proves or disproves."""
+        missing = self._looked_at_again(self._missing(pages, page, planned), pages)
+        pages.add(page)
+        if missing:
+            return self._full(pages, known, None, now, [_missed(missing)])
+        proved_at = now if _any_counts(page, planned) else known and known.proved_at
+        return self._full(pages, known, proved_at, now)
 
     def _full(
         self,
@@ -246,9 +254,9 @@ def is_old(known: Read, settings: Settings, days: int, now: datetime) -> bool:
     return not -JITTER <= age < min(often, HALF_A_DAY * min(days, MOST_DAYS))
 
 
-def _counts(planned: Collection[str]) -> Callable[[Row], bool]:
-    """Rows that prove something: they need a reviewer, and nobody has planned them in the last two hours."""
-    return lambda row: row.needs_reviewer and row.id not in planned
+def _any_counts(pages: Pages, planned: Collection[str]) -> bool:
+    """Whether a row proves something: it needs a reviewer, and nobody has planned it in the last two hours."""
+    return any(row.needs_reviewer and row.id not in planned for row in pages.rows.values())
 
 
 def _missed(missing: list[Row]) -> str:

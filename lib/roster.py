@@ -49,6 +49,16 @@ class Roster:
     checked: bool = True
     """False: the key may not list users, so that nobody's address is known."""
 
+    @property
+    def ids(self) -> list[str]:
+        """Of everybody on the list."""
+        return [reviewer.id for reviewer in self.reviewers]
+
+    @property
+    def has_caps(self) -> bool:
+        """Somebody has `max_open`."""
+        return any(reviewer.max_open is not None for reviewer in self.reviewers)
+
 
 @dataclass(frozen=True)
 class User:

@@ -84,6 +84,11 @@ class Fetched:
     authors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Whom rows that need a reviewer name at AUTHOR, by row id: user ids and addresses, as they are compared."""
 
+    @property
+    def needy(self) -> list[Row]:
+        """Those of the rows that need a reviewer."""
+        return [row for row in self.rows if row.needs_reviewer]
+
 
 def iso(moment: datetime) -> str:
     """`2026-11-23T07:00:00.000Z`: the form in which Braintrust writes `created`."""

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from traceback import walk_tb
@@ -11,12 +11,14 @@ from typing import TypeVar
 from lib.assign import assign_all
 from lib.deadline import Deadline
 from lib.digest import Look, look_at, post_digest
-from lib.errors import AssignerError, AssignmentError, AuditError, QueuesError
+from lib.errors import AssignerError, AssignmentError, AuditError, QueryError, QueuesError
 from lib.handout import HandOut
 from lib.load import Invocation, Job, load, make_job
+from lib.past import Past
 from lib.plan import Outcomes
 from lib.queues import named, raise_if_any, run_alone, run_each, run_queues
 from lib.result import Outlook, Result, Verdict, build_result, unwritten
+from lib.rows import Fetched
 from lib.settings import Settings
 from lib.take_back import TakeBack
 from lib.telemetry import Meter, logger, request_metrics, run_metrics
@@ -152,10 +154,10 @@ def decide(job: Job, kind: Kind) -> Outlook:
     try:
         for race in range(RACES):
             past = job.chain.read()
-            fetched = kind.read(past)
+            fetched = read(job, kind, past)
             outlook = Outlook(fetched, kind.propose(fetched, past), past)
             plan = outlook.plan
-            if job.settings.dry_run or not (plan.moves or plan.waiting or fetched.read):
+            if job.settings.dry_run or not is_worth_a_plan(outlook):
                 return outlook
             if job.client.deadline.left() <= 0:
                 return replace(outlook, verdict=Verdict.TIME_RAN_OUT)
@@ -168,6 +170,24 @@ def decide(job: Job, kind: Kind) -> Outlook:
     except AuditError as error:
         raise AuditError(f"{error}; nothing was {kind.did}") from error
     return replace(outlook, verdict=Verdict.RACES_LOST)
+
+
+def is_worth_a_plan(outlook: Outlook) -> bool:
+    """Whether the next runs have to know of it: rows change hands or wait, or everything was read."""
+    return bool(outlook.plan.moves or outlook.plan.waiting or outlook.fetched.read)
+
+
+def read(job: Job, kind: Kind, past: Past) -> Fetched:
+    """The rows. One of several queues that gets no page of them in its time waits for the next run: no error."""
+    try:
+        return kind.read(past)
+    except QueryError as error:
+        if not (error.no_page and job.shares_time):
+            raise
+        words = "there was no time for a page of rows, so this queue waits for the next run"
+        if not kind.ordinary:
+            words = f"there was no time for a page of rows: {kind.again}"
+        return Fetched(complete=False, warnings=[f"{words}: {error}"], short=True)
 
 
 def write(job: Job, kind: Kind, outlook: Outlook) -> Outcomes:
@@ -215,6 +235,16 @@ def record(job: Job, kind: Kind, outlook: Outlook, outcomes: Outcomes, meter: Me
         result = result_of(job.audit.run_id, job.audit.written)
     meter.add(run_metrics(result, job.client.counts))
     tell(result, "run finished")
+    raise_unless_done(kind, result, outcomes, problems)
+    if kind.ordinary and not job.settings.dry_run:
+        meter.add({"RunSucceeded": 1})
+    return result
+
+
+def raise_unless_done(
+    kind: Kind, result: Result, outcomes: Outcomes, problems: Sequence[str]
+) -> None:
+    """Raise AuditError if what happened could not be recorded, or else AssignmentError if rows could not be written."""
     failure = unwritten(outcomes)
     if problems:
         done = sum(what.assigned_at is not None for what in outcomes.values())
@@ -225,6 +255,3 @@ def record(job: Job, kind: Kind, outlook: Outlook, outcomes: Outcomes, meter: Me
     if failure:
         where = result["audit"].get("assignments")
         raise AssignmentError(f"{failure}. See {where}; {kind.again}")
-    if kind.ordinary and not job.settings.dry_run:
-        meter.add({"RunSucceeded": 1})
-    return result

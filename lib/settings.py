@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from lib.errors import LOOKS_LIKE_KEY, ConfigurationError
 from lib.names import UUID, is_text, shown
@@ -47,13 +47,18 @@ def _is_url(url: str, refused: str) -> bool:
         return False
     try:
         parts = urlsplit(url)
-        host = (parts.hostname or "").encode("idna").decode()  # as it is looked up
-        port_is_number = parts.port is None or parts.port > 0
+        if not _is_place(parts):
+            return False
     except ValueError:
         return False
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOCAL_HOSTS)
+
+
+def _is_place(parts: SplitResult) -> bool:
+    """Whether there can be such a host and port. Raises ValueError for some that there cannot."""
+    host = (parts.hostname or "").encode("idna").decode()  # as it is looked up
     is_host = bool(re.fullmatch(r"[\w.-]+|[0-9a-f:.]+", host))
-    local = parts.scheme == "http" and parts.hostname in LOCAL_HOSTS
-    return is_host and port_is_number and (parts.scheme == "https" or local)
+    return is_host and (parts.port is None or parts.port > 0)
 
 
 def _base_url(url: str) -> str:
@@ -269,7 +274,8 @@ def _problem_of_key_source(environ: Mapping[str, str]) -> list[str]:
 def problems_of_commands(values: Mapping[str, Any]) -> list[str]:
     """What does not go with a command, given the event's and the variables' fields."""
     days = values.get("days", RULES["DAYS"].default)
-    return [*problem_of_window(values.get("take_back"), days), *_problem_of_digest(values)]
+    of_window = problem_of_window(values.get("take_back"), days, values.get("queue"))
+    return [*of_window, *_problem_of_digest(values)]
 
 
 def _problem_of_digest(values: Mapping[str, Any]) -> list[str]:

@@ -1,7 +1,7 @@
 """Taking rows back from people, so that others get them: what somebody has, what has lain for days, or both."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -12,7 +12,7 @@ from lib.gifts import Deed, Mention
 from lib.load import Job
 from lib.names import Name, compared, shown
 from lib.passed import By, Passed, joined
-from lib.past import CARRY, Past, unsettled
+from lib.past import CARRY, Past, freeing
 from lib.plan import Assignment, Outcomes, Plan, Spared
 from lib.reading import fetch_all_logs
 from lib.result import Outlook, Story, status_of, taken_from
@@ -33,6 +33,7 @@ class TakeBack:
         self._job = job
         self._taking = taking
         self._mentions: Mapping[str, Mention] = {}
+        self._goes_on: list[str] = []
 
     @cached_property
     def person(self) -> str:
@@ -55,8 +56,9 @@ class TakeBack:
         return replace(fetched, complete=False, warnings=[*fetched.warnings, words])
 
     def propose(self, fetched: Fetched, past: Past) -> Plan:
-        """What is taken off."""
+        """What is taken off. The list is looked up here, as nobody can be asked once rows were sent."""
         job, taking = self._job, self._taking
+        self._goes_on = self._still_comes()
         window = job.window.to_json()
         draft = Plan(
             job.settings.project_id,
@@ -93,10 +95,10 @@ class TakeBack:
                 "deferred": deferred,
             },
             people={"taken_from": taken_from(plan, outcomes)},
-            warnings=[*self._job.directory.warnings, *spared_words(plan), *self._goes_on()],
+            warnings=[*self._job.directory.warnings, *spared_words(plan), *self._goes_on],
         )
 
-    def _goes_on(self) -> list[str]:
+    def _still_comes(self) -> list[str]:
         """A warning where the person is on the list and not away."""
         if not self.person:
             return []
@@ -149,53 +151,64 @@ def make_take_back(
     Rows planned in the last two hours are left alone, so that what is freed is in no plan's `carried`, and the next run
     deals it. `mentions`: the newest plan that names a row, where `days` are meant.
     """
-    now, passed = draft.created_at, past.passed(draft.created_at)
-    person, days = str(draft.takes_back["reviewer"] or ""), int(draft.takes_back["days"] or 0)
-    recent = {entry.row_id: entry for entry in past.recent(now)}
-    moved = set() if person else {each.row_id for each in passed if each.by is By.DAYS}
+    draft, now = freeing(draft, past), draft.created_at
+    by = By.REVIEWER if draft.takes_back["reviewer"] else By.DAYS
+    recent = past.remembered(now)
+    moved = moved_by_days(draft.passed) if by is By.DAYS else set[str]()
     freed: list[Assignment] = []
     spared: dict[Spared, list[str]] = {}
     for row in rows:
-        meant = whose(row, person)
         mention = mentions.get(row.id)
-        if days:
-            meant &= lain(mention, now - timedelta(days=days))
-        if not meant:
+        if not (meant := who_is_meant(draft, row, mention)):
             continue
-        if row.id in recent:
-            why = Spared.RECENT
-        elif row.id in moved and mention and mention.deed is Deed.GAVE:
-            why = Spared.MOVED
-        elif len(set(row.reviewers)) > 1:
-            why = Spared.SHARED
+        if why := why_spared(row, mention, recent, moved):
+            spared.setdefault(why, []).append(row.id)
         else:
             freed.append(Assignment(row.id, (*meant,)))
-            continue
-        spared.setdefault(why, []).append(row.id)
     until = now + draft.span
-    by = By.REVIEWER if person else By.DAYS
     left = [Passed(row_id, who, now, by, until) for row_id, people in freed for who in people]
+    ends = (recent[row_id].planned_at + CARRY for row_id in spared.get(Spared.RECENT, ()))
     return replace(
         draft,
         carried=[*recent.values()],
-        previous=past.key,
-        credit=past.plan.credit if past.plan else {},
-        reading=unsettled(past),
-        passed=joined(passed, left),
+        passed=joined(draft.passed, left),
         freed=freed,
         spared=spared,
-        rest_until=max(
-            (recent[row_id].planned_at + CARRY for row_id in spared.get(Spared.RECENT, ())),
-            default=None,
-        ),
+        rest_until=max(ends, default=None),
     )
 
 
-def lain(mention: Mention | None, before: datetime) -> set[str]:
-    """Whoever was given a row before that moment, or had it taken from them by a take-back that was not finished."""
+def who_is_meant(draft: Plan, row: Row, mention: Mention | None) -> set[str]:
+    """Those of whoever has the row open that the take-back means: a person, or with whom it has lain."""
+    people = whose(row, str(draft.takes_back["reviewer"] or ""))
+    days = int(draft.takes_back["days"] or 0)
+    return people & lain(mention, draft.created_at, timedelta(days=days)) if days else people
+
+
+def moved_by_days(passed: Iterable[Passed]) -> set[str]:
+    """Rows that a take-back which named no one has moved once."""
+    return {each.row_id for each in passed if each.by is By.DAYS}
+
+
+def why_spared(
+    row: Row, mention: Mention | None, recent: Collection[str], moved: Collection[str]
+) -> Spared | None:
+    """Why a row that is meant is left alone; None: it is taken.
+
+    `recent`: rows planned in the last two hours; `moved`: those that must not be moved a second time.
+    """
+    if row.id in recent:
+        return Spared.RECENT
+    if row.id in moved and mention and mention.deed is Deed.GAVE:
+        return Spared.MOVED
+    return Spared.SHARED if len(set(row.reviewers)) > 1 else None
+
+
+def lain(mention: Mention | None, now: datetime, time: timedelta) -> set[str]:
+    """Whoever was given a row so long ago, or had it taken from them by a take-back that was not finished."""
     if mention is None or mention.deed is Deed.UNDID:
         return set()
-    old = mention.at <= before or mention.deed is Deed.TOOK_BACK
+    old = now - mention.at >= time or mention.deed is Deed.TOOK_BACK
     return set(mention.people) if old else set()
 
 

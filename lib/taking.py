@@ -56,11 +56,12 @@ def _days(where: str, value: object, problems: list[str]) -> int | None:
     return None
 
 
-def problem_of_window(taking: Taking | None, days: int | None) -> list[str]:
+def problem_of_window(taking: Taking | None, days: int | None, queue: str | None) -> list[str]:
     """What has lain as long as the window is, or longer, no query shows."""
     if taking and taking.days and days and taking.days >= days:
+        whose = f"DAYS of queue {queue}" if queue else "DAYS"
         return [
-            f"event field take_back: days is {taking.days}: must be less than the window's {days} days (DAYS)"
+            f"event field take_back: days is {taking.days}: must be less than the window's {days} days ({whose})"
         ]
     return []
 

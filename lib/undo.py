@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from lib.assign import Writing, build_removal
 from lib.errors import ConfigurationError
 from lib.load import LONGEST_RUN, Job
-from lib.past import Past, unsettled
+from lib.past import Past, freeing
 from lib.plan import Assignment, Carried, Outcomes, Plan, Spared
 from lib.reading import fetch_all_logs
 from lib.result import Outlook, Story, status_of, taken_from
@@ -86,7 +86,9 @@ class Undo:
                 "deferred": deferred,
             },
             people={"taken_from": taken_from(outlook.plan, outcomes)},
-            warnings=[f"{len(rows)} {why.value}" for why, rows in outlook.plan.spared.items()],
+            warnings=[
+                f"{len(rows)} {why.value}" for why, rows in outlook.plan.spared.items() if rows
+            ],
         )
 
 
@@ -100,35 +102,33 @@ def make_undo(
     any more; what was planned over two hours ago is not given out for it anyway. What is freed stays in the chain
     and rests, as the undo, or the run itself, may yet write.
     """
-    freed, let_go = [], []
-    spared: dict[Spared, list[str]] = {}
-    recent = {entry.row_id: entry for entry in past.recent(draft.created_at)}
-    for planned in target.assignments:
-        row, entry = rows.get(planned.row_id), recent.get(planned.row_id)
-        if planned.row_id in taken:
-            spared.setdefault(Spared.TAKEN, []).append(planned.row_id)
-        elif (
-            row
-            and not row.reviewed
-            and row.reviewers
-            and set(row.reviewers) == set(planned.reviewers)
-        ):
-            freed.append(planned)
-        elif row and row.needs_reviewer and entry and not (entry.confirmed or entry.freed):
-            let_go.append(planned)
-            spared.setdefault(Spared.UNWRITTEN, []).append(planned.row_id)
-    gone = {
-        row_id: Carried(row_id, people, draft.created_at, target.run_id, freed=True)
-        for row_id, people in (*freed, *let_go)
+    recent = past.remembered(draft.created_at)
+    its_own = [each for each in target.assignments if each.row_id not in taken]
+    freed = [each for each in its_own if is_as_given(rows.get(each.row_id), each)]
+    let_go = [
+        each for each in its_own if is_unwritten(rows.get(each.row_id), recent.get(each.row_id))
+    ]
+    spared = {
+        Spared.TAKEN: [row_id for row_id, _ in target.assignments if row_id in taken],
+        Spared.UNWRITTEN: [row_id for row_id, _ in let_go],
     }
+    for row_id, people in (*freed, *let_go):
+        recent[row_id] = Carried(row_id, people, draft.created_at, target.run_id, freed=True)
     return replace(
-        draft,
-        carried=list((recent | gone).values()),
-        previous=past.key,
-        credit=past.plan.credit if past.plan else {},
-        reading=unsettled(past),
-        passed=past.passed(draft.created_at),
+        freeing(draft, past),
+        carried=[*recent.values()],
         undoes=target.run_id,
         freed=freed,
         spared=spared,
     )
+
+
+def is_as_given(row: Row | None, planned: Assignment) -> bool:
+    """The row still has exactly the reviewers that it was given, and its review is not finished."""
+    people = set(row.reviewers) if row and not row.reviewed else set()
+    return bool(people) and people == set(planned.reviewers)
+
+
+def is_unwritten(row: Row | None, entry: Carried | None) -> bool:
+    """The row reads as nobody's, and may have been written or may yet be; `entry`: what the last two hours know of it."""
+    return bool(row and row.needs_reviewer and entry and entry.in_doubt)

@@ -133,9 +133,7 @@ def scenario(
         "REVIEWERS_PER_ROW": "2" if "two people a row" in faults else "1",
     }
     world.add_users(chance.randint(2, 5))
-    if "another dialect" in faults:  # one a server: what it answered once, it answers again
-        for option, value in chance.choice(DIALECTS).items():
-            setattr(braintrust.options, option, value)
+    _choose_dialect(world, chance, faults)
     _arrive(world, chance, verdict)
     for _ in range(chance.randint(1, 4 if {"undo", "time passes", "take back"} & {*faults} else 2)):
         _arm(world, aws, chance, faults)
@@ -192,6 +190,13 @@ def _arrive(world: World, chance: random.Random, verdict: Judgement) -> None:
         moment = world.braintrust.store.clock() - timedelta(minutes=1)
         odd = f"{chance.choice(ODD_IDS)}{chance.random()}"
         world.braintrust.store.add_row(odd, created=moment, tags=[TAG])
+
+
+def _choose_dialect(world: World, chance: random.Random, faults: tuple[str, ...]) -> None:
+    """One a server: what it answered once, it answers again."""
+    if "another dialect" in faults:
+        for option, value in chance.choice(DIALECTS).items():
+            setattr(world.braintrust.options, option, value)
 
 
 def _arm(world: World, aws: RefusingAws, chance: random.Random, faults: tuple[str, ...]) -> None:

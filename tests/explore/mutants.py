@@ -273,8 +273,8 @@ def _with_what_was_planned_just_now(
     return make(draft, rows, replace(past, entries={}), mentions)
 
 
-def _what_was_given_alone(lain: Any, mention: Any, before: datetime) -> set[str]:
-    return lain(mention, before) if mention and mention.deed is Deed.GAVE else set()
+def _what_was_given_alone(lain: Any, mention: Any, now: datetime, time: timedelta) -> set[str]:
+    return lain(mention, now, time) if mention and mention.deed is Deed.GAVE else set()
 
 
 MUTANTS = (

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lib.authors import names_of, value_at
-from tests.history import MINUTE, History
+from tests.history import HOUR, MINUTE, History
 from tests.world import World
 
 ANA = "7d7cbbc6-5d1b-4e5c-9a0e-2f1d3c4b5a69"
@@ -133,6 +133,27 @@ def test_rows_whose_author_is_the_only_one_there_wait_say_so_and_use_up_no_cap(
         "their author is the only one there who has room": 2,
         "MAX_ASSIGNMENTS is reached": 1,
     }
+
+
+def test_a_row_whose_author_alone_is_there_waits_for_that_whoever_else_has_passed_it(
+    world: World, history: History
+) -> None:
+    ana, bo = world.add_users(2)
+    history.log("row", metadata={"by": ana})
+    history.run({"reviewers": [bo]})
+    history.wait(3 * HOUR)
+    history.run({"take_back": {"reviewer": bo}})
+    away = [{"from": "2026-11-01", "until": "2026-12-01"}]
+    for people, why in (
+        ([ana, {"id": bo, "away": away}], "their author is the only one there who has room"),
+        (
+            [ana, bo],
+            "everybody there who has room has passed them: they were taken back from them, or they took themselves off",
+        ),
+    ):
+        assert (
+            f"1 rows wait: {why}" in history.run({"author": "by", "reviewers": people})["warnings"]
+        )
 
 
 def test_it_says_so_when_no_new_row_has_anything_there(world: World, history: History) -> None:

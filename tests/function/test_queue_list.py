@@ -172,8 +172,25 @@ def test_an_undo_without_a_queue_may_have_been_in_any_of_them_or_in_the_variable
     assert [(run.queue, run.project_id, run.undo, run.dry_run) for run in asked.runs] == [
         ("de", OTHER_PROJECT, RUN_ID, True),
         ("fr", PROJECT, RUN_ID, True),
+        ("", OTHER_PROJECT, RUN_ID, True),
         ("", PROJECT, RUN_ID, True),
     ]
+
+
+@pytest.mark.parametrize("variable", ["true", "false"])
+def test_a_run_of_no_queue_that_is_there_is_not_undone_by_the_dry_run_of_another(variable):
+    dry = DE | {"dry_run": True, "project_id": OTHER_PROJECT}
+    environ = ENVIRON | {"DRY_RUN": variable}
+    by_variable = variable == "true"
+    assert [
+        (run.queue, run.dry_run) for run in load([dry, FR], {"undo": RUN_ID}, environ).runs
+    ] == [("de", True), ("fr", by_variable), ("", by_variable), ("", by_variable)]
+
+
+def test_where_dry_run_is_set_a_digest_needs_no_webhook_whatever_a_queue_says():
+    dry = ENVIRON | {"DRY_RUN": "true"}
+    asked = load([DE | {"dry_run": False}, FR], {"digest": True}, dry)
+    assert [run.dry_run for run in asked.runs] == [True, True]
 
 
 def test_a_project_beside_an_undo_names_another_place():
@@ -284,6 +301,22 @@ def test_every_offender_in_every_queue_and_every_wrong_variable_is_named_at_once
         "queue it is there 2 times",
         "queue it has no tag, and TAG is not set",
         "event field limit: say of which queue, with the field queue",
+    ]
+
+
+@pytest.mark.parametrize("nobody", [[], "", " ,\n", [" "]])
+def test_a_list_of_nobody_is_wrong_so_that_no_later_queue_takes_its_rows(nobody):
+    assert problems([DE | {"reviewers": nobody}, FR]) == [
+        "field reviewers of queue de names nobody: add at least one reviewer"
+    ]
+
+
+def test_a_queue_without_a_usable_name_is_called_by_its_number():
+    environ = {name: value for name, value in ENVIRON.items() if name != "TAG"}
+    assert problems([{"name": "D E"}, FR], {"queue": "it"}, environ) == [
+        f"field name of queue number 1 is 'D E': {NAME_RULE}",
+        "queue number 1 has no tag, and TAG is not set",
+        "event field queue is 'it': must be one of fr",
     ]
 
 

@@ -209,11 +209,11 @@ def test_queues_that_are_heavy_for_ever_keep_no_other_from_its_hour_wherever_the
     assert [each for each in combinations(range(20), heavy) if missing_their_hour(each)] == []
 
 
-def without_pages(history: History, *, seconds: float) -> dict[str, Any]:
+def without_pages(history: History, *, seconds: float, event: object = None) -> dict[str, Any]:
     """A run in which the first queue's queries are not answered in its time."""
     history.world.braintrust.faults.add("query", hang=True, contains='"de"', times=None)
     try:
-        return history.world.run(now=lambda: history.moment, seconds=seconds)
+        return history.world.run(event, now=lambda: history.moment, seconds=seconds)
     finally:
         history.world.braintrust.faults.clear()
 
@@ -237,6 +237,21 @@ def test_a_queue_that_gets_no_page_in_its_time_is_incomplete_and_keeps_its_proof
     assert warning.startswith("there was no time for a page of rows, so this queue waits for the ")
     assert [read for read in two.plan()["reading"] if '"de"' in read["query"]] == proof
     assert two.run()["queues"]["de"]["read"] == "short"
+
+
+def test_nor_is_it_an_error_in_a_take_back_which_says_to_repeat_it(two: History) -> None:
+    (ana, _) = two.world.users
+    log(two, "fr", "x", **open_row(ana))
+    result = without_pages(two, seconds=3, event={"take_back": {"reviewer": ana}})
+    lost, taken = result["queues"].values()
+    assert (result["status"], lost["status"], taken["taken_back"]) == (
+        "incomplete",
+        "incomplete",
+        1,
+    )
+    assert lost["warnings"][0].startswith(
+        "there was no time for a page of rows: run the same take-back again: BTQL query failed"
+    )
 
 
 def test_a_run_alone_that_gets_no_page_is_an_error(two: History) -> None:
@@ -342,8 +357,9 @@ def refuse_rows(history: History) -> str:
 
 
 def empty_list(history: History) -> str:
-    history.world.set_queues(DE | {"reviewers": []}, FR)
-    return "ConfigurationError: no reviewers: add at least one reviewer id to the reviewers of queue de"
+    history.world.set_queues(DE | {"reviewers_parameter": f"{QUEUES}/de"}, FR)
+    history.world.set_parameter(f"{QUEUES}/de", [])
+    return f"ConfigurationError: no reviewers: add at least one reviewer id to SSM parameter {QUEUES}/de"
 
 
 def no_such_list(history: History) -> str:
@@ -699,6 +715,37 @@ def test_max_open_and_max_assignments_hold_in_each_queue(history: History) -> No
     assert [own["assigned"] for own in history.run()["queues"].values()] == [2, 1, 1]
 
 
+def test_rows_that_another_queue_gave_fill_nobody_up_where_a_read_was_cut_short(
+    history: History,
+) -> None:
+    (ana,) = history.world.add_users(1)
+    most = {"reviewers": [{"id": ana, "max_open": 2}]}
+    cut_short = {"limit": 1, "max_pages": 1}
+    history.world.set_queues(DE | most, FR | most | cut_short)
+    log(history, "de", "a", "b")
+    log(history, "fr", "x", "y", "z")
+    assert counts(history.run()) == {
+        "de": ["assigned", 2, 2, 2, 0],
+        "fr": ["incomplete", 1, 1, 1, 0],
+    }
+
+
+@pytest.mark.parametrize(
+    ("run_id", "is_taken"),
+    [
+        ("20261123T070000Z-r-fr", True),
+        ("20261123T070000Z-r-fr-2", True),
+        ("20261123T070000Z-r-fr-de", False),
+        ("20261123T070000Z-r-de", False),
+        ("20261123T070000Z-r-pre-fr", True),
+        ("", True),
+    ],
+)
+def test_a_run_may_be_of_the_queue_that_its_id_ends_with(run_id: str, *, is_taken: bool) -> None:
+    assert lib.handout.may_be_of("fr", run_id) is is_taken
+    assert lib.handout.may_be_of("", run_id)
+
+
 # Coming from one tag, and from several stacks
 
 
@@ -814,6 +861,20 @@ def test_an_undo_finds_a_run_of_the_time_before_there_were_queues(history: Histo
     history.wait(HOUR)
     result = history.run({"undo": given})
     assert (result["undone"], "queue" in result) == (1, False)
+
+
+def test_an_undo_of_a_queue_that_was_renamed_is_no_dry_run_of_its_neighbours(
+    history: History,
+) -> None:
+    world = history.world
+    world.add_users(1)
+    world.set_queues(FR)
+    log(history, "fr", "a")
+    given = history.run()["queues"]["fr"]["run_id"]
+    world.set_queues(DE | {"dry_run": True}, IT | {"tag": "fr"})
+    history.wait(HOUR)
+    result = history.run({"undo": given})
+    assert (result["status"], result["queue"], result["undone"]) == ("undone", "fr", 1)
 
 
 def test_a_project_beside_an_undo_is_where_it_looks(history: History) -> None:
@@ -966,5 +1027,6 @@ def test_days_are_held_against_the_window_of_each_queue(two: History) -> None:
     with pytest.raises(ConfigurationError) as refused:
         two.run({"take_back": {"days": 3}})
     assert str(refused.value) == (
-        "1 wrong setting:\n- event field take_back: days is 3: must be less than the window's 3 days (DAYS)"
+        "1 wrong setting:\n- event field take_back: days is 3: must be less than the window's 3 days "
+        "(DAYS of queue de)"
     )

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from lib.errors import AuditError, ConfigurationError
+from lib.deadline import Deadline
+from lib.errors import AuditError, ConfigurationError, QueryError
+from lib.gifts import Gifts
 from tests.history import HOUR, MINUTE, MOMENT, PENDING, History
 from tests.processes import Death, start
 from tests.refusing_aws import RefusingAws
@@ -275,6 +277,28 @@ def test_whoever_is_on_the_list_and_not_away_goes_on_getting_new_rows_and_it_say
     assert told(history.run({"take_back": {"days": 1}})) == taken({})
 
 
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_list_with_a_group_is_looked_up_before_anything_is_written(
+    world: World, history: History, *, answered: bool
+) -> None:
+    ana, bo = world.add_users(2)
+    given_to(history, bo, "row")
+    history.wait(LATER)
+    world.braintrust.store.add_group("team", [ana])
+    world.set_reviewers([{"group": "team"}])
+    event = {"take_back": {"reviewer": bo}}
+    if answered:
+        result = history.run(event)
+        assert told(result) == taken({bo: 1})
+        assert result in world.records("runs")
+        return
+    world.braintrust.faults.add("group", status=400, message="no", times=None)
+    with pytest.raises(QueryError):
+        history.run(event)
+    assert world.assignments() == {"row": (bo,)}
+    assert len(world.objects("plans/")) == 1
+
+
 def test_no_cap_holds_a_take_back_back(world: World, history: History) -> None:
     ana, bo = world.add_users(2)
     world.set_reviewers([ana])
@@ -473,6 +497,26 @@ def test_a_row_that_lay_twice_is_named_and_not_moved_by_days_alone_a_second_time
     assert history.run()["per_reviewer"] == {ana: 0, bo: 0, cleo: 1}
 
 
+def test_a_row_that_days_moved_is_not_moved_by_days_again_also_when_it_was_left_since(
+    world: World, history: History
+) -> None:
+    (ana,) = world.add_users(1)
+    given_to(history, ana, "row")
+    history.wait(DAY)
+    event = {"take_back": {"days": 1}}
+    assert told(history.run(event)) == taken({ana: 1})
+    history.run()
+    history.wait(LATER)
+    history.take_off("row")
+    history.run()
+    assert [(each["reviewer_id"], each["by"]) for each in history.plan()["passed"]] == [
+        (ana, "days"),
+        (ana, "left"),
+    ]
+    history.wait(DAY)
+    assert told(history.run(event)) == taken({}, 0, moved(1, "row"))
+
+
 def test_a_row_of_a_team_of_one_is_not_moved_in_circles(world: World, history: History) -> None:
     (ana,) = world.add_users(1)
     given_to(history, ana, "row")
@@ -523,7 +567,9 @@ def test_days_have_to_be_fewer_than_the_windows(world: World) -> None:
         with pytest.raises(ConfigurationError) as refused:
             world.run(event)
         assert problem.format(days, window) in str(refused.value)
-    assert world.run({"take_back": {"days": 3}, "days": 4})["status"] == "nothing_to_take_back"
+    for days, window in ((3, 4), (900_000, 1_000_000)):
+        result = world.run({"take_back": {"days": days}, "days": window})
+        assert result["status"] == "nothing_to_take_back"
 
 
 # What it says, writes and refuses
@@ -731,6 +777,45 @@ def test_where_a_plan_cannot_be_read_whoever_left_may_get_the_row_again_and_it_s
     assert warning.startswith("whoever took themself off a row may get it again: the plan s3://")
 
 
+def test_who_left_is_not_looked_up_as_long_as_the_row_waits(
+    world: World, history: History, aws: RefusingAws
+) -> None:
+    ana, bo = world.add_users(2)
+    given_to(history, bo, "row")
+    for number in range(3):
+        history.wait(3 * HOUR)
+        newest = given_to(history, ana, str(number))
+    history.take_off("row")
+    world.set_reviewers([{"id": who, "max_open": 0} for who in (ana, bo)])
+    seen = plans_read(aws, world)
+    assert history.run()["deferred"] == 1
+    assert seen == [history.key(newest["run_id"], "plans")]
+    world.set_reviewers([bo, ana])
+    assert history.run()["per_reviewer"] == {bo: 0, ana: 1}
+
+
+def test_where_time_runs_out_whoever_left_may_get_the_row_again_and_it_says_so(
+    world: World, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (ana,) = world.add_users(1)
+    given_to(history, ana, "row")
+    for name in ("new", "newer"):
+        history.wait(DAY)
+        given_to(history, ana, name)
+    history.take_off("row")
+    newest = Gifts.newest
+
+    def hurried(gifts: Gifts, past: Any, rows: Any, _: Deadline) -> Any:
+        return newest(gifts, past, rows, Deadline(lambda: 0))
+
+    monkeypatch.setattr(Gifts, "newest", hurried)
+    result = history.run()
+    assert result["per_reviewer"] == {ana: 1}
+    assert result["warnings"] == [
+        "whoever took themself off a row may get it again: time ran out before all plans were read"
+    ]
+
+
 # Plans
 
 
@@ -794,6 +879,19 @@ def test_a_plan_that_cannot_be_read_is_an_error(world: World, history: History) 
     assert "cannot be understood" in str(failed.value)
     assert str(failed.value).endswith("; nothing was taken back")
     assert len(world.assignments()) == 3
+
+
+def test_a_plan_that_cannot_be_read_is_no_matter_where_it_is_not_of_the_chain(
+    world: World, history: History
+) -> None:
+    _, bo = world.add_users(2)
+    given_to(history, bo, "row")
+    history.wait(3 * HOUR)
+    for run_id in ("20261123T060000Z-before", "20261123T080000Z-lost-the-race"):
+        history.put(history.key(run_id, "plans"), '{"run_id": 7}')
+    given_to(history, bo, "new")
+    history.wait(DAY - HOUR)
+    assert told(history.run({"take_back": {"days": 1}})) == taken({bo: 1})
 
 
 def test_plans_that_cannot_be_listed_are_an_error(
