@@ -30,7 +30,7 @@ help: ## list these targets
 run: .venv/.stamp ## watch some hours of work against a Braintrust and an AWS on this machine; with your own key: a dry run
 	$(PY) -m local.demo $(ARGS)
 
-local: .venv/.stamp ## keep both local servers up and write env.json, for `sam local invoke --env-vars env.json`
+local: .venv/.stamp ## keep both local servers up, for the function with events of your own, here or in a container (env.json)
 	$(PY) -m local.serve $(ARGS)
 
 ##@ Change it

@@ -165,7 +165,7 @@ class HandOut:
             *(wait_words(plan, why, count) for why, count in plan.waiting.items()),
             *fewer_words(plan, settings.reviewers_per_row),
             *(author_words(outlook, roster) if settings.author else ()),
-            *leaving(waiting, LEAVES, window, settings.days),
+            *leaving(waiting, LEAVES, "raise DAYS or add reviewers", window, settings.days),
             *open_rows_warnings(fetched, roster, window, settings.days),
         ]
 

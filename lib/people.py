@@ -49,7 +49,13 @@ def open_rows_warnings(fetched: Fetched, roster: Roster, window: Window, days: i
         return []
     is_open = [row for row in fetched.rows if row.reviewers and not row.reviewed]
     return [
-        *leaving(is_open, "rows that nobody has finished leave the window within", window, days),
+        *leaving(
+            is_open,
+            "rows that nobody has finished leave the window within",
+            "ask whoever has them, or raise DAYS",
+            window,
+            days,
+        ),
         *with_strangers(is_open, {who.id for who in roster.reviewers}),
     ]
 
@@ -65,10 +71,10 @@ def with_strangers(is_open: Sequence[Row], listed: Collection[str]) -> list[str]
     return [f"{count} open rows are with people who are not on the list, such as {names}"]
 
 
-def leaving(rows: Sequence[Row], what: str, window: Window, days: int) -> list[str]:
-    """A warning about rows that the window is about to leave behind; `what` says so of them."""
+def leaving(rows: Sequence[Row], what: str, do: str, window: Window, days: int) -> list[str]:
+    """A warning about rows that the window is about to leave behind; `what` says so of them, `do` what helps."""
     margin = timedelta(days=min(1.0, days / 7))
     count = sum(row.created < (window.start + margin).timestamp() for row in rows)
     hours = margin.total_seconds() / 3600
-    sentence = f"{count} {what} {hours:.0f} hours: raise DAYS or add reviewers"
+    sentence = f"{count} {what} {hours:.0f} hours: {do}"
     return [sentence] if count else []

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
 from lib.errors import ConfigurationError
 from lib.queue_list import load_asked
@@ -25,11 +25,13 @@ from ops.own_key import NoAnswerError
 from ops.records import shown
 from ops.settle import declared
 from ops.stack import NoStackError, parameters, reason
-from ops.stack_file import in_file
+from ops.stack_file import FOLDER, in_file
 from ops.table import Column, table, wrapped
 
 STANDARD, ADVANCED = 4096, 8192
 """Bytes that a parameter of either tier holds."""
+NO_ACCESS = (NoRegionError, NoCredentialsError)
+"""Whoever writes the file need not be the one who may ask AWS."""
 SOMEWHERE = "/queues"  # what a stack without queues will call its parameter
 
 parser = argparse.ArgumentParser(prog="python -m ops.check_queues", description=__doc__)
@@ -62,6 +64,8 @@ class Tried(NamedTuple):
     roster: Roster | None
     trouble: list[str]
     """Why it would not work, in sentences."""
+    empty: bool
+    """No row is asked for by it today."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -70,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         text = read(chosen.file)
         variables = deployed_with(chosen.stack)
-        runs = load_asked(variables, None, lambda _: text).runs
+        runs = queues_in(chosen.file, text, variables)
         for line in [size(text), "", *listed(runs)]:
             print(line)
         tried, names = try_out(runs)
@@ -107,12 +111,27 @@ def read(path: Path) -> str:
     return text
 
 
+def queues_in(path: Path, text: str, variables: Mapping[str, str]) -> Sequence[Settings]:
+    """The settings of each queue. Raises ConfigurationError, which speaks of the file and not of a parameter."""
+    try:
+        return load_asked(variables, None, lambda _: text).runs
+    except ConfigurationError as error:
+        parameter = f"SSM parameter {variables['QUEUES_PARAMETER']} "
+        raise ConfigurationError(str(error).replace(parameter, f"{path} ")) from error
+
+
 def deployed_with(stack: str) -> dict[str, str]:
-    """The variables that the stack's function has, or will have by the stack's file. Raises QueuesWrongError."""
+    """The variables that the stack's function has, or will have by the stack's file."""
     try:
         given = parameters(stack)
-    except NoStackError:
+    except (NoStackError, *NO_ACCESS) as error:
         given = {name: in_file(stack, name) for name in declared()}
+        file = FOLDER / f"{stack}.yaml"
+        if not file.exists() or isinstance(error, NO_ACCESS):
+            why = str(error) if isinstance(error, NoStackError) else reason(error)
+            what = f"{file} counts" if file.exists() else f"there is no {file} either"
+            words = f"What queues do not say the stack could not be asked, and {what}: {why}"
+            print(*wrapped(words, 4), sep="\n", file=sys.stderr)
     camel = {name: name.title().replace("_", "") for name in RULES}
     defaults = {name: str(each.get("Default", "")) for name, each in declared().items()}
     values = {
@@ -160,7 +179,7 @@ def try_out(runs: Sequence[Settings]) -> tuple[dict[str, Tried], Mapping[str, st
             sep="\n",
         )
         return {}, {}
-    url = runs[0].braintrust_api_url
+    url = own_key.address(otherwise=runs[0].braintrust_api_url)
     with own_key.asking(url) as client:
         names = own_key.people(client)
         known = Known(client.users(), client.groups())
@@ -169,11 +188,13 @@ def try_out(runs: Sequence[Settings]) -> tuple[dict[str, Tried], Mapping[str, st
 
 def try_one(run: Settings, url: str, known: Known) -> Tried:
     """Ask for one row, and see who gets the queue's rows."""
-    trouble = []
+    trouble, empty = [], False
     page = RowQuery(run, Window.before(datetime.now(UTC), run.days)).page(1)
     try:
         with own_key.asking(url, run.project_id) as client:
-            client.query(lambda: {"query": page, "fmt": "json"}, lambda: False, client.deadline)
+            body = {"query": page, "fmt": "json"}
+            answer = client.query(lambda: body, lambda: False, client.deadline).body
+        empty = isinstance(answer, dict) and answer.get("data") == []
     except NoAnswerError as error:
         trouble.append(str(error))
     try:
@@ -182,24 +203,28 @@ def try_one(run: Settings, url: str, known: Known) -> Tried:
             entries = parse_reviewers(stored(run.reviewers_parameter), run.reviewers_parameter)
         roster = resolve(entries, known)
     except (QueuesWrongError, ConfigurationError) as error:
-        return Tried(None, [*trouble, str(error)])
+        return Tried(None, [*trouble, str(error)], empty)
     if not roster.reviewers:
         trouble.append("nobody on its list is known to the organisation")
-    return Tried(roster, trouble)
+    return Tried(roster, trouble, empty)
 
 
 def stored(parameter: str) -> str:
     """The list in that parameter. Raises QueuesWrongError."""
-    ssm: Any = boto3.client("ssm")
     try:
+        ssm: Any = boto3.client("ssm")
         return str(ssm.get_parameter(Name=parameter, WithDecryption=True)["Parameter"]["Value"])
-    except ssm.exceptions.ParameterNotFound as error:
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ParameterNotFound":
+            raise
         raise QueuesWrongError(f"its list is not there: SSM parameter {parameter}") from error
+    except NO_ACCESS as error:
+        raise QueuesWrongError(f"its list cannot be read: {reason(error)}") from error
 
 
 def people(tried: Mapping[str, Tried], names: Mapping[str, str]) -> Iterator[str]:
     """Who gets the rows of each queue."""
-    for name, (roster, _) in tried.items():
+    for name, (roster, *_) in tried.items():
         if roster:
             called = ", ".join(names.get(who.id, who.id) for who in roster.reviewers) or "nobody"
             yield ""
@@ -225,6 +250,12 @@ def odd(
                 f"the filter of queue {run.queue} has !=, which a row without that value does not meet: "
                 "say where such rows go (metadata.language IS NULL OR metadata.language != 'de')"
             )
+    for run in runs:
+        if run.queue in tried and tried[run.queue].empty:
+            yield (
+                f"no row of the last {run.days} days is asked for by queue {run.queue}: is its tag {run.tag!r} spelt as in "
+                "Braintrust (letter by letter), and its filter meant so?"
+            )
     for who_id, places in zones(tried).items():
         if len(places) > 1:
             said = ", ".join(f"{zone} in {name}" for zone, name in places.items())
@@ -245,7 +276,7 @@ def one_before_the_other(first: Settings, then: Settings) -> Iterator[str]:
 def zones(tried: Mapping[str, Tried]) -> dict[str, dict[str, str]]:
     """The time zones of each person, each with a queue that says so."""
     found: dict[str, dict[str, str]] = {}
-    for name, (roster, _) in tried.items():
+    for name, (roster, *_) in tried.items():
         for who in roster.reviewers if roster else ():
             found.setdefault(who.id, {}).setdefault(str(getattr(who, "tz", "UTC")), name)
     return found

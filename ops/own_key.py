@@ -27,9 +27,12 @@ def is_set() -> bool:
     return bool(os.environ.get(KEY, "").strip())
 
 
-def address(stack: str = "") -> str:
-    """The API's address: BRAINTRUST_API_URL, else that of the stack's file, else the usual one. Raises NoAnswerError."""
-    text = os.environ.get(URL, "").strip() or in_file(stack, "BraintrustApiUrl")
+def address(stack: str = "", otherwise: str = "") -> str:
+    """The API's address: BRAINTRUST_API_URL, else that of the stack's file, else the usual one. Raises NoAnswerError.
+
+    `otherwise` goes before the last two.
+    """
+    text = os.environ.get(URL, "").strip() or otherwise or in_file(stack, "BraintrustApiUrl")
     problems: list[str] = []
     url = RULES[URL].of_text(URL, text or str(RULES[URL].default), problems)
     if problems:

@@ -61,9 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
         if is_there:
             print(*try_out(chosen.stack, text, names), sep="\n")
         else:
-            print(
-                "The stack is not deployed yet: nobody has looked whether the organisation knows them.\n"
-            )
+            print("The stack is not deployed yet: nobody has looked whether the")
+            print("organisation knows them.\n")
         return store(stored, text, sure=chosen.yes)
     except (ListError, FunctionError) as error:
         print(f"error: {error}\nNothing was stored.", file=sys.stderr)

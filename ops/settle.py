@@ -94,6 +94,8 @@ def problems(answers: Answers, parameters: Parameters) -> list[str]:
     values |= given
     if not values.get("QueuesParameter"):
         wrong += [f"{name} is missing" for name in NEEDED if not values.get(name)]
+        if not wrong and int(values["TakeBackDays"]) >= int(values["Days"]):
+            wrong.append("TakeBackDays has to be below Days, which is as far back as rows are seen")
     keys = [
         each
         for each in ("BraintrustApiKeySecretId", "BraintrustApiKeyParameter")
@@ -239,7 +241,8 @@ def settle(stack: str, *, unattended: bool) -> tuple[Answers, Parameters]:
         FOLDER.mkdir(exist_ok=True)
         answers.region = answers.region or here
         path.write_text(written(stack, answers, parameters), "utf-8")
-        print(f"{path} is new, with the answers of {source}. Commit it.")
+        whose = "your answers" if source == "you" else f"the answers of {source}"
+        print(f"{path} is new, with {whose}. Commit it.")
     return answers, parameters
 
 

@@ -47,7 +47,10 @@ def read(path: Path) -> Answers:
         raise AnswersError(f"{path} is not YAML: {error}") from error
     if not isinstance(found, dict) or (unknown := found.keys() - {"region", "parameters"}):
         what = ", ".join(sorted(unknown)) if isinstance(found, dict) else "no names"
-        raise AnswersError(f"{path} holds {what}: it has region and parameters, and nothing else")
+        raise AnswersError(
+            f"{path} holds {what}: it has region and parameters, and nothing else; "
+            "what belongs below `parameters:` stands two blanks in"
+        )
     region, parameters = found.get("region", ""), found.get("parameters") or {}
     if not isinstance(region, str) or not isinstance(parameters, dict):
         raise AnswersError(f"{path}: region is text, parameters are lines of `Name: value`")

@@ -33,6 +33,8 @@ PEOPLE = (
     Column("reviewed", number=True, drop=1),
 )
 
+LONGEST = len("nothing_to_take_back")
+"""Letters of a status that are shown: all of each that a run of this version has."""
 QUEUES = (
     Column("Queue"),
     Column("newest record", number=True),
@@ -87,7 +89,7 @@ def status(
         for project, records in by_project.items()
         for run in full_reads(records.runs)
         or full_reads(newest_records(place, project, LOOKED_BACK, now).runs)
-        for text in people_of(run, names or {}, most)
+        for text in people_of(run, project if len(by_project) > 1 else "", names or {}, most)
     ]
     return "\n".join(
         [
@@ -112,7 +114,7 @@ def status(
 def health(newest: Sequence[tuple[str, Run]], now: datetime, most: int) -> list[str]:
     """Each queue's newest record, whichever has waited longest first: one that fails before its plan leaves none."""
     rows = [
-        (run.queue, f"{(now - run.at) / HOUR:,.1f} hours", run.status[:18], run.left, project)
+        (run.queue, f"{(now - run.at) / HOUR:,.1f} hours", run.status[:LONGEST], run.left, project)
         for project, run in sorted(newest, key=lambda it: it[1].at)
     ]
     return ["", *table(QUEUES, rows, most)] if rows else []
@@ -157,7 +159,7 @@ def counts_of(run: Run | str) -> tuple[object, ...]:
         return at, "no record", "-", *["-"] * len(SHOWN), "-"
     counts = (run.counts.get(name, "-") for name in SHOWN)
     return (
-        f"{run.at:%Y-%m-%d %H:%M}", run.status[:18], run.read[:5] or "-", *counts, f"{run.seconds:.1f}",
+        f"{run.at:%Y-%m-%d %H:%M}", run.status[:LONGEST], run.read[:5] or "-", *counts, f"{run.seconds:.1f}",
     )  # fmt: skip
 
 
@@ -173,16 +175,20 @@ def what_it_is(run: Run | str, project: str) -> list[str]:
 
 
 def taken(run: Run) -> str:
-    """What an undo or a take-back took off; empty for any other run."""
+    """What an undo or a take-back took off, or in a dry run would; empty for any other run."""
+    dry = run.kind == "dry run"
     if run.undoes:
-        return f"takes back {run.counts.get('undone', 0)} rows of {run.undoes}"
+        verb, count = ("would take back", "deferred") if dry else ("takes back", "undone")
+        return f"{verb} {run.counts.get(count, 0)} rows of {run.undoes}"
     if run.takes_back:
-        return f"hands over {run.counts.get('taken_back', 0)} {run.takes_back}"
+        verb, count = ("would hand over", "deferred") if dry else ("hands over", "taken_back")
+        return f"{verb} {run.counts.get(count, 0)} {run.takes_back}"
     return ""
 
 
-def people_of(run: Run, names: Names, most: int) -> list[str]:
-    """Who had how many open rows when a run read everything."""
+def people_of(run: Run, project: str, names: Names, most: int) -> list[str]:
+    """Who had how many open rows when a run read everything; with the project, where there are several."""
+    of_project = f" of project {project}" if project else ""
     more = run.people[MOST_PEOPLE:]
     rows = [
         (
@@ -204,7 +210,7 @@ def people_of(run: Run, names: Names, most: int) -> list[str]:
         )
     return [
         "",
-        *wrapped(f"Open rows {whose(run)}, as {run.run_id} saw them:", most=most),
+        *wrapped(f"Open rows {whose(run)}{of_project}, as {run.run_id} saw them:", most=most),
         *table(PEOPLE, rows, most),
     ]
 

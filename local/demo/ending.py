@@ -155,12 +155,13 @@ def show(screen: Screen, ending: Ending, result: dict[str, Any]) -> None:
     if address and given is not None:
         path = ending.keep.folder / address.removeprefix(f"s3://{BUCKET}/")
         assignments = json.loads(path.read_text("utf-8"))["assignments"]
-        screen.say()
         first = [
             (item["row_id"], known.get(item["reviewer_id"], item["reviewer_id"]))
             for item in assignments[:SHOWN]
         ]
-        screen.table(("Oldest rows", "would go to" if dry else "planned for"), first, left=2)
+        if first:
+            screen.say()
+            screen.table(("Oldest rows", "would go to" if dry else "planned for"), first, left=2)
         if len(assignments) > SHOWN:
             screen.say(f"... and {len(assignments) - SHOWN:,} more")
         screen.say()

@@ -277,7 +277,7 @@ def show_checks(screen: Screen, week: Week) -> None:
         ok=week.most_open[ids[DANA.name]] <= CAP,
     )
     screen.check(
-        f"the three who could take rows all week differ by {spread:.0f} rows per weight "
+        f"the three who could take rows all week are within {spread:.0f} of each other, per weight "
         f"(always dealing from the top of the list, as published, gives the first {first} rows and the last {last})",
         ok=spread <= 1 / HALF,
     )

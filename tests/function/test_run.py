@@ -445,7 +445,7 @@ def test_open_rows_that_leave_the_window_and_open_rows_of_strangers_are_warned_a
     log(seven, "shared with one", 6 * 24 * 60 - 1, metadata={ASSIGNMENTS: [ana, "eve"]})
     log(seven, "finished", 7 * 24 * 60 - 60, metadata={ASSIGNMENTS: ["fay"]} | APPROVED)
     assert run(seven)["warnings"] == [
-        "2 rows that nobody has finished leave the window within 24 hours: raise DAYS or add reviewers",
+        "2 rows that nobody has finished leave the window within 24 hours: ask whoever has them, or raise DAYS",
         "2 open rows are with people who are not on the list, such as 'eve', 'dee'",
     ]
 
@@ -456,7 +456,7 @@ def test_a_full_read_that_is_cut_short_warns_of_the_open_rows_that_it_has_seen(s
     log(seven, "unseen", 60, metadata={ASSIGNMENTS: ["eve"]})
     cut_short = run(seven, {"limit": 1, "max_pages": 1, "dry_run": True})
     assert cut_short["warnings"][1:] == [
-        "1 rows that nobody has finished leave the window within 24 hours: raise DAYS or add reviewers",
+        "1 rows that nobody has finished leave the window within 24 hours: ask whoever has them, or raise DAYS",
         "1 open rows are with people who are not on the list, such as 'dee'",
     ]
 

@@ -31,13 +31,6 @@ def check(world, tmp_path, monkeypatch, capsys):
     (tmp_path / "ops/stacks").mkdir(parents=True)
     lines = "".join(f"  {name}: {value}\n" for name, value in given.items())
     (tmp_path / f"ops/stacks/{STACK}.yaml").write_text(f"region: r\nparameters:\n{lines}")
-    monkeypatch.setattr(
-        check_queues,
-        "deployed_with",
-        lambda stack, real=check_queues.deployed_with: (
-            real(stack) | {"BRAINTRUST_API_URL": world.braintrust.url}
-        ),
-    )
     world.add_users(2)
     world.set_parameter(f"{QUEUES}/all", world.users)
 
@@ -53,6 +46,8 @@ def check(world, tmp_path, monkeypatch, capsys):
 
 def test_good_queues_are_listed_with_their_size_and_people(check, world):
     ana, _ = world.users
+    for tag in ("de", "fr"):
+        world.add_rows(1, tags=[tag])
     queues = [{"name": "de", "tag": "de", "reviewers": [ana]}, {"name": "fr", "tag": "fr"}]
     code, out, err = check(queues)
     assert (code, err) == (0, "")
@@ -125,8 +120,23 @@ def test_what_can_hardly_be_meant_is_a_warning(check, queues, words):
         ],
     ],
 )
-def test_filters_that_leave_every_row_a_home_are_none(check, queues):
+def test_filters_that_leave_every_row_a_home_are_none(check, world, queues):
+    world.add_rows(1, metadata={"language": "de"})
+    world.add_rows(1)
     assert "warning" not in check(queues)[1]
+
+
+def test_a_queue_that_no_row_is_for_is_told(check, world):
+    world.add_rows(1)
+    code, out, _ = check(
+        [{"name": "de", "filter": "created > now() + interval 1 day"}, {"name": "x"}]
+    )
+    assert code == 0
+    assert (
+        f"warning: no row of the last 7 days is asked for by queue de: is its tag {TAG!r} spelt as in Braintrust "
+        "(letter by letter), and its filter meant so?\n"
+    ) in out
+    assert "by queue x" not in out
 
 
 def test_one_person_with_two_time_zones_is_told(check, monkeypatch, world):
@@ -161,6 +171,40 @@ def test_more_than_a_parameter_holds_is_refused(check):
     code, _, err = check(json.dumps([{"name": "de"}]) + " " * 8192)
     assert code == 1
     assert "and a parameter holds 8,192: put lists of reviewers into parameters of their own" in err
+
+
+def test_what_is_wrong_is_said_of_the_file_and_of_no_parameter(check):
+    code, _, err = check("[{")
+    assert code == 1
+    assert err.startswith("error: 1 wrong setting:\n- queues.json is not valid JSON (")
+
+
+def test_without_access_to_aws_the_stacks_file_says_what_queues_do_not(check, monkeypatch, world):
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "nowhere")
+    monkeypatch.setattr(check_queues.boto3, "DEFAULT_SESSION", None)
+    ana, _ = world.users
+    code, out, err = check([{"name": "de", "reviewers": [ana]}, {"name": "fr", "tag": "fr"}])
+    assert code == 1
+    assert err == (
+        f"What queues do not say the stack could not be asked, and ops/stacks/{STACK}.yaml counts: "
+        "No region: export AWS_REGION=... (the one that the stack is in)\n"
+    )
+    assert "\nde, 1 people: user0@example.com\n" in out
+    assert (
+        "\nqueue fr: its list cannot be read: No region: export AWS_REGION=... (the one that the stack is in)\n"
+    ) in out
+
+
+def test_where_neither_stack_nor_file_is_there_that_is_told(check, tmp_path):
+    (tmp_path / f"ops/stacks/{STACK}.yaml").unlink()
+    code, _, err = check([{"name": "de", "tag": "de"}])
+    assert code == 1
+    assert err.startswith(
+        f"What queues do not say the stack could not be asked, and there is no ops/stacks/{STACK}.yaml either: no stack "
+    )
+    assert "\n- queue de has no project_id, and PROJECT_ID is not set\n" in err
 
 
 @pytest.mark.usefixtures("check")

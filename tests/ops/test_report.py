@@ -26,6 +26,8 @@ from ops.report.words import span
 from ops.status import status
 from tests.weeks import HOSTILE, NOW, UNKNOWN
 
+OTHER = "99999999-9999-4999-8999-999999999999"  # a project
+
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
@@ -198,12 +200,11 @@ def test_what_was_handed_over_is_told_apart_from_what_was_undone(world, history,
         "Handed over 3 rows that lay 1 days",
     } <= notes
     lines = status(Folder(tmp_path), 4, history.moment).splitlines()
-    assert [line for line in lines if "hands over" in line] == [
-        line for line in lines if taken["run_id"] in line or dry["run_id"] in line
-    ]
-    assert next(line for line in lines if taken["run_id"] in line).endswith(
-        "  hands over 3 rows that lay 1 days"
-    )
+    for run, words in (
+        (dry, "  would hand over 3 rows that lay 1 days"),
+        (taken, "  hands over 3 rows that lay 1 days"),
+    ):
+        assert next(line for line in lines if run["run_id"] in line).endswith(words)
 
 
 def test_the_days_that_are_asked_for_are_shown(render):
@@ -604,6 +605,22 @@ def test_status_shows_open_rows_per_person_from_the_last_full_read_of_each_tag(f
     for name in ("capped", "idle"):
         assert holds(text, holders(weeks.runs[name]))
     assert text.count("Open rows with the tag") == 2
+
+
+def test_open_rows_of_one_tag_in_two_projects_are_told_apart(folder, weeks):
+    run = weeks.runs["idle"]
+    (key,) = (folder / "runs").rglob("*-idle.json")
+    other = Path(str(key).replace(run["project_id"], OTHER))
+    other.parent.mkdir(parents=True)
+    other.write_text(json.dumps(run | {"project_id": OTHER}))
+
+    text = status(Folder(folder), 9, NOW)
+
+    for project in (run["project_id"], OTHER):
+        assert (
+            f"Open rows with the tag {run['tag']!r} of project {project}, as {run['run_id']} saw them:"
+            in text
+        )
 
 
 def test_status_finds_a_full_read_that_is_older_than_the_runs_it_shows(folder, weeks):

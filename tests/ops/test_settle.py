@@ -311,6 +311,7 @@ def test_the_same_answers_are_never_deployed_to_a_second_region(checkout, settle
         ("  MaxWaitingHours: 1", "MaxWaitingHours must be at least 2"),
         ("  AlarmEmail: [a, b]", "AlarmEmail is not text: put it into single quotes"),
         ("  BraintrustApiKeyParameter: /k", "exactly one of BraintrustApiKeySecretId and"),
+        ("  TakeBackDays: 7", "TakeBackDays has to be below Days"),
         ("other: 1", "it has region and parameters, and nothing else"),
         ("  Filter: 'a", "is not YAML"),
     ],
