@@ -79,9 +79,7 @@ def assign_batch(
         return _all(batch, NOT_NAMED)
     done = Outcome(writing.done, iso(now()))
     pairs = zip(batch, named, strict=True)
-    return {
-        planned.row_id: done if planned.row_id == name else NOT_NAMED for planned, name in pairs
-    }
+    return {row_id: done if row_id == name else NOT_NAMED for (row_id, _), name in pairs}
 
 
 def _payload(batch: Sequence[Assignment], event: Callable[..., Event]) -> bytes:
@@ -94,7 +92,7 @@ def _payload(batch: Sequence[Assignment], event: Callable[..., Event]) -> bytes:
 
 
 def _all(batch: Iterable[Assignment], outcome: Outcome) -> Outcomes:
-    return dict.fromkeys((planned.row_id for planned in batch), outcome)
+    return dict.fromkeys((row_id for row_id, _ in batch), outcome)
 
 
 def assign_all(
@@ -155,7 +153,7 @@ class _Sender:
             return
         # While the request is under way its rows count as sent: what is read when time is up is true.
         # Where it then turns out that nothing was sent, what stood there before is put back.
-        before = {planned.row_id: self.outcomes[planned.row_id] for planned in batch}
+        before = {row_id: self.outcomes[row_id] for row_id, _ in batch}
         self.outcomes |= _all(batch, NO_ANSWER)
         began = time.monotonic()
         try:

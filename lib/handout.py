@@ -25,7 +25,7 @@ from lib.load import Job, find_roster
 from lib.lots import Dealt, PerRow, Wish, deal_at_once, hand_out
 from lib.past import REST, Past, Standing, settled
 from lib.people import leaving, open_rows_warnings, people_of
-from lib.plan import NOT_ATTEMPTED, Assignment, Carried, Outcomes, Plan
+from lib.plan import Assignment, Carried, Outcomes, Plan
 from lib.reading import Reading
 from lib.result import Outlook, Story, status_of
 from lib.roster import Roster
@@ -172,7 +172,7 @@ class HandOut:
 
 def landed(row_id: str, outcomes: Outcomes) -> bool:
     """The row certainly has its people now."""
-    return outcomes.get(row_id, NOT_ATTEMPTED).status == "assigned"
+    return row_id in outcomes and outcomes[row_id].status == "assigned"
 
 
 class Needy(NamedTuple):
@@ -197,11 +197,10 @@ def sort_out(fetched: Fetched, listed: set[str], past: Past, now: datetime) -> N
     resting: list[Carried] = []
     left, perhaps = 0, list[str]()
     for row in sorted(fetched.needy):  # oldest first
-        standing = past.standing(row.id, now)
-        if standing is Standing.NEW:
+        entry = past.entries.get(row.id)
+        if entry is None or (standing := past.standing(row.id, now)) is Standing.NEW:
             new.append(row.id)
             continue
-        entry = past.entries[row.id]
         if standing is Standing.RESTS and not entry.freed:
             perhaps += entry.reviewers
         if not (entry.freed or listed.issuperset(entry.reviewers)):

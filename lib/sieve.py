@@ -21,6 +21,9 @@ MOST_WORDS = 5  # that warnings name
 NOTHING: tuple[object, ...] = (None, "", [], {})
 NO_VERSION = -1
 
+PLAIN = Row(0.0, "", (), reviewed=False, readable=True)[2:]
+"""What is kept of a row, beside its age and its id, that says nothing of reviews."""
+
 Seen = tuple[Row, int]
 """What is kept of a row, and its version: `_xact_id`, which rises with every write, or NO_VERSION where nothing about
 the row makes sense. The version is of no use once everything is read, so that rows do without it."""
@@ -46,29 +49,17 @@ class Sieve:
 
     def row(self, row: object) -> Seen | None:
         """What is kept of a row, and its version; None if it has no id. One that cannot be used otherwise is not `readable`."""
-        row_id = id_of(row)
+        row_id = row.get("id") if isinstance(row, dict) else None
         if not (isinstance(row, dict) and isinstance(row_id, str) and row_id):
             self._nameless.append(shown(row_id))
             return None
-        age = age_of(row) if is_text(row_id) else None
-        if age is None:
-            return Row(0.0, row_id, (), reviewed=False, readable=False), NO_VERSION
-        created, version = age
         try:
-            reviewers, reviewed = self._review(row_id, row)
-        except UnreadableError:
-            return Row(created, row_id, (), reviewed=False, readable=False), version
-        authors = None if reviewers or reviewed else self._authors(row)
-        kept = Row(
-            created,
-            row_id,
-            reviewers,
-            reviewed,
-            readable=True,
-            emptied=is_emptied(row),
-            authors=authors,
-        )
-        return kept, version
+            created, version = age_of(row)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            return Row(0.0, row_id, (), reviewed=False, readable=False), NO_VERSION
+        if not (row_id.isascii() or is_text(row_id)):
+            return Row(created, row_id, (), reviewed=False, readable=False), NO_VERSION
+        return self._kept(created, row_id, row), version
 
     def too_large(self, row: object) -> Seen | None:
         """What is kept of a row whose metadata cannot be read: it is left alone."""
@@ -84,14 +75,27 @@ class Sieve:
         self.words |= other.words
         self.large |= other.large
 
-    def _review(self, row_id: str, row: Json) -> tuple[tuple[str, ...], bool]:
-        """Who has the row, and whether its review is finished. Raises UnreadableError."""
+    def _kept(self, created: float, row_id: str, row: Json) -> Row:
+        """What is kept of a row, given its age and its id."""
         metadata = row.get("metadata")
-        if isinstance(metadata, dict) and REVIEW_FIELDS.isdisjoint(metadata):
-            return (), False  # most rows
-        reviewers = tuple(get_assignments(row))
-        reviewed = self._is_reviewed(row_id, get_status(row))
-        return self._people.setdefault(reviewers, reviewers), reviewed
+        if not self._author and isinstance(metadata, dict) and REVIEW_FIELDS.isdisjoint(metadata):
+            return Row(created, row_id, *PLAIN)  # most rows
+        try:
+            reviewers = tuple(get_assignments(row))
+            reviewed = self._is_reviewed(row_id, get_status(row))
+        except UnreadableError:
+            return Row(created, row_id, (), reviewed=False, readable=False)
+        people = self._people.setdefault(reviewers, reviewers)
+        authors = None if people or reviewed else self._authors(row)
+        return Row(
+            created,
+            row_id,
+            people,
+            reviewed,
+            readable=True,
+            emptied=is_emptied(row),
+            authors=authors,
+        )
 
     def _authors(self, row: Json) -> tuple[str, ...] | None:
         """Whom a row names at AUTHOR; None if nothing is there."""
@@ -151,19 +155,11 @@ class Sieve:
         return found
 
 
-def id_of(row: object) -> object:
-    """What a row has in place of an id; None if nothing."""
-    return row.get("id") if isinstance(row, dict) else None
-
-
-def age_of(row: Json) -> tuple[float, int] | None:
-    """When the row was created, in seconds since 1970, and its version; None if either makes no sense."""
-    try:
-        created = datetime.fromisoformat(row["created"])
-        created = created if created.tzinfo else created.replace(tzinfo=UTC)
-        return created.timestamp(), int(row.get("_xact_id") or 0)
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
+def age_of(row: Json) -> tuple[float, int]:
+    """When the row was created, in seconds since 1970, and its version. Raises what the types and values of odd ones raise."""
+    created = datetime.fromisoformat(row["created"])
+    created = created if created.tzinfo else created.replace(tzinfo=UTC)
+    return created.timestamp(), int(row.get("_xact_id") or 0)
 
 
 def is_emptied(row: Json) -> bool:
