@@ -331,6 +331,18 @@ def test_a_look_up_that_failed_is_not_tried_again_for_the_next_queue(history: Hi
     assert world.assignments() == {"x": (ana,)}
 
 
+def test_a_look_up_that_hangs_takes_the_time_of_its_own_queue_only(history: History) -> None:
+    world = history.world
+    (ana,) = world.add_users(1)
+    world.set_queues(DE | {"reviewers": [{"group": "QA"}]}, FR | {"reviewers": [ana]})
+    log(history, "fr", "x")
+    world.braintrust.faults.add("group", hang=True, times=None)
+    with pytest.raises(QueuesError) as failed:
+        world.run(now=lambda: history.moment, seconds=4)
+    assert str(failed.value).startswith("1 of 2 queues failed:\n- de: QueryError: group look-up")
+    assert world.assignments() == {"x": (ana,)}
+
+
 def test_what_the_look_up_left_out_every_queue_tells(two: History) -> None:
     page = {"objects": [{"id": who} for who in (*two.world.users, 7)]}
     two.world.braintrust.faults.add("user", body=json.dumps(page))
