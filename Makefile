@@ -8,8 +8,8 @@ ARGS ?=
 
 PY := .venv/bin/python
 TOOLS := .venv-tools/bin
-# One process a core; `make test WORKERS=0` runs in one process, for a debugger.
-WORKERS ?= auto
+# Two processes a core, as many tests wait for something; `make test WORKERS=0` runs in one process, for a debugger.
+WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 export SAM_CLI_TELEMETRY := 0
 # What a shell says about other Pythons is not about those of this repository.
 unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONWARNINGS
