@@ -8,11 +8,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from ops.names import Names, kept_here, named
 from ops.records import shown
-from ops.stack import FunctionError, NoStackError, invoke, reason, written
+from ops.stack import FunctionError, failures_in_words, invoke, written
 from ops.table import Column, table, wrapped
 from ops.tags import tags_instead
 
@@ -26,19 +24,13 @@ parser.add_argument("--queue", help="that one alone")
 def main(arguments: list[str] | None = None) -> int:
     """Run it dry; 1 if it raised."""
     chosen = parser.parse_args(arguments)
-    try:
-        result = invoke(
-            chosen.stack, {"dry_run": True} | ({"queue": chosen.queue} if chosen.queue else {})
-        )
-    except FunctionError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except NoStackError as error:
-        sys.exit(str(error))
-    except (BotoCoreError, ClientError) as error:
-        sys.exit(f"AWS: {reason(error)}")
-    except KeyboardInterrupt:
-        sys.exit("\nStopped here. A run that has begun goes on by itself: make status shows it.")
+    event = {"dry_run": True} | ({"queue": chosen.queue} if chosen.queue else {})
+    with failures_in_words():
+        try:
+            result = invoke(chosen.stack, event)
+        except FunctionError as error:
+            print(error, file=sys.stderr)
+            return 1
     print(written(result), flush=True)
     print("", *in_words(result, kept_here(), chosen.stack), sep="\n", file=sys.stderr)
     return 0

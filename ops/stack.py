@@ -10,6 +10,7 @@ import socket
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def main() -> int:
         command.add_argument("--dry-run", action="store_true")
     show.add_argument("--quiet", action="store_true", help="only see whether the stack is there")
     chosen = parser.parse_args()
-    try:
+    with failures_in_words():
         if chosen.command == "outputs":
             lines = [f"{name}: {value}" for name, value in sorted(outputs(chosen.stack).items())]
             if not chosen.quiet:
@@ -72,6 +73,13 @@ def main() -> int:
         if chosen.command == "invoke":
             return invoke_function(chosen.stack, read_event(chosen.event))
         return take_off(chosen.stack, *wanted(chosen), dry_run=chosen.dry_run)
+
+
+@contextmanager
+def failures_in_words() -> Iterator[None]:
+    """Exits where the stack is not there, AWS refuses, or somebody has had enough, and says so in place of a traceback."""
+    try:
+        yield
     except NoStackError as error:
         sys.exit(str(error))
     except (BotoCoreError, ClientError) as error:

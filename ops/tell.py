@@ -7,13 +7,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from lib.message import labels_of
 from lib.names import compared
 from lib.roster import User
 from ops import own_key
-from ops.stack import NoStackError, ask_function, invoke_function, reason
+from ops.stack import ask_function, failures_in_words, invoke_function
 
 parser = argparse.ArgumentParser(prog="python -m ops.tell", description=__doc__)
 parser.add_argument("stack")
@@ -23,14 +21,10 @@ parser.add_argument("--dry-run", action="store_true", help="print it, and post n
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; the exit code."""
     chosen = parser.parse_args(arguments)
-    try:
+    with failures_in_words():
         if not chosen.dry_run:
             return invoke_function(chosen.stack, {"digest": True})
         result = ask_function(chosen.stack, {"digest": True, "dry_run": True})
-    except NoStackError as error:
-        sys.exit(str(error))
-    except (BotoCoreError, ClientError) as error:
-        sys.exit(f"AWS: {reason(error)}")
     if result is None:
         return 1
     users, why = known_users(chosen.stack)
