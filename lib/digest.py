@@ -1,7 +1,6 @@
 """The digest: one message for the team. It is no run: nothing is planned, and nothing is written but the message."""
 
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from lib.reading import fetch_all_logs
 from lib.result import Result
 from lib.roster import Roster, unknown_words
 from lib.rows import Fetched, Row
+from lib.turns import open_rows
 
 LONGEST_POST = 60.0  # seconds, for the message and its one repetition
 
@@ -50,7 +50,7 @@ def post_digest(invocation: Invocation, looks: Mapping[str, Look]) -> Result:
         looks[run.queue].heading if run.queue in looks else Heading(run.queue, None)
         for run in invocation.runs
     ]
-    people = open_by_person(different_rows(seen))
+    people = open_rows(different_rows(seen), ())
     notes = [] if all(look.fetched.complete for look in seen) else [UNSEEN_ROWS]
     status, more = "nothing_to_post", {}
     if all(run.dry_run for run in invocation.runs):
@@ -74,27 +74,16 @@ def different_rows(looks: Iterable[Look]) -> Iterator[Row]:
     return iter(rows.values())
 
 
-def is_open(row: Row) -> bool:
-    """Somebody has it, and nobody has finished it."""
-    return bool(row.reviewers) and not row.reviewed
-
-
 def heading_of(name: str, rows: Iterable[Row]) -> Heading:
     """How many of the rows are open, and how many wait for a reviewer."""
     rows = list(rows)
-    return Heading(name, sum(map(is_open, rows)), sum(row.needs_reviewer for row in rows))
-
-
-def open_by_person(rows: Iterable[Row]) -> dict[str, int]:
-    """Open rows by user id, a row once for each of its people."""
-    return Counter(who for row in rows if is_open(row) for who in {*row.reviewers})
+    return Heading(name, sum(row.is_open for row in rows), sum(row.needs_reviewer for row in rows))
 
 
 def result_of(look: Look, status: str) -> Result:
     """What comes back: of a run's fields those that a message has, and `open`."""
     job, fetched, roster, heading = look.job, look.fetched, look.roster, look.heading
-    settings, rows = job.settings, fetched.rows
-    reviewed = sum(row.reviewed and not row.reviewers for row in rows)
+    settings = job.settings
     nobody = {unknown_words(label) for label in roster.unknown}  # may hold an address
     return {
         "run_id": job.audit.run_id,
@@ -105,9 +94,8 @@ def result_of(look: Look, status: str) -> Result:
         "tag": settings.tag,
         "window": job.window.to_json(),
         "read": "full",
-        "fetched": len(rows),
-        "already_assigned": len(rows) - heading.waiting - reviewed,
-        "already_reviewed": reviewed,
+        "fetched": len(fetched.rows),
+        **fetched.already(heading.waiting),
         "unassigned": heading.waiting,
         "open": heading.open,
         "complete": fetched.complete,

@@ -127,13 +127,10 @@ class HandOut:
 
     def _counts(self, outlook: Outlook, needy: int, outcomes: Outcomes) -> dict[str, int]:
         """Rows, by what they were and what became of them."""
-        rows = outlook.fetched.rows
         became = Counter(what.status for what in outcomes.values())
         failed = became["failed"] + became["unknown"]
-        reviewed = sum(row.reviewed and not row.reviewers for row in rows)
         return {
-            "already_assigned": len(rows) - needy - reviewed,
-            "already_reviewed": reviewed,
+            **outlook.fetched.already(needy),
             "unassigned": needy,
             "assigned": became["assigned"],
             "failed": failed,

@@ -47,7 +47,7 @@ def open_rows_warnings(fetched: Fetched, roster: Roster, window: Window, days: i
     """After a full read: open rows that are about to leave the window, and those of people not on the list."""
     if fetched.short:
         return []
-    is_open = [row for row in fetched.rows if row.reviewers and not row.reviewed]
+    is_open = [row for row in fetched.rows if row.is_open]
     return [
         *leaving(
             is_open,

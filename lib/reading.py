@@ -268,5 +268,4 @@ def _missed(missing: list[Row]) -> str:
 
 def _fetched(pages: Pages, warnings: Iterable[str] = (), *, short: bool = False) -> Fetched:
     rows = list(pages.rows.values())
-    authors = {row.id: row.authors for row in rows if row.authors is not None}
-    return Fetched(rows, pages.complete, [*pages.warnings, *warnings], short, authors=authors)
+    return Fetched(rows, pages.complete, [*pages.warnings, *warnings], short)

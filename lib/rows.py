@@ -1,6 +1,6 @@
 """Log rows: the query that finds them, and what a row's metadata says about its review. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import reduce
@@ -69,6 +69,11 @@ class Row(NamedTuple):
         """Nobody has it, nobody finished it, and we understand what it says."""
         return self.readable and not self.reviewers and not self.reviewed
 
+    @property
+    def is_open(self) -> bool:
+        """Somebody has it, and nobody has finished it."""
+        return bool(self.reviewers) and not self.reviewed
+
 
 @dataclass
 class Fetched:
@@ -81,13 +86,21 @@ class Fetched:
     """Only rows that may need something were asked for."""
     read: Read | None = None
     """What the next runs should know of this reading; None: nothing new."""
-    authors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Whom rows that need a reviewer name at AUTHOR, by row id: user ids and addresses, as they are compared."""
 
     @property
     def needy(self) -> list[Row]:
         """Those of the rows that need a reviewer."""
         return [row for row in self.rows if row.needs_reviewer]
+
+    @property
+    def authors(self) -> dict[str, tuple[str, ...]]:
+        """Whom rows that need a reviewer name at AUTHOR, by row id: user ids and addresses, as they are compared."""
+        return {row.id: row.authors for row in self.rows if row.authors is not None}
+
+    def already(self, needy: int) -> dict[str, int]:
+        """The result's counts of the other rows, given how many need a reviewer; unreadable ones count as assigned."""
+        reviewed = sum(row.reviewed and not row.reviewers for row in self.rows)
+        return {"already_assigned": len(self.rows) - needy - reviewed, "already_reviewed": reviewed}
 
 
 def iso(moment: datetime) -> str:

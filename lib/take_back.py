@@ -76,7 +76,7 @@ class TakeBack:
 
     def tell(self, outlook: Outlook, outcomes: Outcomes) -> Story:
         """What was taken off, what was left alone, and what is to be done about it."""
-        plan, rows = outlook.plan, outlook.fetched.rows
+        plan, fetched = outlook.plan, outlook.fetched
         counts = Counter(what.status for what in outcomes.values())
         failed = counts["failed"] + counts["unknown"]
         deferred = len(plan.freed) - counts["taken_back"] - failed
@@ -85,8 +85,7 @@ class TakeBack:
             or ("taken_back" if plan.freed else "nothing_to_take_back"),
             counts={
                 "takes_back": dict(plan.takes_back),
-                "already_assigned": sum(bool(row.reviewers) or not row.readable for row in rows),
-                "already_reviewed": sum(row.reviewed and not row.reviewers for row in rows),
+                **fetched.already(len(fetched.needy)),
                 "taken_back": counts["taken_back"],
                 "left_alone": sum(
                     len(plan.spared.get(why, ())) for why in (Spared.RECENT, Spared.SHARED)
