@@ -53,9 +53,7 @@ class Simulation:
         self.hours += 1
         for number, age in enumerate(arrivals):
             created = (self.now - timedelta(hours=age)).timestamp()
-            self.rows.append(
-                Row(created, f"{self.hours:05}-{number:04}", (), reviewed=False, readable=True)
-            )
+            self.rows.append(Row(created, f"{self.hours:05}-{number:04}"))
         begin = (self.now - timedelta(days=self.days)).timestamp()
         self.rows = [row for row in self.rows if row.created >= begin]
         waiting = sum(row.needs_reviewer for row in self.rows)

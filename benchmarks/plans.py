@@ -13,8 +13,9 @@ from lib.aws import Aws
 from lib.bucket import AuditBucket
 from lib.chain import Chain
 from lib.deadline import Deadline
+from lib.distribution import Assignment
 from lib.gifts import Gifts
-from lib.plan import Assignment, Carried, Plan
+from lib.plan import Carried, Plan
 from lib.settings import load_settings
 from local.aws import LocalAws, forget_real_aws
 

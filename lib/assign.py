@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime
 from functools import partial
+from itertools import chain
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from lib.braintrust import Braintrust, NotStarted, RequestFailed
 from lib.deadline import Deadline
+from lib.distribution import Assignment
 from lib.jsontext import quoted
-from lib.plan import NOT_ATTEMPTED, Assignment, Outcome, Outcomes
+from lib.plan import NOT_ATTEMPTED, Outcome, Outcomes
 from lib.rows import ASSIGNMENTS, DEFAULT_LIST, REVIEW_LISTS, iso
 
 MAX_BODY = 5_000_000  # bytes; the API takes about 6 MB
@@ -85,14 +88,14 @@ def assign_batch(
 def _payload(batch: Sequence[Assignment], event: Callable[..., Event]) -> bytes:
     """The events as JSON. From row to row only the id differs, so the rest is written out once a reviewer."""
     blank = uuid.uuid4().hex
-    people = {planned.reviewers for planned in batch}
+    people = {who for _, who in batch}
     around = {who: json.dumps(event(blank, *who)).split(json.dumps(blank)) for who in people}
     events = ", ".join(quoted(row_id).join(around[who]) for row_id, who in batch)
     return f'{{"events": [{events}]}}'.encode()
 
 
 def _all(batch: Iterable[Assignment], outcome: Outcome) -> Outcomes:
-    return dict.fromkeys((row_id for row_id, _ in batch), outcome)
+    return dict.fromkeys(map(attrgetter("row_id"), batch), outcome)
 
 
 def assign_all(
@@ -123,7 +126,7 @@ def assign_all(
     client.close()
     pool.shutdown(wait=False, cancel_futures=True)
     over = all(worker.done() for worker in workers)
-    return sender.outcomes if over else dict(sender.outcomes)  # apart from what still comes in
+    return sender.outcomes if over else sender.outcomes_by_now()
 
 
 class _Sender:
@@ -138,6 +141,8 @@ class _Sender:
     ) -> None:
         self.stopped = threading.Event()
         self.outcomes = _all(assignments, NOT_ATTEMPTED)
+        self._under_way: dict[str, Sequence[Assignment]] = {}
+        """Slices that are being sent, by the id of their first row."""
         self._client = client
         self._deadline = deadline
         self._assign = assign
@@ -151,38 +156,45 @@ class _Sender:
         """
         if self.stopped.is_set() or self._deadline.left() < self._slowest:
             return
-        # While the request is under way its rows count as sent: what is read when time is up is true.
-        # Where it then turns out that nothing was sent, what stood there before is put back.
-        before = {row_id: self.outcomes[row_id] for row_id, _ in batch}
-        self.outcomes |= _all(batch, NO_ANSWER)
+        first = batch[0].row_id
+        self._under_way[first] = batch
         began = time.monotonic()
         try:
             self.outcomes |= self._assign(batch, in_doubt_until=in_doubt_until)
             self._slowest = max(self._slowest, time.monotonic() - began)
         except NotStarted:
-            self.outcomes |= before
+            pass  # what was known of these rows before is still true
         except RequestFailed as failure:
-            self._failed(batch, failure, before, in_doubt_until)
+            self._failed(batch, failure, in_doubt_until)
         except Exception as error:  # noqa: BLE001 - whatever it is, what was sent has to be written down
             words = f"unexpected {type(error).__name__}"
             self.outcomes |= _all(batch, Outcome("unknown", error=words))
+        finally:
+            self._under_way.pop(first, None)
+
+    def outcomes_by_now(self) -> Outcomes:
+        """The outcomes while threads go on: rows of a request that is under way count as sent."""
+        under_way = [
+            *self._under_way.values()
+        ]  # looked at first: what is answered meanwhile is then known
+        outcomes = dict(self.outcomes)
+        for row_id, _ in chain.from_iterable(under_way):
+            if outcomes[row_id] is NOT_ATTEMPTED:
+                outcomes[row_id] = NO_ANSWER
+        return outcomes
 
     def _failed(
-        self,
-        batch: Sequence[Assignment],
-        failure: RequestFailed,
-        before: Outcomes,
-        in_doubt_until: Deadline | None,
+        self, batch: Sequence[Assignment], failure: RequestFailed, in_doubt_until: Deadline | None
     ) -> None:
-        """What a refusal, or silence, says of a slice, and what is left to try. `before`: its outcomes before that."""
+        """What a refusal, or silence, says of a slice, and what is left to try."""
         in_doubt = in_doubt_until is not None or failure.may_have_landed
-        error = self._client.explain("insert", failure)
-        self.outcomes |= _all(batch, Outcome("unknown" if in_doubt else "failed", error=error))
+        smaller = failure.status in REFUSED and len(batch) > 1
+        if in_doubt or not smaller:
+            error = self._client.explain("insert", failure)
+            self.outcomes |= _all(batch, Outcome("unknown" if in_doubt else "failed", error=error))
         if failure.status in FATAL:
             self.stopped.set()
-        elif failure.status in REFUSED and len(batch) > 1:
-            if not in_doubt:
-                self.outcomes |= before
+        if smaller:
             middle, until = len(batch) // 2, failure.in_doubt_until if in_doubt else None
             self.send(batch[:middle], until)
             self.send(batch[middle:], until)

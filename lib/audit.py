@@ -6,10 +6,11 @@ from datetime import datetime
 from functools import cache
 
 from lib.bucket import AuditBucket
+from lib.distribution import Assignment
 from lib.errors import AuditError
-from lib.jsontext import json_array, json_object, quoted
+from lib.jsontext import in_pieces, json_array, json_object, quoted
 from lib.past import Past
-from lib.plan import Assignment, Outcome, Outcomes, Plan, json_assignments
+from lib.plan import Outcome, Outcomes, Plan, json_assignments
 from lib.result import Result
 from lib.rows import iso
 
@@ -58,7 +59,7 @@ class Audit:
             for row_id, reviewers in changes
             for who in reviewers
         )
-        objects: dict[str, Iterable[str]] = {"assignments": lines}
+        objects: dict[str, Iterable[str]] = {"assignments": in_pieces(lines)}
         if confirming:
             ids = (row_id for row_id, what in outcomes.items() if what.status == "assigned")
             objects["to_assign_ids"] = json_array(map(quoted, ids))

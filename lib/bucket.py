@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from datetime import date
-from itertools import islice
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -96,11 +95,8 @@ class AuditBucket:
         self._refuse_if_it_hangs("written", key)
         mark = uuid4().hex  # the SDK repeats a write whose answer was lost, and then meets its own
         with SpooledTemporaryFile(IN_MEMORY) as body:
-            pieces = iter(pieces)
-            while some := "".join(
-                islice(pieces, 1000)
-            ):  # a write for each would cost more than its JSON
-                body.write(some.encode())
+            for piece in pieces:
+                body.write(piece.encode())
             body.seek(0)
             try:
                 self._s3.put_object(

@@ -8,6 +8,13 @@ DIGITS = 9
 """What is due and what is owed are rounded to so many digits, so that thirds tie."""
 
 
+class Assignment(NamedTuple):
+    """A row and the people it is given to, or taken from."""
+
+    row_id: str
+    reviewers: tuple[str, ...]
+
+
 class Seat(NamedTuple):
     """One reviewer at the table."""
 
@@ -95,18 +102,21 @@ def deal(ids: Iterable[str], seats: Sequence[Seat]) -> Iterator[tuple[str, str]]
     With equal weights that is dealing cards: everybody gets floor or floor + 1, the first seats the extra
     ones, and every prefix is just as even. Rows that find no room are left out, so it is the last that wait.
     """
+    return zip(ids, _next_users(seats), strict=False)
+
+
+def _next_users(seats: Sequence[Seat]) -> Iterator[str]:
+    """Whose each row is, as long as anybody has room."""
     heap = [
         (rank / len(seats) / seat.weight, rank, 0)
         for rank, seat in enumerate(seats)
         if seat.room != 0
     ]
     heapify(heap)
-    for row_id in ids:
-        if not heap:
-            break
+    while heap:
         _, rank, given = heap[0]
         seat, given = seats[rank], given + 1
-        yield row_id, seat.user
+        yield seat.user
         if given == seat.room:
             heappop(heap)
         else:

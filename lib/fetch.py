@@ -1,5 +1,6 @@
 """The pages that rows come in: asked for one by one, from the first to the last that there is time for."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lib.braintrust import CURSOR_HEADERS, Answer, Braintrust, RequestFailed
@@ -21,7 +22,7 @@ class Pages:
     rows: dict[str, Row] = field(default_factory=dict)
     """By id, each in its newest version, in the order in which they came."""
     versions: dict[str, int] = field(default_factory=dict)
-    """Which one that is."""
+    """Which one that is, in the same order."""
     complete: bool = True
     more: bool = False
     """The last page that was read named a next one."""
@@ -30,17 +31,18 @@ class Pages:
     notes: list[str] = field(default_factory=list)
     """How it went, in sentences."""
 
-    def take(self, row: Row, version: int) -> None:
-        """Keep a row, unless a newer version of it was seen."""
-        known = self.versions.get(row.id)
-        if known is None or version > known:
-            self.rows[row.id], self.versions[row.id] = row, version
+    def take(self, page: Iterable[Seen]) -> None:
+        """Keep rows, each unless a newer version of it was seen."""
+        rows, versions = self.rows, self.versions
+        for row, version in page:
+            known = versions.get(row.id)
+            if known is None or version > known:
+                rows[row.id], versions[row.id] = row, version
 
     def add(self, others: "Pages") -> None:
         """Keep what another query brought as well."""
         self.sieve.add(others.sieve)
-        for row_id, version in others.versions.items():
-            self.take(others.rows[row_id], version)
+        self.take(zip(others.rows.values(), others.versions.values(), strict=True))
 
     @property
     def warnings(self) -> list[str]:
@@ -139,19 +141,15 @@ class Fetching:
         rows, cursor = _read_page(answer)
         found.more = bool(rows and cursor)
         found.cut_off = len(rows) >= self._size.rows and not cursor
-        self._take([keep(row) for row in rows])
+        page = [seen for seen in map(keep, rows) if seen]
+        if rows and self._size.rows > 1 and all(version < 0 for _, version in page):
+            raise QueryError(  # of a page of one, nothing can be said
+                "BTQL query failed: no row of a page has a usable id, created and _xact_id; nothing was written"
+            )
+        found.take(page)
         found.sieve.stale |= _is_stale(answer.body)
         self._size.went_well()
         return cursor if found.more else None
-
-    def _take(self, page: list[Seen | None]) -> None:
-        """Keep a page's rows. Raises QueryError if none makes sense; of a page of one, nothing can be said."""
-        if page and self._size.rows > 1 and all(not seen or seen[1] < 0 for seen in page):
-            raise QueryError(
-                "BTQL query failed: no row of a page has a usable id, created and _xact_id; nothing was written"
-            )
-        for seen in filter(None, page):
-            self._found.take(*seen)
 
     def _ask(
         self,

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
-from itertools import starmap
 from typing import Any, NamedTuple
 
 from lib.assign import ASSIGNING
 from lib.bars import Bars, people_named
-from lib.distribution import Seat, settle
+from lib.distribution import Assignment, Seat, settle
 from lib.errors import AuditError
 from lib.findings import (
     author_words,
@@ -25,7 +24,7 @@ from lib.load import Job, find_roster
 from lib.lots import Dealt, PerRow, Wish, deal_at_once, hand_out
 from lib.past import REST, Past, Standing, settled
 from lib.people import leaving, open_rows_warnings, people_of
-from lib.plan import Assignment, Carried, Outcomes, Plan
+from lib.plan import Carried, Outcomes, Plan
 from lib.reading import Reading
 from lib.result import Outlook, Story, status_of
 from lib.roster import Roster
@@ -87,10 +86,10 @@ class HandOut:
         What cannot be found out holds no row back.
         """
         job, now = self._job, plan.created_at
-        had = [row for row in fetched.rows if past.may_have_been_left(row, now)]
-        ids = {row.id for row in had}
+        had = past.perhaps_left(fetched.rows, now)
         self._unclear = []
-        if not any(row_id in ids for row_id, _ in plan.assignments[plan.repeated :]):
+        dealt = (row_id for row_id, _ in plan.assignments[plan.repeated :])
+        if not had or {row.id for row in had}.isdisjoint(dealt):
             return {}
         why = "time ran out before all plans were read"
         try:
@@ -109,13 +108,18 @@ class HandOut:
         """What was seen, given and left; `outcomes` is empty if nothing was sent."""
         settings = self._job.settings
         needy = outlook.fetched.needy
-        counts = self._counts(outlook, len(needy), outcomes)
-        waiting = [row for row in needy if not landed(row.id, outcomes)]
+        missed = {row_id: what for row_id, what in outcomes.items() if what.status != "assigned"}
+        counts = self._counts(outlook, len(needy), len(outcomes) - len(missed), missed)
+        waiting = [row for row in needy if row.id in missed or row.id not in outcomes]
+        handed_out = outlook.plan.assignments if outcomes or settings.dry_run else ()
+        given = Counter(
+            who for row_id, people in handed_out if row_id not in missed for who in people
+        )
         return Story(
             status=status_of(settings, outlook, counts["failed"], counts["deferred"])
             or ("assigned" if needy else "nothing_to_assign"),
             counts=counts,
-            people=self._people(outlook, outcomes),
+            people=self._people(outlook, given),
             warnings=self._warnings(outlook, waiting),
             further={
                 "oldest_waiting_seconds": oldest_seconds(waiting, self._job.window),
@@ -125,30 +129,25 @@ class HandOut:
             },
         )
 
-    def _counts(self, outlook: Outlook, needy: int, outcomes: Outcomes) -> dict[str, int]:
-        """Rows, by what they were and what became of them."""
-        became = Counter(what.status for what in outcomes.values())
+    def _counts(
+        self, outlook: Outlook, needy: int, assigned: int, missed: Outcomes
+    ) -> dict[str, int]:
+        """Rows, by what they were and what became of them; `missed`: of those that were planned and not assigned."""
+        became = Counter(what.status for what in missed.values())
         failed = became["failed"] + became["unknown"]
         return {
             **outlook.fetched.already(needy),
             "unassigned": needy,
-            "assigned": became["assigned"],
+            "assigned": assigned,
             "failed": failed,
-            "deferred": needy - became["assigned"] - failed,
+            "deferred": needy - assigned - failed,
         }
 
-    def _people(self, outlook: Outlook, outcomes: Outcomes) -> dict[str, Mapping[str, Any]]:
+    def _people(self, outlook: Outlook, given: Counter[str]) -> dict[str, Mapping[str, Any]]:
         """What everybody was given, or in a dry run would be, and after a full read what they have."""
-        dry, roster = self._job.settings.dry_run, self.roster
-        given = Counter(
-            reviewer
-            for row_id, reviewers in outlook.plan.assignments
-            if dry or landed(row_id, outcomes)
-            for reviewer in reviewers
-        )
         return {
-            "per_reviewer": {who.id: given[who.id] for who in roster.reviewers},
-            **people_of(outlook.fetched, roster, self._job.window),
+            "per_reviewer": {who.id: given[who.id] for who in self.roster.reviewers},
+            **people_of(outlook.fetched, self.roster, self._job.window),
         }
 
     def _warnings(self, outlook: Outlook, waiting: Sequence[Row]) -> list[str]:
@@ -165,11 +164,6 @@ class HandOut:
             *leaving(waiting, LEAVES, "raise DAYS or add reviewers", window, settings.days),
             *open_rows_warnings(fetched, roster, window, settings.days),
         ]
-
-
-def landed(row_id: str, outcomes: Outcomes) -> bool:
-    """The row certainly has its people now."""
-    return row_id in outcomes and outcomes[row_id].status == "assigned"
 
 
 class Needy(NamedTuple):
@@ -224,7 +218,7 @@ def make_plan(
     now = draft.created_at
     needy = sort_out(fetched, {*roster.ids}, past, now)
     repeated = Counter(who for _, people in needy.again for who in people)
-    open_now = open_rows(fetched.rows, repeated.elements())
+    open_now = open_rows(fetched.assigned, repeated.elements())
     open_now.update(unseen_people(fetched, past, now, draft.queue))
     open_now.update(needy.perhaps)
     seats = seats_of(roster.reviewers, open_now, past.credit, draft.queue, draft.seen_at)
@@ -232,7 +226,7 @@ def make_plan(
         authors=people_named(fetched.authors, roster.reviewers), passed=past.barred(roster.ids, now)
     )
     dealt = deal(needy.new, seats, bars, per_row, most)
-    assignments = [*needy.again, *starmap(Assignment, dealt.rows)]
+    assignments = [*needy.again, *dealt.rows]
     mine = past.credit.get(draft.queue, {})
     counted = open_now if roster.has_caps or not fetched.short else None
     known = past.entries.keys() | past.left.keys()  # a set of all that is given would be as large

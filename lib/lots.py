@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple
 
-from lib.distribution import DIGITS, Seat, Share, deal_shares, due_by_weight, share_of, share_out
+from lib.distribution import (
+    DIGITS,
+    Assignment,
+    Seat,
+    Share,
+    deal_shares,
+    due_by_weight,
+    share_of,
+    share_out,
+)
 
 NEAR = 0.5
 """Rows: whoever is owed less than the most owed by no more than this may be drawn."""
@@ -47,8 +56,8 @@ class Wish(NamedTuple):
 class Dealt:
     """Who gets which row, by what right, and which rows wait."""
 
-    rows: Iterable[tuple[str, tuple[str, ...]]] = ()
-    """Row ids and people, in the order of the wishes; to be read once."""
+    rows: Iterable[Assignment] = ()
+    """In the order of the wishes; to be read once."""
     shares: Sequence[Share] = ()
     """Everybody who was there and had room, whoever is owed most first."""
     fewer: int = 0
@@ -77,7 +86,7 @@ def deal_at_once(ids: Sequence[str], seats: Sequence[Seat], most: int = 0) -> De
     allowed = ids[:most] if most else ids
     shares = share_out(len(allowed), seats)
     alone = {share.seat.user: (share.seat.user,) for share in shares}  # rows of one share a tuple
-    rows = ((row_id, alone[user]) for row_id, user in deal_shares(allowed, shares))
+    rows = (Assignment(row_id, alone[user]) for row_id, user in deal_shares(allowed, shares))
     given = sum(share.quota for share in shares)
     left, full = len(ids) - given, given < len(allowed)
     return Dealt(rows, shares, no_room=left if full else 0, capped=0 if full else left)
@@ -85,7 +94,7 @@ def deal_at_once(ids: Sequence[str], seats: Sequence[Seat], most: int = 0) -> De
 
 def deal_by_row(wishes: Iterable[Wish], seats: Iterable[Seat], most: int = 0) -> Dealt:
     """Deal the rows one after the other, each by what everybody is owed by then."""
-    table, rows, dealt = _Table(seats), list[tuple[str, tuple[str, ...]]](), Dealt()
+    table, rows, dealt = _Table(seats), list[Assignment](), Dealt()
     for wish in wishes:
         if table.has_room and not table.may_get(wish):
             dealt.barred.append(wish.row_id)
@@ -95,7 +104,7 @@ def deal_by_row(wishes: Iterable[Wish], seats: Iterable[Seat], most: int = 0) ->
             dealt.no_room += 1
         else:
             people = table.give(wish)
-            rows.append((wish.row_id, people))
+            rows.append(Assignment(wish.row_id, people))
             dealt.fewer += len(people) < wish.people
     dealt.rows, dealt.shares = rows, table.shares()
     return dealt

@@ -90,10 +90,12 @@ class Past:
         """The same, by row id."""
         return {entry.row_id: entry for entry in self.recent(now)}
 
-    def may_have_been_left(self, row: Row, now: datetime) -> bool:
-        """The row is to be dealt, and somebody had it."""
-        had = row.emptied or row.id in self.entries
-        return had and row.needs_reviewer and self.standing(row.id, now) is Standing.NEW
+    def perhaps_left(self, rows: Iterable[Row], now: datetime) -> list[Row]:
+        """Those of the rows that are to be dealt, and that somebody had."""
+        had = (row for row in rows if row.emptied or row.id in self.entries)
+        return [
+            row for row in had if row.needs_reviewer and self.standing(row.id, now) is Standing.NEW
+        ]
 
     def standing(self, row_id: str, now: datetime) -> Standing:
         """What a run at `now` does with the row, if it reads as unassigned."""

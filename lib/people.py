@@ -20,7 +20,7 @@ def people_of(fetched: Fetched, roster: Roster, window: Window) -> dict[str, Num
     if fetched.short or not fetched.complete:
         return {}
     open_now, reviewed, oldest = Counter[str](), Counter[str](), dict[str, float]()
-    for row in fetched.rows:
+    for row in fetched.assigned:
         for person in row.reviewers:
             if row.reviewed:
                 reviewed[person] += 1
@@ -47,7 +47,7 @@ def open_rows_warnings(fetched: Fetched, roster: Roster, window: Window, days: i
     """After a full read: open rows that are about to leave the window, and those of people not on the list."""
     if fetched.short:
         return []
-    is_open = [row for row in fetched.rows if row.is_open]
+    is_open = [row for row in fetched.assigned if not row.reviewed]
     return [
         *leaving(
             is_open,

@@ -8,17 +8,11 @@ from enum import Enum
 from functools import cache
 from typing import Any, NamedTuple
 
+from lib.distribution import Assignment
 from lib.jsontext import json_object, quoted
 from lib.passed import Passed, json_passed
 from lib.rows import Read, iso
 from lib.turns import Credit, Turn, Waits
-
-
-class Assignment(NamedTuple):
-    """A row and the people it is given to, or taken from."""
-
-    row_id: str
-    reviewers: tuple[str, ...]
 
 
 class Outcome(NamedTuple):

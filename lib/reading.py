@@ -192,8 +192,9 @@ class Reading:
         """
         end = len(pages.rows)
         if page.more:
-            both = (place for place, row_id in enumerate(pages.rows, 1) if row_id in page.rows)
-            end = max(both, default=0)
+            both = pages.rows.keys() & page.rows.keys()
+            places = (place for place, row_id in enumerate(pages.rows, 1) if row_id in both)
+            end = max(islice(places, len(both)), default=0)
         return [
             row
             for row in islice(pages.rows.values(), end)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any, NamedTuple
 
 from lib.settings import Settings
@@ -55,9 +55,9 @@ class Row(NamedTuple):
     created: float
     """Seconds since 1970."""
     id: str
-    reviewers: tuple[str, ...]
-    reviewed: bool
-    readable: bool
+    reviewers: tuple[str, ...] = ()
+    reviewed: bool = False
+    readable: bool = True
     """False: its fields are of an unexpected type, so it counts as assigned and is never touched."""
     emptied: bool = False
     """Its reviewer list is there and empty, as whoever is taken off leaves it."""
@@ -92,6 +92,11 @@ class Fetched:
         """Those of the rows that need a reviewer."""
         return [row for row in self.rows if row.needs_reviewer]
 
+    @cached_property
+    def assigned(self) -> list[Row]:
+        """Those of the rows that somebody has, open or reviewed."""
+        return [row for row in self.rows if row.reviewers]
+
     @property
     def authors(self) -> dict[str, tuple[str, ...]]:
         """Whom rows that need a reviewer name at AUTHOR, by row id: user ids and addresses, as they are compared."""
@@ -99,7 +104,7 @@ class Fetched:
 
     def already(self, needy: int) -> dict[str, int]:
         """The result's counts of the other rows, given how many need a reviewer; unreadable ones count as assigned."""
-        reviewed = sum(row.reviewed and not row.reviewers for row in self.rows)
+        reviewed = len([row for row in self.rows if row.reviewed and not row.reviewers])
         return {"already_assigned": len(self.rows) - needy - reviewed, "already_reviewed": reviewed}
 
 

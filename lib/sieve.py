@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from lib.authors import names_of, value_at
 from lib.names import is_text, shown
@@ -20,9 +21,6 @@ from lib.rules import FINISHED
 MOST_WORDS = 5  # that warnings name
 NOTHING: tuple[object, ...] = (None, "", [], {})
 NO_VERSION = -1
-
-PLAIN = Row(0.0, "", (), reviewed=False, readable=True)[2:]
-"""What is kept of a row, beside its age and its id, that says nothing of reviews."""
 
 Seen = tuple[Row, int]
 """What is kept of a row, and its version: `_xact_id`, which rises with every write, or NO_VERSION where nothing about
@@ -47,18 +45,23 @@ class Sieve:
         self.stale = False
         """The server said that an answer may be old."""
 
-    def row(self, row: object) -> Seen | None:
+    def row(self, row: Any) -> Seen | None:  # noqa: ANN401 - whatever the server calls a row
         """What is kept of a row, and its version; None if it has no id. One that cannot be used otherwise is not `readable`."""
         row_id = row.get("id") if isinstance(row, dict) else None
-        if not (isinstance(row, dict) and isinstance(row_id, str) and row_id):
+        if not (isinstance(row_id, str) and row_id):
             self._nameless.append(shown(row_id))
             return None
         try:
-            created, version = age_of(row)
+            moment = datetime.fromisoformat(row["created"])
+            created = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+            version = int(row.get("_xact_id") or 0)
         except (KeyError, TypeError, ValueError, OverflowError):
-            return Row(0.0, row_id, (), reviewed=False, readable=False), NO_VERSION
+            return Row(0.0, row_id, readable=False), NO_VERSION
         if not (row_id.isascii() or is_text(row_id)):
-            return Row(created, row_id, (), reviewed=False, readable=False), NO_VERSION
+            return Row(created, row_id, readable=False), NO_VERSION
+        metadata = row.get("metadata")
+        if not self._author and isinstance(metadata, dict) and REVIEW_FIELDS.isdisjoint(metadata):
+            return Row(created, row_id), version  # most rows
         return self._kept(created, row_id, row), version
 
     def too_large(self, row: object) -> Seen | None:
@@ -77,25 +80,14 @@ class Sieve:
 
     def _kept(self, created: float, row_id: str, row: Json) -> Row:
         """What is kept of a row, given its age and its id."""
-        metadata = row.get("metadata")
-        if not self._author and isinstance(metadata, dict) and REVIEW_FIELDS.isdisjoint(metadata):
-            return Row(created, row_id, *PLAIN)  # most rows
         try:
             reviewers = tuple(get_assignments(row))
             reviewed = self._is_reviewed(row_id, get_status(row))
         except UnreadableError:
-            return Row(created, row_id, (), reviewed=False, readable=False)
+            return Row(created, row_id, readable=False)
         people = self._people.setdefault(reviewers, reviewers)
         authors = None if people or reviewed else self._authors(row)
-        return Row(
-            created,
-            row_id,
-            people,
-            reviewed,
-            readable=True,
-            emptied=is_emptied(row),
-            authors=authors,
-        )
+        return Row(created, row_id, people, reviewed, emptied=is_emptied(row), authors=authors)
 
     def _authors(self, row: Json) -> tuple[str, ...] | None:
         """Whom a row names at AUTHOR; None if nothing is there."""
@@ -144,6 +136,8 @@ class Sieve:
         return found
 
     def _words_of(self, rows: Iterable[Row]) -> list[str]:
+        if not self.words:
+            return []
         words = Counter(self.words[row.id] for row in rows if row.id in self.words)
         found = [
             f"{count} rows have the review status {shown(word)}, which nobody has documented: it is taken for a "
@@ -153,13 +147,6 @@ class Sieve:
         if len(words) > MOST_WORDS:
             found.append(f"{len(words) - MOST_WORDS} more such status words are taken alike")
         return found
-
-
-def age_of(row: Json) -> tuple[float, int]:
-    """When the row was created, in seconds since 1970, and its version. Raises what the types and values of odd ones raise."""
-    created = datetime.fromisoformat(row["created"])
-    created = created if created.tzinfo else created.replace(tzinfo=UTC)
-    return created.timestamp(), int(row.get("_xact_id") or 0)
 
 
 def is_emptied(row: Json) -> bool:

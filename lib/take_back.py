@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from lib.assign import Writing, build_removal
+from lib.distribution import Assignment
 from lib.errors import ConfigurationError
 from lib.gifts import Deed, Mention
 from lib.load import Job
 from lib.names import Name, compared, shown
 from lib.passed import By, Passed, joined
 from lib.past import CARRY, Past, freeing
-from lib.plan import Assignment, Outcomes, Plan, Spared
+from lib.plan import Outcomes, Plan, Spared
 from lib.reading import fetch_all_logs
 from lib.result import Outlook, Story, status_of, taken_from
 from lib.roster import User, resolve

@@ -6,10 +6,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from lib.assign import Writing, build_removal
+from lib.distribution import Assignment
 from lib.errors import ConfigurationError
 from lib.load import LONGEST_RUN, Job
 from lib.past import Past, freeing
-from lib.plan import Assignment, Carried, Outcomes, Plan, Spared
+from lib.plan import Carried, Outcomes, Plan, Spared
 from lib.reading import fetch_all_logs
 from lib.result import Outlook, Story, status_of, taken_from
 from lib.rows import Fetched, Row, Window

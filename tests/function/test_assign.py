@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from lib.assign import assign_batch, build_event
+from lib.distribution import Assignment
 from lib.errors import AssignmentError
-from lib.plan import Assignment
 from lib.run import utc_now
 from tests.world import ASSIGNMENTS, REVIEW_LISTS, TAG
 

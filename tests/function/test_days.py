@@ -112,10 +112,7 @@ def there(people: list[Reviewer], moment: datetime, created_at: datetime | None 
     """Who gets one of as many rows as there are people, in a run whose window ends then."""
     window = {"from": iso(moment - timedelta(days=7)), "to": iso(moment)}
     draft = Plan("project", "tag", window, created_at or moment)
-    rows = [
-        Row(number, f"row-{number}", (), reviewed=False, readable=True)
-        for number in range(2 * len(people))
-    ]
+    rows = [Row(number, f"row-{number}") for number in range(2 * len(people))]
     done = make_plan(draft, Fetched(rows), Roster(tuple(people)), Past())
     return {who for _, them in done.assignments for who in them}
 
@@ -189,7 +186,7 @@ def test_the_plan_says_whose_day_it_is_not() -> None:
     ]
     sunday = datetime(2026, 11, 22, 16, tzinfo=UTC)  # Monday in Tokyo
     draft = Plan("project", "tag", {}, sunday)
-    row = Row(0, "row", (), reviewed=False, readable=True)
+    row = Row(0, "row")
     done = make_plan(draft, Fetched([row]), Roster(tuple(people)), Past())
     assert [turn.to_json()["reason"] for turn in done.turns] == [
         "off on Sundays",

@@ -727,7 +727,8 @@ def test_a_short_read_without_a_page_in_a_third_of_the_time_is_followed_by_a_ful
     result = world.run(seconds=6, now=lambda: proved.moment)
     assert (result["read"], result["assigned"], proof(proved)) == ("full", 1, None)
     assert asked(world)[-2:] == ["full"] * 2
-    assert 500 < result["duration_ms"] < 2_500  # of 4.8 seconds, 3.3 are for reading
+    # Of 4.8 seconds 3.3 are for reading; a pause before the next try that does not fit in is not begun.
+    assert (500 if "hang" in how else 0) < result["duration_ms"] < 2_500
     assert "a short read did not work, so everything was read" in result["warnings"][0]
 
 

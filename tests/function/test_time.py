@@ -13,8 +13,9 @@ from botocore.exceptions import ReadTimeoutError
 from lib.audit import Audit
 from lib.bucket import AuditBucket
 from lib.deadline import Deadline
+from lib.distribution import Assignment
 from lib.errors import AssignmentError, AuditError, QueryError
-from lib.plan import Assignment, Outcome
+from lib.plan import Outcome
 from tests.world import World
 
 

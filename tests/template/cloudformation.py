@@ -1,6 +1,8 @@
 """template.yaml as CloudFormation would see it: transformed by SAM, its functions evaluated for given parameters."""
 
 import re
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,11 @@ _Loader.yaml_implicit_resolvers = {
 
 def source() -> dict[str, Any]:
     """The template as it is written."""
+    return deepcopy(_parsed())  # SAM changes what it is handed
+
+
+@cache
+def _parsed() -> dict[str, Any]:
     template: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text("utf-8"), _Loader)  # noqa: S506 - a safe one
     return template
 
