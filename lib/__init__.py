@@ -1,4 +1,6 @@
-"""The review assigner, room by room. Data flows down this list, and nothing imports a room below its own.
+"""The review assigner, room by room.
+
+Data flows down this list, and nothing imports a room below its own.
 
 step            room            knows
 the story       run             the order of the steps, and nothing else

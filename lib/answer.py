@@ -54,7 +54,10 @@ class TooLargeError(Exception):
 
 
 def read(response: requests.Response, ends: float) -> bytes:
-    """The whole body, unpacked. Raises TooLargeError, TimeoutError once the clock passes `ends`, and what reading raises."""
+    """The whole body, unpacked.
+
+    Raises TooLargeError, TimeoutError once the clock passes `ends`, and what reading raises.
+    """
     content = _collect(lambda size: response.raw.read1(size, decode_content=True), ends)
     if content[:2] != GZIP:
         return content
@@ -75,7 +78,10 @@ def _collect(read_some: Callable[[int], bytes], ends: float) -> bytes:
 
 
 def parse(content: bytes) -> Any:  # noqa: ANN401 - JSON
-    """The JSON; an integer longer than Python reads, in one row's metadata, say, is rounded. Raises ValueError or RecursionError."""
+    """The JSON; an integer longer than Python reads, in one row's metadata, say, is rounded.
+
+    Raises ValueError or RecursionError.
+    """
     try:
         return json.loads(content)
     except (json.JSONDecodeError, UnicodeDecodeError):
@@ -88,7 +94,7 @@ def _rounded(digits: str) -> int | float:
     return int(digits) if len(digits) < MOST_DIGITS else float(digits)
 
 
-def unparsed(said: Said, error: Exception) -> str:
+def unparsed(answer: Said, error: Exception) -> str:
     """What there is to say of an answer that is no JSON, without a word of it: it may hold rows."""
     where = ""
     if isinstance(error, json.JSONDecodeError):
@@ -97,5 +103,5 @@ def unparsed(said: Said, error: Exception) -> str:
         where = f", parsing stopped at byte {error.start} (not {error.encoding})"
     elif isinstance(error, RecursionError):
         where = ", nested too deeply"
-    kind = said.headers.get("Content-Type") or "no content type"
-    return f"{len(said.content)} bytes, {kind[:60]}{where}"
+    kind = answer.headers.get("Content-Type") or "no content type"
+    return f"{len(answer.content)} bytes, {kind[:60]}{where}"

@@ -1,4 +1,4 @@
-"""Writing the plan to Braintrust: batches side by side, refusals narrowed down, every row's outcome kept."""
+"""Writing the plan to Braintrust: batches side by side, refusals narrowed, each outcome kept."""
 
 import json
 import threading
@@ -30,7 +30,7 @@ Event = dict[str, Any]
 
 
 def build_event(row_id: str, *user_ids: str) -> Event:
-    """The merge that Braintrust documents for an assignment: it replaces the reviewer list and nothing else."""
+    """The merge that Braintrust documents for an assignment: it replaces only the reviewer list."""
     return {
         "id": row_id,
         "metadata": {ASSIGNMENTS: [*user_ids], REVIEW_LISTS: {DEFAULT_LIST: {"status": "PENDING"}}},
@@ -68,7 +68,9 @@ def assign_batch(
     deadline: Deadline | None = None,
     in_doubt_until: Deadline | None = None,
 ) -> Outcomes:
-    """Send one insert request and check its answer, row by row. Raises RequestFailed if it was not taken.
+    """Send one insert request and check its answer, row by row.
+
+    Raises RequestFailed if it was not taken.
 
     `deadline` and `in_doubt_until` are as `Braintrust.insert` takes them.
     """
@@ -80,13 +82,16 @@ def assign_batch(
     named = answer.get("row_ids") if isinstance(answer, dict) else None
     if not isinstance(named, list) or len(named) != len(batch):
         return _all(batch, NOT_NAMED)
-    done = Outcome(writing.done, iso(now()))
+    success = Outcome(writing.done, iso(now()))
     pairs = zip(batch, named, strict=True)
-    return {row_id: done if row_id == name else NOT_NAMED for (row_id, _), name in pairs}
+    return {row_id: success if row_id == name else NOT_NAMED for (row_id, _), name in pairs}
 
 
 def _payload(batch: Sequence[Assignment], event: Callable[..., Event]) -> bytes:
-    """The events as JSON. From row to row only the id differs, so the rest is written out once a reviewer."""
+    """The events as JSON.
+
+    From row to row only the id differs, so the rest is written out once a reviewer.
+    """
     blank = uuid.uuid4().hex
     people = {who for _, who in batch}
     around = {who: json.dumps(event(blank, *who)).split(json.dumps(blank)) for who in people}
@@ -151,8 +156,8 @@ class _Sender:
     def send(self, batch: Sequence[Assignment], in_doubt_until: Deadline | None = None) -> None:
         """One slice. A refused slice is halved until the refused row stands alone.
 
-        `in_doubt_until`: an earlier try of these rows may have landed, so that a refusal now proves nothing, and
-        after this they are not sent again.
+        `in_doubt_until`: an earlier try of these rows may have landed, so that a refusal now proves
+        nothing, and after this they are not sent again.
         """
         if self.stopped.is_set() or self._deadline.left() < self._slowest:
             return

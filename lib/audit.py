@@ -1,4 +1,4 @@
-"""The audit in S3: plans that are never overwritten, the ledger that commits them, records of what was done."""
+"""The audit in S3: plans never overwritten, the ledger to commit them, records of what was done."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,9 +29,10 @@ class Audit:
         """The result's `audit`: what was written, as s3:// addresses."""
 
     def commit(self, plan: Plan, past: Past) -> bool:
-        """Write the plan, then point the ledger at it; False if another run did so since `past` was read.
+        """Write the plan, then point the ledger at it.
 
-        Raises AuditError if S3 refuses either write for another reason. Nothing may be assigned before True.
+        False if another run did so since `past` was read. Raises AuditError if S3 refuses either
+        write for another reason. Nothing may be assigned before True.
         """
         key = self._create("plans", plan.to_json)
         entry = {"run_id": self.run_id, "plan": key, "committed_at": iso(plan.created_at)}
@@ -44,7 +45,7 @@ class Audit:
     def write_outcomes(
         self, changes: Sequence[Assignment], outcomes: Outcomes, *, confirming: bool
     ) -> None:
-        """One line a planned row and person; with `confirming`, the ids of the rows that were assigned as well.
+        """One line a planned row and person; with `confirming`, the ids of assigned rows as well.
 
         Raises AuditError after trying both.
         """
@@ -79,9 +80,12 @@ class Audit:
         result_of: Callable[[str, Mapping[str, str]], Result],
         planned: Sequence[Assignment] | None,
     ) -> Result:
-        """The run's own record, under `runs`; with `planned`, a dry run's, under `dry_runs`. Returns the result.
+        """The run's own record, under `runs`; with `planned`, a dry run's, under `dry_runs`.
 
-        `result_of` builds it from the run's id, which is certain only now, and from what was written.
+        Returns the result.
+
+        `result_of` builds it from the run's id, which is certain only now, and from what was
+        written.
         """
         kind, name = ("runs", "run") if planned is None else ("dry_runs", "plan")
         results: list[Result] = []

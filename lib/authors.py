@@ -10,7 +10,9 @@ ROOT = "metadata."
 
 
 def value_at(metadata: Json, path: str) -> object:
-    """What stands there; None if nothing does. Where keys hold dots, the longest key that is there is taken.
+    """What stands there; None if nothing does.
+
+    Where keys hold dots, the longest key that is there is taken.
 
     A `metadata.` at the beginning is dropped, unless the metadata has that key itself.
     """
@@ -33,7 +35,10 @@ def _longest_key(value: Json, path: str) -> str | None:
 
 
 def names_of(value: object) -> tuple[str, ...]:
-    """The ids and addresses that text names, or the texts of a list, as they are compared; other values name nobody."""
+    """The ids and addresses that text names, or the texts of a list, as they are compared.
+
+    Other values name nobody.
+    """
     texts = value if isinstance(value, list) else [value]
     return tuple(name for text in texts if isinstance(text, str) for name in _read(text))
 

@@ -1,4 +1,4 @@
-"""The AWS side: clients made once a container, and the two things that are kept outside the environment."""
+"""The AWS side: clients made once a container, and the two things kept outside the environment."""
 
 import json
 import string
@@ -27,13 +27,17 @@ USELESS = "\ufeff"  # a byte order mark, which editors leave in a file
 
 @cache
 def _client(service: str, environment: frozenset[tuple[str, str]]) -> Any:  # noqa: ANN401 - boto3's clients share no type
-    """A client as the SDK makes it of the process's AWS_* variables; made once for each `environment` of them."""
+    """A client as the SDK makes it of the process's AWS_* variables.
+
+    It is made once for each `environment` of them.
+    """
     elsewhere = any(name in ENDPOINTS for name, _ in environment)
     try:
         return boto3.client(
             service,  # type: ignore[call-overload] # one name of many
             config=Config(
-                connect_timeout=3,  # these three together: a service that hangs costs a run 20 seconds, not its audit
+                # These three together: a service that hangs costs a run 20 seconds, not its audit.
+                connect_timeout=3,
                 read_timeout=5,
                 retries={"mode": "standard", "total_max_attempts": 3},
                 # A local server answers to one host name.
@@ -74,7 +78,10 @@ class Aws:
         return self._parameter("QUEUES_PARAMETER", name)
 
     def api_key(self, settings: Settings) -> str:
-        """The Braintrust API key. Raises ConfigurationError, which never shows it, if there is none to use."""
+        """The Braintrust API key.
+
+        Raises ConfigurationError, which never shows it, if there is none to use.
+        """
         if settings.braintrust_api_key_parameter:
             source = f"BRAINTRUST_API_KEY_PARAMETER {settings.braintrust_api_key_parameter}"
             key = self._parameter(
@@ -94,13 +101,16 @@ class Aws:
         return key
 
     def webhook(self, settings: Settings) -> str:
-        """The address that the digest is posted to. Raises ConfigurationError, which never shows it."""
+        """The address that the digest is posted to.
+
+        Raises ConfigurationError, which never shows it.
+        """
         name = settings.webhook_parameter
         address = _tidy(self._parameter("WEBHOOK_PARAMETER", name))
         if not is_webhook(address):
             raise ConfigurationError(
-                f"WEBHOOK_PARAMETER: SSM parameter {name} holds no address to post to: must be one https:// address "
-                "(http:// only for a loopback host or host.docker.internal)"
+                f"WEBHOOK_PARAMETER: SSM parameter {name} holds no address to post to: must be one "
+                "https:// address (http:// only for a loopback host or host.docker.internal)"
             )
         return address
 
@@ -126,7 +136,8 @@ class Aws:
             return secret.decode() if isinstance(secret, bytes) else str(secret)
         except UnicodeDecodeError:
             raise ConfigurationError(
-                f"BRAINTRUST_API_KEY_SECRET_ID: secret {name} is not text in UTF-8: store the key again, as plain text"
+                f"BRAINTRUST_API_KEY_SECRET_ID: secret {name} is not text in UTF-8: store the key "
+                "again, as plain text"
             ) from None  # the error quotes the secret
 
 

@@ -1,4 +1,7 @@
-"""Bars: who may not have which row, and why a row waits that is barred for everybody there. Pure."""
+"""Bars: who may not have which row, and why a row waits that is barred for everybody there.
+
+Pure.
+"""
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
@@ -35,7 +38,10 @@ class Bars:
 def people_named(
     names: Mapping[str, tuple[str, ...]], reviewers: Iterable[Reviewer]
 ) -> dict[str, frozenset[str]]:
-    """Who on the list is named by each row: `names` holds ids and addresses, as they are compared, by row id."""
+    """Who on the list is named by each row.
+
+    `names` holds ids and addresses, as they are compared, by row id.
+    """
     known: dict[str, set[str]] = {}
     for person in reviewers:
         for name in filter(None, (compared("id", person.id), person.email)):

@@ -1,4 +1,4 @@
-"""The Braintrust API over HTTP: the calls this product makes, and the one loop that repeats them."""
+"""The Braintrust API over HTTP: the calls this product makes and the one loop that repeats them."""
 
 import json
 import math
@@ -73,7 +73,10 @@ class _Call(NamedTuple):
 
 
 class Braintrust:
-    """The calls this product makes. Safe to use from several threads; each call ends by the deadline."""
+    """The calls this product makes.
+
+    Safe to use from several threads; each call ends by the deadline.
+    """
 
     def __init__(
         self,
@@ -84,7 +87,8 @@ class Braintrust:
     ) -> None:
         self.deadline = deadline
         self.counts: Counter[str] = Counter()
-        """Requests sent, by kind (`query`, `insert`, `user`, `group`), and `retries` and `throttles`."""
+        """Requests sent, by kind (`query`, `insert`, `user`, `group`), and `retries` and
+        `throttles`."""
         self.warnings: list[str] = []
         """What the look-ups had to leave out, in sentences."""
         self._project_id = settings.project_id
@@ -97,7 +101,10 @@ class Braintrust:
         self._not_before: dict[str, float] = {}
 
     def close(self) -> None:
-        """Let go of the connections. Nothing is sent after this, not even by a thread that Lambda thaws later."""
+        """Let go of the connections.
+
+        Nothing is sent after this, not even by a thread that Lambda thaws later.
+        """
         self._wire.close()
 
     def query(
@@ -108,10 +115,11 @@ class Braintrust:
         patience: Deadline | None = None,
         as_heavy: float = ALWAYS,
     ) -> Answer:
-        """POST `body()` to /btql; where fewer rows may help, `lighten()` changes the next body and says if it could.
+        """POST `body()` to /btql.
 
-        `as_heavy`: how often it is tried again where it could not. `patience`: how long an answer may take, waits
-        for a throttled server aside.
+        Where fewer rows may help, `lighten()` changes the next body and says if it could.
+        `as_heavy`: how often it is tried again where it could not. `patience`: how long an answer
+        may take, waits for a throttled server aside.
         """
         call = _Call(
             "query",
@@ -135,10 +143,10 @@ class Braintrust:
     ) -> Any:  # noqa: ANN401 - JSON, for the caller to check
         """POST the JSON `payload` to the project's insert endpoint; returns the decoded answer.
 
-        Nothing is sent after `deadline` (the client's own, if none is given), and no attempt starts with less than
-        `least` seconds left. Once an attempt may have landed, none starts later than a minute after the first one
-        began. A failure carries that moment as its `in_doubt_until`; whoever sends some of the same rows again,
-        after they may have landed, hands it on.
+        Nothing is sent after `deadline` (the client's own, if none is given), and no attempt starts
+        with less than `least` seconds left. Once an attempt may have landed, none starts later than
+        a minute after the first one began. A failure carries that moment as its `in_doubt_until`;
+        whoever sends some of the same rows again, after they may have landed, hands it on.
         """
         path = f"/v1/project_logs/{quote(self._project_id, safe='')}/insert"
         call = _Call(
@@ -153,7 +161,7 @@ class Braintrust:
         return self._request(call).body
 
     def users(self) -> list[User] | None:
-        """Every user of the organisation, asked for once; None if the key may not list them (403)."""
+        """All the organisation's users, asked for once; None if the key may not list them (403)."""
         return self._users
 
     @cached_property
@@ -182,7 +190,7 @@ class Braintrust:
         return f"{NAMES[kind]} failed ({failure.answered}): {advice or failure}{trace}"
 
     def clean(self, text: str) -> str:
-        """The server's words, fit for logs and errors: one short line without the key or an e-mail address."""
+        """The server's words for logs and errors: one short line without key or e-mail address."""
         return self._words.clean(text)
 
     def _request(self, call: _Call) -> Answer:
@@ -201,20 +209,20 @@ class Braintrust:
                 self._sleep(pause)
                 call, pause = call.after_throttling(held_back), 0.0
                 continue  # that was a wait: look at everything again
-            came = self._attempt(call, failure, tries)
-            if isinstance(came, Answer):
-                return came
-            if came.unsent:
+            outcome = self._attempt(call, failure, tries)
+            if isinstance(outcome, Answer):
+                return outcome
+            if outcome.unsent:
                 continue
-            failure = came.failure(failure)
-            if came.too_heavy and call.lighten():
+            failure = outcome.failure(failure)
+            if outcome.too_heavy and call.lighten():
                 tries = 0
-            elif (most := call.tries(came)) <= rare:
+            elif (most := call.tries(outcome)) <= rare:
                 raise failure
             else:
                 rare += most < ALWAYS
             tries += 1
-            pause = self._pause(call, came, tries)
+            pause = self._pause(call, outcome, tries)
 
     def _attempt(self, call: _Call, failure: RequestFailed, tries: int) -> Answer | Setback:
         """Send once; `failure` is what earlier attempts came to."""
@@ -225,8 +233,8 @@ class Braintrust:
         seconds = min(self._timeout, call.deadline.left())
         if call.patience:
             seconds = min(seconds, call.patience.left())
-        came = self._wire.attempt(request, seconds, lambda: _left(call, failure) > 0)
-        return judge(call.kind, request.body, came, self._words)
+        outcome = self._wire.attempt(request, seconds, lambda: _left(call, failure) > 0)
+        return judge(call.kind, request.body, outcome, self._words)
 
     def _may_start(
         self, call: _Call, failure: RequestFailed, pause: float, held_back: float
@@ -238,7 +246,10 @@ class Braintrust:
         return _left(call, failure) > pause
 
     def _pause(self, call: _Call, setback: Setback, tries: int) -> float:
-        """Seconds until the next try. When one request is throttled, all of its kind wait: its allowance is shared."""
+        """Seconds until the next try.
+
+        When one request is throttled, all of its kind wait: its allowance is shared.
+        """
         throttled = setback.status == 429
         own = own_pause(tries, throttled_query=throttled and call.kind == "query")
         pause = max(own, setback.asked)
@@ -250,7 +261,7 @@ class Braintrust:
         return pause
 
     def _held_back(self, call: _Call) -> float:
-        """Seconds that a request of this kind still has to wait because another one was throttled."""
+        """Seconds that a request of this kind still has to wait because another was throttled."""
         return self._not_before.get(call.kind, -math.inf) - call.deadline.clock()
 
     def _count(self, *names: str) -> None:

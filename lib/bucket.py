@@ -1,4 +1,4 @@
-"""The audit's objects in S3: where they lie, and writes that know whether somebody else's stands in their way."""
+"""The audit's objects in S3: where they lie, and writes that know if another's is in the way."""
 
 from collections.abc import Iterable
 from datetime import date
@@ -36,7 +36,8 @@ class AuditBucket:
         self._prefix = settings.audit_prefix
         self._project = settings.project_id
         self._hangs = False
-        """It gave no answer: whoever asks again would wait as long, and a run has only so much time for its audit."""
+        """It gave no answer: whoever asks again would wait as long, and a run has only so much time
+        for its audit."""
 
     @property
     def ledger(self) -> str:
@@ -57,15 +58,18 @@ class AuditBucket:
         """An object and its ETag; None if there is none. Raises AuditError if it cannot be read."""
         self._refuse_if_it_hangs("read", key)
         try:
-            found = self._s3.get_object(Bucket=self._name, Key=key)
-            return found["Body"].read(), found["ETag"]
+            answer = self._s3.get_object(Bucket=self._name, Key=key)
+            return answer["Body"].read(), answer["ETag"]
         except (BotoCoreError, ClientError, OSError) as error:
             if _code(error) in MISSING:
                 return None
             raise self._error("read", key, error) from error
 
     def plans_since(self, day: date) -> list[str]:
-        """The keys of plans from that date on, the newest first. Raises AuditError if they cannot be listed."""
+        """The keys of plans from that date on, the newest first.
+
+        Raises AuditError if they cannot be listed.
+        """
         prefix = f"{self._prefix}plans/project_id={self._project}/"
         self._refuse_if_it_hangs("listed", prefix)
         pages = self._s3.get_paginator("list_objects_v2").paginate(
@@ -80,8 +84,8 @@ class AuditBucket:
         """The mark that the writer of an object left on it; None if there is no object."""
         self._refuse_if_it_hangs("read", key)
         try:
-            found = self._s3.head_object(Bucket=self._name, Key=key)
-            return found["Metadata"].get("write", "")
+            answer = self._s3.head_object(Bucket=self._name, Key=key)
+            return answer["Metadata"].get("write", "")
         except (BotoCoreError, ClientError) as error:
             if _code(error) in MISSING:
                 return None
@@ -121,7 +125,8 @@ class AuditBucket:
         self._hangs = self._hangs or isinstance(error, NO_ANSWER)
         return AuditError(
             f"{self.address(key)} could not be {verb} ({_code(error) or type(error).__name__}): "
-            f"check that AUDIT_BUCKET {self._name} exists and that the function may read and write it"
+            f"check that AUDIT_BUCKET {self._name} exists and that the function may read and write "
+            "it"
         )
 
 

@@ -1,4 +1,7 @@
-"""The chain of plans: the one that the ledger names, the one before it, and so on. Only what it holds happened."""
+"""The chain of plans: the one that the ledger names, the one before it, and so on.
+
+Only what it holds happened.
+"""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -28,10 +31,10 @@ class Chain:
 
         Raises AuditError if any of it is there and cannot be read.
         """
-        found = self._bucket.get(self._bucket.ledger)
-        if found is None:
+        answer = self._bucket.get(self._bucket.ledger)
+        if answer is None:
             return Past()
-        body, etag = found
+        body, etag = answer
         try:
             entry = json.loads(body)
             key, age = (
@@ -45,21 +48,23 @@ class Chain:
                 raise ValueError(f"its plan {key} is missing")
         except DAMAGED as error:
             raise AuditError(
-                f"the ledger {self._bucket.address(self._bucket.ledger)} cannot be read ({error!r}): "
-                "restore an earlier version of it (the bucket keeps them)"
+                f"the ledger {self._bucket.address(self._bucket.ledger)} cannot be read "
+                f"({error!r}): restore an earlier version of it (the bucket keeps them)"
             ) from error
         return self._confirm(Past(plan, key, etag, planned_before(plan)))
 
     def plan_at(self, key: str, *, bare: bool = False) -> Plan | None:
-        """A plan; None if there is none. `bare`: without what it carries along, which is most of it.
+        """A plan; None if there is none.
+
+        `bare`: without what it carries along, which is most of it.
 
         Raises AuditError if it cannot be understood.
         """
-        found = self._bucket.get(key)
+        answer = self._bucket.get(key)
         try:
-            if found is None:
+            if answer is None:
                 return None
-            stored = json.loads(found[0])
+            stored = json.loads(answer[0])
             return Plan.from_json(stored | CARRIES_NOTHING if bare else stored)
         except DAMAGED as error:
             raise AuditError(
@@ -68,7 +73,7 @@ class Chain:
             ) from error
 
     def plan_of(self, run_id: str) -> Plan | None:
-        """The plan of an earlier run of this project, of the chain or not; None if that run made none."""
+        """The plan of an earlier run of this project, of the chain or not; None if it made none."""
         return self.plan_at(self._bucket.key(run_id, "plans"))
 
     def has_record(self, run_id: str) -> bool:
@@ -76,10 +81,10 @@ class Chain:
         return self._bucket.mark(self._bucket.key(run_id, "runs")) is not None
 
     def planned_since(self, past: Past, target: Plan) -> set[str] | None:
-        """The rows that plans of the chain after `target` planned; None if `target` is not in the chain.
+        """The rows that plans of the chain after `target` planned; None if `target` is not in it.
 
-        Where the chain breaks off (a plan of version 1, one that is gone, a ledger that was lost), what is older
-        happened where its record is there.
+        Where the chain breaks off (a plan of version 1, one that is gone, a ledger that was lost),
+        what is older happened where its record is there.
         """
         rows, oldest, plan = set[str](), None, past.plan
         while plan is not None and plan.run_id != target.run_id:
@@ -102,7 +107,8 @@ class Chain:
     def _confirm(self, past: Past) -> Past:
         """The same, with what the records say of each run that rows are not confirmed of.
 
-        Of each, not only of the last one's: a run that overlaps writes its records after the next plan.
+        Of each, not only of the last one's: a run that overlaps writes its records after the next
+        plan.
         """
         entries, refused = dict(past.entries), set[str]()
         for run_id, doubtful in _by_run(past.recent(self._started)):
@@ -133,8 +139,8 @@ class Chain:
             raise self._damaged(run_id, "assignments", error) from error
 
     def _read(self, run_id: str, kind: str) -> bytes:
-        found = self._bucket.get(self._bucket.key(run_id, kind))
-        return found[0] if found else b""
+        answer = self._bucket.get(self._bucket.key(run_id, kind))
+        return answer[0] if answer else b""
 
     def _damaged(self, run_id: str, kind: str, error: Exception) -> AuditError:
         address = self._bucket.address(self._bucket.key(run_id, kind))

@@ -1,4 +1,7 @@
-"""Connections that send nothing once their attempt is over: the last look is just before the bytes go out."""
+"""Connections that send nothing once their attempt is over.
+
+The last look is just before the bytes go out.
+"""
 
 import socket
 import threading
@@ -14,11 +17,17 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 
 class NotSentError(Exception):
-    """Raised in place of sending: the attempt was given up, or its client closed, while it got its connection."""
+    """Raised in place of sending.
+
+    The attempt was given up, or its client closed, while it got its connection.
+    """
 
 
 class Attempt:
-    """One request on its way. Once it has ended, it sends nothing more, whatever its thread was waiting for."""
+    """One request on its way.
+
+    Once it has ended, it sends nothing more, whatever its thread was waiting for.
+    """
 
     def __init__(self, may_send: Callable[[], bool]) -> None:
         self.sent = False
@@ -33,7 +42,8 @@ class Attempt:
     def last_look(self, connected: Any, *, to_proxy: bool) -> None:  # noqa: ANN401 - a socket or urllib3's TLS in TLS
         """Raise NotSentError unless bytes may go out now; from here on `end` shuts the socket down.
 
-        In this order nothing slips through: either the end is seen here, or the end finds the socket.
+        In this order nothing slips through: either the end is seen here, or the end finds the
+        socket.
         """
         with self._lock:
             self._socket = getattr(connected, "socket", connected)

@@ -42,7 +42,8 @@ class Deadline:
     def until(self, moment: datetime, now: Callable[[], datetime]) -> Self:
         """The same end, or `moment` by the wall clock `now`, whichever comes first.
 
-        A frozen container's other clocks may stand still; the wall clock has moved on when it thaws.
+        A frozen container's other clocks may stand still; the wall clock has moved on when it
+        thaws.
         """
         reserve = self._reserve
 

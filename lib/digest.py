@@ -1,4 +1,7 @@
-"""The digest: one message for the team. It is no run: nothing is planned, and nothing is written but the message."""
+"""The digest: one message for the team.
+
+It is no run: nothing is planned, and nothing is written but the message.
+"""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -42,21 +45,21 @@ def look_at(job: Job) -> Look:
 def post_digest(invocation: Invocation, looks: Mapping[str, Look]) -> Result:
     """Tell the team who has how many open rows, and return what came of it.
 
-    `looks`: by queue, without those that could not be read. Names are in the message only; what comes back, and what a
-    dry run says, has ids in their place. Raises DigestError.
+    `looks`: by queue, without those that could not be read. Names are in the message only; what
+    comes back, and what a dry run says, has ids in their place. Raises DigestError.
     """
-    seen = list(looks.values())
+    views = list(looks.values())
     headings = [
         looks[run.queue].heading if run.queue in looks else Heading(run.queue, None)
         for run in invocation.runs
     ]
-    people = open_rows(different_rows(seen), ())
-    notes = [] if all(look.fetched.complete for look in seen) else [UNSEEN_ROWS]
+    people = open_rows(different_rows(views), ())
+    notes = [] if all(look.fetched.complete for look in views) else [UNSEEN_ROWS]
     status, more = "nothing_to_post", {}
     if all(run.dry_run for run in invocation.runs):
         status, more = "dry_run", {"text": message(headings, people, {}, notes)}
-    elif invocation.webhook and any(look.heading.open or look.heading.waiting for look in seen):
-        labels = labels_of(people, seen[0].job.directory.users() or [])
+    elif invocation.webhook and any(look.heading.open or look.heading.waiting for look in views):
+        labels = labels_of(people, views[0].job.directory.users() or [])
         deadline = invocation.deadline.within(LONGEST_POST)
         invocation.webhook.post(message(headings, people, labels, notes), deadline)
         status = "posted"

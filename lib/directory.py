@@ -1,4 +1,7 @@
-"""The organisation's users and groups, as the API lists them: page by page, what makes no sense left out and told."""
+"""The organisation's users and groups, as the API lists them.
+
+Page by page, what makes no sense left out and told.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -45,19 +48,19 @@ class LookUp:
 
     def _list(self, kind: str) -> list[Json]:
         """Raises QueryError for an answer that is no list, or holds nothing that makes sense."""
-        found: dict[str, Json] = {}
+        items: dict[str, Json] = {}
         odd: set[str] = set()
         path = start = f"/v1/{kind}?limit={LOOKUP_PAGE}"
         while True:
             usable, rest = _objects(kind, self._ask(kind, path))
-            if rest and not (usable or found):
+            if rest and not (usable or items):
                 raise QueryError(NO_LIST.format(kind))
             odd |= {repr(item)[:1000] for item in rest}
-            new = {item["id"]: item for item in usable if item["id"] not in found}
+            new = {item["id"]: item for item in usable if item["id"] not in items}
             if not new:  # the end, or a server that knows no starting_after
                 self._tell(len(odd), f"{kind}s")
-                return list(found.values())
-            found |= new
+                return list(items.values())
+            items |= new
             path = f"{start}&starting_after={quote(usable[-1]['id'], safe='')}"
 
     def _tell(self, count: int, what: str) -> None:
@@ -68,7 +71,10 @@ class LookUp:
 
 
 class SharedDirectory:
-    """Users and groups, each looked up once an invocation by the run that needs them first, also where that failed."""
+    """Users and groups, each looked up once an invocation, also where that failed.
+
+    The run that needs them first looks them up.
+    """
 
     def __init__(self, found: dict[str, Any], directory: Directory, warnings: list[str]) -> None:
         """`found`: what all runs share; `warnings`: what `directory` had to leave out."""
@@ -99,14 +105,17 @@ class SharedDirectory:
                 self._found[kind] = error
             self._found["warnings"] = [*self.warnings, *self._warnings]
             self._warnings.clear()
-        came = self._found[kind]
-        if isinstance(came, QueryError):
-            raise came
-        return came
+        answer = self._found[kind]
+        if isinstance(answer, QueryError):
+            raise answer
+        return answer
 
 
 def _objects(kind: str, body: object) -> tuple[list[Json], list[Any]]:
-    """What a page holds: objects with an id, and anything else. Raises QueryError if it is no page."""
+    """What a page holds: objects with an id, and anything else.
+
+    Raises QueryError if it is no page.
+    """
     page = body.get("objects") if isinstance(body, dict) else None
     if not isinstance(page, list):
         raise QueryError(NO_LIST.format(kind))

@@ -51,7 +51,10 @@ class Share(NamedTuple):
 
 
 def share_of(seat: Seat, due: float, given: int | None = None) -> Share:
-    """The share of somebody to whom so much is due; with `given`, of what they were given, else its whole part."""
+    """The share of somebody to whom so much is due.
+
+    With `given`, of what they were given, else its whole part.
+    """
     due = round(due, DIGITS)
     owed = round(seat.credit + due - int(due), DIGITS)
     return Share(seat, due, int(due) if given is None else given, owed)
@@ -60,14 +63,15 @@ def share_of(seat: Seat, due: float, given: int | None = None) -> Share:
 def share_out(count: int, seats: Iterable[Seat]) -> list[Share]:
     """How many of `count` rows each seat with room gets, whoever is owed most first.
 
-    Rows are due by weight; everybody gets the whole part of what is due, and what is left over goes one each to
-    the most owed, ties to the higher total, then to the lower id. The quotas sum to `count`, or to all the room.
+    Rows are due by weight; everybody gets the whole part of what is due, and what is left over goes
+    one each to the most owed, ties to the higher total, then to the lower id. The quotas sum to
+    `count`, or to all the room.
     """
     seats = [seat for seat in seats if seat.room != 0]
     shares = [share_of(seat, rows) for seat, rows in due_by_weight(count, seats).items()]
     shares.sort(key=lambda share: share.turn)
-    # What is left over is less than one for each of those whose due is no whole number, and these have
-    # room for one more: what is due is never more than the room.
+    # What is left over is less than one for each of those whose due is no whole number, and these
+    # have room for one more: what is due is never more than the room.
     left = min(count, _room_of(seats)) - sum(share.quota for share in shares)
     for place, share in enumerate(shares):
         if left > 0 and share.quota != share.seat.room:
@@ -77,7 +81,7 @@ def share_out(count: int, seats: Iterable[Seat]) -> list[Share]:
 
 
 def due_by_weight(count: int, seats: Collection[Seat]) -> dict[Seat, float]:
-    """Rows by weight; whoever fills up shares in the rows up to that point, the others share the rest."""
+    """Rows by weight; whoever fills up shares in the rows up to then, the others share the rest."""
 
     def level(seat: Seat) -> float:
         return float("inf") if seat.room is None else seat.room / seat.weight
@@ -99,8 +103,9 @@ def _room_of(seats: Iterable[Seat]) -> float:
 def deal(ids: Iterable[str], seats: Sequence[Seat]) -> Iterator[tuple[str, str]]:
     """Deal the rows in order, each to the lowest (given + rank / N) / weight that has room.
 
-    With equal weights that is dealing cards: everybody gets floor or floor + 1, the first seats the extra
-    ones, and every prefix is just as even. Rows that find no room are left out, so it is the last that wait.
+    With equal weights that is dealing cards: everybody gets floor or floor + 1, the first seats the
+    extra ones, and every prefix is just as even. Rows that find no room are left out, so it is the
+    last that wait.
     """
     return zip(ids, _next_users(seats), strict=False)
 
@@ -124,7 +129,7 @@ def _next_users(seats: Sequence[Seat]) -> Iterator[str]:
 
 
 def deal_shares(ids: Sequence[str], shares: Iterable[Share]) -> Iterator[tuple[str, str]]:
-    """Deal the rows so that everybody ends with their quota, and every prefix is as even as it can be."""
+    """Deal the rows: everybody ends with their quota, and every prefix is as even as it can be."""
     return deal(ids, [share.seat._replace(room=share.quota) for share in shares])
 
 
@@ -134,7 +139,7 @@ def settle(credit: Mapping[str, float], shares: Iterable[Share]) -> dict[str, fl
 
 
 def distribute(ids: Iterable[str], users: Sequence[str]) -> list[tuple[str, str]]:
-    """`[(row_id, user_id)]`: floor(M/N) or floor(M/N) + 1 rows each, the first M mod N users one more."""
+    """`[(row_id, user_id)]`: floor(M/N) rows each, and the first M mod N users one more."""
     ids = list(ids)
     if ids and not users:
         raise ValueError("there is nobody to distribute the rows to")

@@ -18,18 +18,21 @@ class AssignerError(Exception):
 
 
 class ConfigurationError(AssignerError):
-    """Raised when a setting, an event field, a parameter, a secret or the roster has to be changed first."""
+    """Raised when a setting, event field, parameter, secret or roster has to be changed first."""
 
 
 class QueryError(AssignerError):
-    """Raised when the rows or the reviewers could not be read from Braintrust. Nothing was written."""
+    """Raised when the rows or the reviewers could not be read from Braintrust.
+
+    Nothing was written.
+    """
 
     no_page = False
     """There was no time for even one page of rows."""
 
 
 class AssignmentError(AssignerError):
-    """Raised after the audit was written, when some planned rows could not be written to Braintrust."""
+    """Raised after the audit was written: some planned rows could not be written to Braintrust."""
 
 
 class DigestError(AssignerError):
@@ -37,7 +40,7 @@ class DigestError(AssignerError):
 
 
 class AuditError(AssignerError):
-    """Raised when S3 did not take the plan (nothing was assigned) or the record of what was done."""
+    """Raised when S3 did not take the plan (nothing was assigned) or a record of what was done."""
 
 
 class QueuesError(AssignerError):

@@ -1,4 +1,4 @@
-"""The pages that rows come in: asked for one by one, from the first to the last that there is time for."""
+"""The pages that rows come in: asked for one by one, first to last, while there is time."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -51,7 +51,7 @@ class Pages:
 
 
 class PageSize:
-    """Rows a page: halved when the server finds a page too heavy, doubled again after four good ones."""
+    """Rows a page: halved if the server finds one too heavy, doubled again after four good ones."""
 
     def __init__(self, most: int) -> None:
         self._most = self.rows = self.fewest = most
@@ -70,7 +70,10 @@ class PageSize:
         """A sentence where pages had to be smaller."""
         if self.fewest == self._most:
             return []
-        words = f"Braintrust could not answer pages of {self._most} rows, it had to be asked for {self.fewest} at a time"
+        words = (
+            f"Braintrust could not answer pages of {self._most} rows, "
+            f"it had to be asked for {self.fewest} at a time"
+        )
         return [f"{words}: lower LIMIT, and it is asked less often"]
 
     def went_well(self) -> None:
@@ -92,11 +95,12 @@ class Fetching:
     def pages(self, most: int, deadline: Deadline, patience: Deadline | None = None) -> Pages:
         """The rows of `most` pages at most; the end is a page without a cursor or without rows.
 
-        Stops early, and says so, at `most` pages or when the deadline passes. `patience`: how long the first page
-        may take, waits for a throttled server aside. Raises RequestFailed when the API refuses a page or gives
-        none in time; QueryError when it answers nonsense, or repeats a cursor.
+        Stops early, and says so, at `most` pages or when the deadline passes. `patience`: how long
+        the first page may take, waits for a throttled server aside. Raises RequestFailed when the
+        API refuses a page or gives none in time; QueryError when it answers nonsense, or repeats a
+        cursor.
         """
-        found = self._found
+        pages = self._found
         cursor: str | None = None
         cursors: set[str] = set()
         for number in range(1, most + 1):
@@ -105,51 +109,54 @@ class Fetching:
             except RequestFailed as failure:
                 if number == 1 or not failure.out_of_time:
                     raise
-                found.complete = False
-                found.notes.append(
-                    f"time ran out after {number - 1} pages of rows ({failure}); {self._unseen} rows were not seen"
+                pages.complete = False
+                pages.notes.append(
+                    f"time ran out after {number - 1} pages of rows ({failure}); {self._unseen} "
+                    "rows were not seen"
                 )
                 break
             if cursor is None:
                 break
             if cursor in cursors:
                 raise QueryError(
-                    f"BTQL query failed: its cursor does not advance after page {number}; nothing was written"
+                    f"BTQL query failed: its cursor does not advance after page {number}; nothing "
+                    "was written"
                 )
             cursors.add(cursor)
         else:
-            found.complete = False
-            found.notes.append(
-                f"MAX_PAGES ({most}) was reached with rows left: {self._unseen} rows were not seen; "
-                "raise MAX_PAGES or LIMIT"
+            pages.complete = False
+            pages.notes.append(
+                f"MAX_PAGES ({most}) was reached with rows left: {self._unseen} rows were not "
+                "seen; raise MAX_PAGES or LIMIT"
             )
-        found.notes += self._size.words()
-        return found
+        pages.notes += self._size.words()
+        return pages
 
     def _next(
         self, cursor: str | None, deadline: Deadline, patience: Deadline | None
     ) -> str | None:
         """Read one page; returns the cursor of the next, None at the end."""
-        found, keep = self._found, self._found.sieve.row
+        pages, keep = self._found, self._found.sieve.row
         try:
             answer = self._ask(cursor, deadline, patience)
         except RequestFailed as failure:
             if failure.status not in TOO_HEAVY or failure.out_of_time:
                 raise
-            keep = found.sieve.too_large  # a single row: learn its id, and leave it alone
+            keep = pages.sieve.too_large  # a single row: learn its id, and leave it alone
             answer = self._ask(cursor, deadline, patience, metadata=False)
         rows, cursor = _read_page(answer)
-        found.more = bool(rows and cursor)
-        found.cut_off = len(rows) >= self._size.rows and not cursor
-        page = [seen for seen in map(keep, rows) if seen]
+        pages.more = bool(rows and cursor)
+        pages.cut_off = len(rows) >= self._size.rows and not cursor
+        page = [each for each in map(keep, rows) if each]
         if rows and self._size.rows > 1 and all(version < 0 for _, version in page):
             raise QueryError(  # of a page of one, nothing can be said
-                "BTQL query failed: no row of a page has a usable id, created and _xact_id; nothing was written"
+                "BTQL query failed: no row of a page has a usable id, created and _xact_id; "
+                "nothing was written"
             )
-        found.take(page)
-        found.sieve.stale |= _is_stale(answer.body)
+        pages.take(page)
+        pages.sieve.stale |= _is_stale(answer.body)
         self._size.went_well()
-        return cursor if found.more else None
+        return cursor if pages.more else None
 
     def _ask(
         self,
@@ -176,7 +183,8 @@ def _read_page(answer: Answer) -> tuple[list[object], str | None]:
     rows = body.get("data") if isinstance(body, dict) else None
     if not isinstance(rows, list):
         raise QueryError(
-            'BTQL query failed: the answer has no list of rows under "data"; check BRAINTRUST_API_URL'
+            'BTQL query failed: the answer has no list of rows under "data"; '
+            "check BRAINTRUST_API_URL"
         )
     cursor = body.get("cursor") or next(filter(None, map(answer.headers.get, CURSOR_HEADERS)), None)
     if cursor is not None and not isinstance(cursor, str):

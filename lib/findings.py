@@ -1,4 +1,7 @@
-"""Findings: what a run that hands rows out has to say of what it saw, in words and figures. Pure."""
+"""Findings: what a run that hands rows out has to say of what it saw, in words and figures.
+
+Pure.
+"""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -14,7 +17,7 @@ from lib.turns import Waits
 
 
 def nothing_found(fetched: Fetched, settings: Settings) -> list[str]:
-    """A warning where everything was read and no row was there: a tag with a slip in it fails in no other way."""
+    """A warning where all was read and no row was there: a mistyped tag fails in no other way."""
     if fetched.rows or fetched.short or not fetched.complete:
         return []
     met = " and meets FILTER" if settings.filter else ""
@@ -50,7 +53,8 @@ def author_words(outlook: Outlook, roster: Roster) -> list[str]:
     warnings = []
     if not roster.checked:
         warnings.append(
-            "AUTHOR: the key may not list users (403), so authors who are named by e-mail address are not recognised"
+            "AUTHOR: the key may not list users (403), so authors who are named by e-mail address "
+            "are not recognised"
         )
     if new and fetched.authors.keys().isdisjoint(new):
         warnings.append(f"AUTHOR: none of {len(new)} new rows has anything there: check the path")
@@ -58,7 +62,7 @@ def author_words(outlook: Outlook, roster: Roster) -> list[str]:
 
 
 def what_became(past: Past, rows: Sequence[Row]) -> dict[str, object] | None:
-    """The previous plan against what this run sees: `landed`, `reassigned`, still `unassigned`, or `unseen`.
+    """The last plan as this run sees it: `landed`, `reassigned`, still `unassigned`, or `unseen`.
 
     What a short read does not show has landed where its run's record says so.
     """

@@ -1,4 +1,7 @@
-"""Who had a row last: which plan of the chain named it last, and to whom it gave it, or from whom it took it."""
+"""Who had a row last.
+
+That is: which plan of the chain named it last, and to whom it gave it, or from whom it took it.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -61,23 +64,26 @@ class Gifts:
     ) -> tuple[dict[str, Mention], bool]:
         """The newest mention of each of these rows, and whether all was read; False: time ran out.
 
-        `rows`: ids, and when they were created (seconds since 1970). A plan that is missing ends the chain. Raises
-        AuditError for one of the chain that cannot be read.
+        `rows`: ids, and when they were created (seconds since 1970). A plan that is missing ends
+        the chain. Raises AuditError for one of the chain that cannot be read.
         """
-        found: dict[str, Mention] = {}
+        mentions: dict[str, Mention] = {}
         if past.plan is None or not rows:
-            return found, True
+            return mentions, True
         for named in self._back_from(past.plan, rows):
             for row_id, mention in named.mentions.items():
-                found.setdefault(row_id, mention)
-            if len(found) == len(rows):
+                mentions.setdefault(row_id, mention)
+            if len(mentions) == len(rows):
                 break
             if named.previous and deadline.left() <= 0:
-                return found, False
-        return found, True
+                return mentions, False
+        return mentions, True
 
     def _back_from(self, plan: Plan, rows: Mapping[str, float]) -> Iterator[Named]:
-        """What the plans of the chain say of these rows, from this one on back; a few side by side, and some ahead."""
+        """What the plans of the chain say of these rows, from this one on back.
+
+        A few are read side by side, and some ahead.
+        """
         newest = _named(plan, rows)
         yield newest
         if newest.previous is None:
@@ -103,10 +109,10 @@ class Gifts:
     def who_left(
         self, past: Past, rows: Iterable[Row], deadline: Deadline
     ) -> tuple[dict[str, tuple[str, ...]], bool]:
-        """Who certainly had which of these rows, which nobody has now, and was not freed of it by us.
+        """Who certainly had which of these rows that nobody has now, and was not freed of it by us.
 
-        What the last plan still knows is asked first; beyond that, a list that was emptied says that somebody had the
-        row. With it, whether all was read, as of `newest`. Raises AuditError.
+        What the last plan still knows is asked first; beyond that, a list that was emptied says
+        that somebody had the row. With it, whether all was read, as of `newest`. Raises AuditError.
         """
         emptied: dict[str, float] = {}
         left: dict[str, tuple[str, ...]] = {}
@@ -119,17 +125,17 @@ class Gifts:
                 left[row.id] = entry.reviewers
             elif entry.run_id and entry.in_doubt:
                 had[row.id] = entry.run_id, entry.reviewers
-        found, complete = self.newest(past, emptied, deadline)
-        return left | self._certain(had | _given(found)), complete
+        mentions, complete = self.newest(past, emptied, deadline)
+        return left | self._certain(had | _given(mentions)), complete
 
     def _certain(self, had: Mapping[str, _Had]) -> dict[str, tuple[str, ...]]:
-        """Of those whom runs gave rows, by row, whoever certainly got them by that run's records."""
+        """Of those whom runs gave rows, by row, who certainly got them by that run's records."""
         landed = cache(self._chain.landed)
         return {row_id: who for row_id, (run_id, who) in had.items() if row_id in landed(run_id)}
 
 
-def _given(found: Mapping[str, Mention]) -> dict[str, _Had]:
-    gave = (item for item in found.items() if item[1].deed is Deed.GAVE)
+def _given(mentions: Mapping[str, Mention]) -> dict[str, _Had]:
+    gave = (item for item in mentions.items() if item[1].deed is Deed.GAVE)
     return {row_id: (mention.run_id, mention.people) for row_id, mention in gave}
 
 

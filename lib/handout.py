@@ -54,7 +54,7 @@ class HandOut:
         return find_roster(self._job)
 
     def read(self, past: Past) -> Fetched:
-        """The rows of the window, as they are: what is confirmed as assigned is, whatever a read shows."""
+        """The window's rows as they are: what is confirmed as assigned is, whatever a read says."""
         job, now = self._job, self._job.now()
         counting = any(entry.max_open is not None for entry in job.entries)
         reading = Reading(job.client, job.settings, job.window, job.fetching, counting=counting)
@@ -66,7 +66,10 @@ class HandOut:
         return replace(fetched, rows=past.amended(fetched.rows, now))
 
     def propose(self, fetched: Fetched, past: Past) -> Plan:
-        """Who is to get which row. The roster is looked up after the first query, which meets most refusals."""
+        """Who is to get which row.
+
+        The roster is looked up after the first query, which meets most refusals.
+        """
         job = self._job
         window = job.window.to_json()
         settings = job.settings
@@ -81,9 +84,10 @@ class HandOut:
         return planned(replace(past, left=left)) if left else plan
 
     def _who_left(self, plan: Plan, fetched: Fetched, past: Past) -> Mapping[str, tuple[str, ...]]:
-        """Who took themselves off which rows; looked up where `plan` deals any row that somebody may have left.
+        """Who took themselves off which rows.
 
-        What cannot be found out holds no row back.
+        Looked up where `plan` deals any row that somebody may have left. What cannot be found out
+        holds no row back.
         """
         job, now = self._job, plan.created_at
         had = past.perhaps_left(fetched.rows, now)
@@ -132,7 +136,10 @@ class HandOut:
     def _counts(
         self, outlook: Outlook, needy: int, assigned: int, missed: Outcomes
     ) -> dict[str, int]:
-        """Rows, by what they were and what became of them; `missed`: of those that were planned and not assigned."""
+        """Rows, by what they were and what became of them.
+
+        `missed`: of those that were planned and not assigned.
+        """
         became = Counter(what.status for what in missed.values())
         failed = became["failed"] + became["unknown"]
         return {
@@ -144,7 +151,7 @@ class HandOut:
         }
 
     def _people(self, outlook: Outlook, given: Counter[str]) -> dict[str, Mapping[str, Any]]:
-        """What everybody was given, or in a dry run would be, and after a full read what they have."""
+        """What everybody was given, in a dry run would be, and after a full read what they have."""
         return {
             "per_reviewer": {who.id: given[who.id] for who in self.roster.reviewers},
             **people_of(outlook.fetched, self.roster, self._job.window),
@@ -211,9 +218,10 @@ def make_plan(
     most: int = 0,
     per_row: PerRow = ONE_EACH,
 ) -> Plan:
-    """Fill `draft` (project, tag, window, time): rows planned before go to the same people, then the new ones.
+    """Fill `draft` (project, tag, window, time).
 
-    `most` caps the new rows that are handed out (0: no cap); `per_row` is how many people each of them gets.
+    Rows planned before go to the same people, then the new ones. `most` caps the new rows that are
+    handed out (0: no cap); `per_row` is how many people each of them gets.
     """
     now = draft.created_at
     needy = sort_out(fetched, {*roster.ids}, past, now)
@@ -259,7 +267,10 @@ def deal(
 
 
 def waiting(needy: Needy, dealt: Dealt, bars: Bars, others: Waits) -> Counter[Waits]:
-    """Why rows wait, and how many; `others`: why those do that were planned for people who are not on the list."""
+    """Why rows wait, and how many.
+
+    `others`: why those do that were planned for people who are not on the list.
+    """
     there = {share.seat.user for share in dealt.shares}
     why = Counter(bars.why(row_id, there) for row_id in dealt.barred)
     why[others], why[Waits.RESTS] = needy.left, len(needy.resting)
@@ -268,20 +279,26 @@ def waiting(needy: Needy, dealt: Dealt, bars: Bars, others: Waits) -> Counter[Wa
 
 
 def unseen_people(fetched: Fetched, past: Past, now: datetime, queue: str) -> list[str]:
-    """Whom this queue gave rows within two hours that its read does not show: open, unless it shows everything."""
+    """Whom this queue gave rows within two hours that its read does not show.
+
+    They are open, unless it shows everything.
+    """
     if fetched.complete:
         return []
-    seen = {row.id for row in fetched.rows}
+    ids = {row.id for row in fetched.rows}
     return [
         who
         for entry in past.recent(now)
-        if entry.row_id not in seen and not entry.freed and may_be_of(queue, entry.run_id)
+        if entry.row_id not in ids and not entry.freed and may_be_of(queue, entry.run_id)
         for who in entry.reviewers
     ]
 
 
 def may_be_of(queue: str, run_id: str) -> bool:
-    """Whether a run may be one of this queue, by the end of its id: of a queue whose name ends so it is taken as well."""
+    """Whether a run may be one of this queue, by the end of its id.
+
+    Of a queue whose name ends so it is taken as well.
+    """
     if not (queue and run_id):
         return True
     return bool(re.search(rf"-{queue}(-[0-9]+)?$", run_id))

@@ -1,4 +1,4 @@
-"""Everything a run depends on, read at its start, so that what is wrong with it is refused at once."""
+"""Everything a run depends on, read at its start, so that what is wrong is refused at once."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -22,7 +22,8 @@ from lib.settings import Settings
 from lib.webhook import Webhook
 
 LONGEST_RUN = timedelta(minutes=15)
-"""Lambda's own limit; by the wall clock, so that a run which stood still plans nothing by what it read before."""
+"""Lambda's own limit; by the wall clock, so that a run which stood still plans nothing by what it
+read before."""
 AUDIT_SHARE = 0.2  # of the time, kept back for the audit
 AUDIT_RESERVE = 30.0  # seconds that are enough for it
 INSERT_SHARE = 0.25  # of the time, kept back from fetching for the inserts
@@ -75,7 +76,10 @@ def load(
     request_id: str,
     now: Callable[[], datetime],
 ) -> Invocation:
-    """Read what all runs of an invocation depend on. Raises ConfigurationError for what is wrong with it."""
+    """Read what all runs of an invocation depend on.
+
+    Raises ConfigurationError for what is wrong with it.
+    """
     aws, started = Aws(environ), now()
     asked = load_asked(environ, event, aws.queues)
     runs = asked.runs
@@ -141,7 +145,10 @@ def find_place(places: Iterable[Settings], aws: Aws, started: datetime) -> Setti
 
 
 def find_entries(settings: Settings, aws: Aws) -> tuple[Entry, ...]:
-    """The reviewers list, of the settings or else of the SSM parameter. Raises ConfigurationError if it is empty."""
+    """The reviewers list, of the settings or else of the SSM parameter.
+
+    Raises ConfigurationError if it is empty.
+    """
     entries = settings.reviewers
     if entries is None:
         entries = parse_reviewers(aws.reviewers(settings), reviewers_source(settings))
@@ -153,7 +160,10 @@ def find_entries(settings: Settings, aws: Aws) -> tuple[Entry, ...]:
 
 
 def find_roster(job: Job) -> Roster:
-    """The people behind the reviewers list. Raises ConfigurationError when there is nobody behind it."""
+    """The people behind the reviewers list.
+
+    Raises ConfigurationError when there is nobody behind it.
+    """
     roster = resolve(job.entries, job.directory)
     if not roster.reviewers:
         who = "" if job.settings.digest else f" ({', '.join(roster.unknown)})"  # it names nobody

@@ -1,7 +1,8 @@
-"""Row by row: who gets which row of a run in which rows go to several people, or somebody may not have one. Pure.
+"""Row by row: who gets which row where rows go to several people, or somebody may not have one.
 
-Each row is due, in parts by weight, nobody more than one, to those who may get it. It goes to whoever is owed most; each
-further reviewer is drawn by lot from those who are nearly as much owed, so that everybody meets everybody.
+Pure. Each row is due, in parts by weight, nobody more than one, to those who may get it. It goes to
+whoever is owed most; each further reviewer is drawn by lot from those who are nearly as much owed,
+so that everybody meets everybody.
 """
 
 from collections.abc import Iterable, Sequence
@@ -71,9 +72,10 @@ class Dealt:
 
 
 def hand_out(wishes: Sequence[Wish], seats: Sequence[Seat], most: int = 0) -> Dealt:
-    """Deal the rows in order, `most` of them at most (0: no cap; rows that nobody may have use up none of it).
+    """Deal the rows in order, `most` of them at most (0: no cap).
 
-    Where each row goes to one person and nobody there is barred, all at once, which is quicker and exact.
+    Rows that nobody may have use up none of it. Where each row goes to one person and nobody there
+    is barred, all at once, which is quicker and exact.
     """
     there = {seat.user for seat in seats}
     if any(wish.people > 1 or not there.isdisjoint(wish.barred) for wish in wishes):

@@ -1,4 +1,4 @@
-"""The digest's text: rows that are open and that wait, and who has how many, in words that call nobody. Pure."""
+"""The digest's text: rows open, rows waiting, who has how many; in words that call nobody. Pure."""
 
 import unicodedata
 from collections import Counter
@@ -41,10 +41,10 @@ def message(
     labels: Mapping[str, str],
     notes: Sequence[str] = (),
 ) -> str:
-    """The text: a line a heading, the notes, then a line for each person with open rows, most rows first.
+    """The text: a line a heading, the notes, then a line a person with open rows, most rows first.
 
-    `people`: open rows by user id; `labels`: what they are called, if not by their ids. What does not fit is counted
-    at the end.
+    `people`: open rows by user id; `labels`: what they are called, if not by their ids. What does
+    not fit is counted at the end.
     """
     lines = [
         f"{cleaned(name)}: {UNREAD}"
@@ -61,7 +61,7 @@ def message(
 
 
 def labels_of(ids: Iterable[str], users: Iterable[User]) -> dict[str, str]:
-    """What people are called: by first name, else the address before its `@`, else the beginning of the id.
+    """What people are called: first name, else the address before its `@`, else the id's beginning.
 
     Who would read the same as somebody else has the beginning of the id as well.
     """
@@ -74,7 +74,7 @@ def labels_of(ids: Iterable[str], users: Iterable[User]) -> dict[str, str]:
 
 
 def cleaned(text: str) -> str:
-    """The text on one line of LONGEST_NAME characters, without what nobody sees and what calls people."""
+    """The text on one line of LONGEST_NAME characters, without what is unseen or calls people."""
     visible = UNSEEN.sub("", unicodedata.normalize("NFC", text))
     words = "".join(each if each.isprintable() else " " for each in visible).split()
     line = " ".join(words).translate(LOOK_ALIKES)

@@ -101,8 +101,8 @@ def is_text(text: str) -> bool:
 
 def shown(value: object) -> str:
     """A value, fit for a message: text in quotes, else JSON; short, visible, without secrets."""
-    said = value if isinstance(value, str) else _as_json(value)
-    text = _visible(said[:LONGEST_LOOKED_AT])
+    raw = value if isinstance(value, str) else _as_json(value)
+    text = _visible(raw[:LONGEST_LOOKED_AT])
     text = masked(repr(text) if isinstance(value, str) else text)
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 

@@ -1,4 +1,7 @@
-"""Who has passed a row: it was taken back from them, or they took themself off it. They do not get it again. Pure."""
+"""Who has passed a row: it was taken back from them, or they took themself off it.
+
+They do not get it again. Pure.
+"""
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -51,7 +54,7 @@ def json_passed(passed: Iterable[Passed]) -> Iterator[str]:
 
 
 def joined(before: Iterable[Passed], new: Iterable[Passed]) -> list[Passed]:
-    """What plans know after it: of the same row, person and way in which it left them, what is new."""
+    """What plans know after it: of the same row, person and way in which it left, what is new."""
     known = {
         (each.row_id, compared("id", each.reviewer_id), each.by): each for each in (*before, *new)
     }
@@ -61,10 +64,10 @@ def joined(before: Iterable[Passed], new: Iterable[Passed]) -> list[Passed]:
 def passed_by(
     passed: Iterable[tuple[str, str]], listed: Collection[str]
 ) -> Mapping[str, frozenset[str]]:
-    """Who of those on the list has passed which row; rows that all of them have passed are left out.
+    """Who of those on the list has passed which row; rows that all have passed are left out.
 
-    `passed`: rows and people. That a row is passed by everybody on the list is decided before dealing: it may go to
-    any of them, whoever is there.
+    `passed`: rows and people. That a row is passed by everybody on the list is decided before
+    dealing: it may go to any of them, whoever is there.
     """
     names = {compared("id", user_id): user_id for user_id in listed}
     people: dict[str, set[str]] = {}

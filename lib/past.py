@@ -1,7 +1,8 @@
 """What the chain of plans knows of rows that were planned in the last two hours. Pure.
 
-A row found here keeps the people it was planned for. Where its write was confirmed it counts as assigned, whatever a
-read shows; where it may have landed, or land yet, it rests; otherwise it goes to the same people again.
+A row found here keeps the people it was planned for. Where its write was confirmed it counts as
+assigned, whatever a read shows; where it may have landed, or land yet, it rests; otherwise it goes
+to the same people again.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -17,8 +18,8 @@ from lib.turns import Credit
 CARRY = timedelta(hours=2)
 """How long a planned row is remembered. docs/design.md says why so long."""
 REST = timedelta(minutes=45)
-"""How long what may have landed is left alone: 15 minutes that a run can last, 15 for a request that is still
-under way, 15 that a read may lag."""
+"""How long what may have landed is left alone: 15 minutes that a run can last, 15 for a request
+that is still under way, 15 that a read may lag."""
 
 
 FORGET = timedelta(days=14)
@@ -50,7 +51,8 @@ class Past:
     """Rows that never landed, by the record of the run that planned them last."""
 
     left: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Rows that nobody has any more, and whoever took themself off them, as far as that is known."""
+    """Rows that nobody has any more, and whoever took themself off them, as far as that is
+    known."""
 
     def passed(self, now: datetime) -> list[Passed]:
         """Who does not get which row again, for a plan made at `now` to carry along."""
@@ -109,7 +111,10 @@ class Past:
         return Standing.NEW if entry.freed else Standing.AGAIN
 
     def amended(self, rows: Iterable[Row], now: datetime) -> list[Row]:
-        """The rows as they are: one whose assignment is confirmed has its reviewers, also where a read lags."""
+        """The rows as they are.
+
+        One whose assignment is confirmed has its reviewers, also where a read lags.
+        """
         if not self.entries:
             return list(rows)
         return [
@@ -130,7 +135,7 @@ def planned_before(plan: Plan) -> dict[str, Carried]:
 
 
 def freeing(draft: Plan, past: Past) -> Plan:
-    """The draft of a plan that takes rows off people, with what it carries along whatever these are.
+    """The draft of a plan that takes rows off people, with what it carries along whatever they are.
 
     Freed rows have empty lists, so that the next read of each kind is a full one.
     """
@@ -144,6 +149,9 @@ def freeing(draft: Plan, past: Past) -> Plan:
 
 
 def settled(past: Past, read: Read | None, now: datetime) -> list[Read]:
-    """What is known of each way of reading, with what this run has learnt; what nobody asks for any more is dropped."""
+    """What is known of each way of reading, with what this run has learnt.
+
+    What nobody asks for any more is dropped.
+    """
     known = past.reading | ({read.query: read} if read else {})
     return [each for each in known.values() if now - each.full_at <= FORGET]

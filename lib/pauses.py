@@ -1,4 +1,4 @@
-"""How long to wait before another try: the greater of our own doubling pause and what the server asks for."""
+"""How long until another try: the greater of our doubling pause and what the server asks for."""
 
 import random
 import re
@@ -13,14 +13,20 @@ MOST_DOUBLINGS = 10
 
 
 def own_pause(tries: int, *, throttled_query: bool) -> float:
-    """Seconds after the `tries`-th try, between half and all of what doubling makes, so that clients fall out of step."""
+    """Seconds after the `tries`-th try, between half and all of what doubling makes.
+
+    So clients fall out of step.
+    """
     first = FIRST_PAUSE_THROTTLED_QUERY if throttled_query else FIRST_PAUSE
     longest = min(LONGEST_PAUSE, first * 2.0 ** min(tries - 1, MOST_DOUBLINGS))
     return longest * (1 + random.random()) / 2  # noqa: S311 - jitter
 
 
 def asked_pause(retry_after: str | None) -> float:
-    """A Retry-After header, in seconds or as a date, as 0 to LONGEST_ASKED seconds; 0 where it says nothing usable."""
+    """A Retry-After header, in seconds or as a date, as 0 to LONGEST_ASKED seconds.
+
+    It is 0 where the header says nothing usable.
+    """
     text = (retry_after or "").strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         return min(LONGEST_ASKED, float(text))

@@ -1,4 +1,4 @@
-"""What everybody has: rows that are open, rows that are reviewed, and for how long the oldest has lain. Pure."""
+"""What everybody has: rows open, rows reviewed, and for how long the oldest has lain. Pure."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -13,9 +13,10 @@ Numbers = dict[str, dict[str, float | int | None]]
 
 
 def people_of(fetched: Fetched, roster: Roster, window: Window) -> dict[str, Numbers]:
-    """The result's `people`, after a complete full read: everybody on the list, and whoever else has open rows.
+    """The result's `people`: everybody on the list, and whoever else has open rows.
 
-    `{"people": {user id: {"open", "reviewed", "oldest_open_hours"}}}`; nothing after any other read.
+    `{"people": {user id: {"open", "reviewed", "oldest_open_hours"}}}` after a complete full read;
+    nothing after any other read.
     """
     if fetched.short or not fetched.complete:
         return {}
@@ -44,7 +45,7 @@ def people_of(fetched: Fetched, roster: Roster, window: Window) -> dict[str, Num
 
 
 def open_rows_warnings(fetched: Fetched, roster: Roster, window: Window, days: int) -> list[str]:
-    """After a full read: open rows that are about to leave the window, and those of people not on the list."""
+    """After a full read: open rows about to leave the window, and those of people not listed."""
     if fetched.short:
         return []
     is_open = [row for row in fetched.assigned if not row.reviewed]
@@ -72,7 +73,10 @@ def with_strangers(is_open: Sequence[Row], listed: Collection[str]) -> list[str]
 
 
 def leaving(rows: Sequence[Row], what: str, do: str, window: Window, days: int) -> list[str]:
-    """A warning about rows that the window is about to leave behind; `what` says so of them, `do` what helps."""
+    """A warning about rows that the window is about to leave behind.
+
+    `what` says so of them, `do` what helps.
+    """
     margin = timedelta(days=min(1.0, days / 7))
     count = sum(row.created < (window.start + margin).timestamp() for row in rows)
     hours = margin.total_seconds() / 3600

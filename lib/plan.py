@@ -1,4 +1,7 @@
-"""The plan: what one run is about to write, what it carries along of those before it, and what became of it. Pure."""
+"""The plan: what one run is about to write, and what became of it.
+
+It also has what the run carries along of those before it. Pure.
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,7 +22,8 @@ class Outcome(NamedTuple):
     """What became of one planned row."""
 
     status: str
-    """`assigned` (of an undo: `undone`, of a take-back: `taken_back`), `failed` (refused), `unknown` (sent, no clear answer), `not_attempted`."""
+    """`assigned` (of an undo: `undone`, of a take-back: `taken_back`), `failed` (refused),
+    `unknown` (sent, no clear answer), `not_attempted`."""
     assigned_at: str | None = None
     error: str | None = None
 
@@ -55,10 +59,16 @@ class Carried(NamedTuple):
 
 
 class Spared(Enum):
-    """Why an undo or a take-back does not write to rows that are meant; the value is the words for it."""
+    """Why an undo or a take-back does not write to rows that are meant.
+
+    The value is the words for it.
+    """
 
     TAKEN = "rows are left alone: a later run has planned them, and they are its own now"
-    UNWRITTEN = "rows were not written yet: nothing is taken off them, and they are not given out for that run any more"
+    UNWRITTEN = (
+        "rows were not written yet: nothing is taken off them, and they are not given out for that "
+        "run any more"
+    )
     RECENT = "rows were planned in the last two hours and are left alone"
     SHARED = "rows are with several people and are left alone"
     MOVED = (
@@ -102,7 +112,8 @@ class Plan:
     undoes: str = ""
     """The run that an undo takes back."""
     takes_back: Mapping[str, str | int | None] = field(default_factory=dict)
-    """What a take-back means: `reviewer` (an id) and `days`, null where it is not given. An ordinary run has neither, and frees nothing."""
+    """What a take-back means: `reviewer` (an id) and `days`, null where it is not given. An
+    ordinary run has neither, and frees nothing."""
     freed: list[Assignment] = field(default_factory=list)
     """To be taken off."""
     spared: Mapping[Spared, Sequence[str]] = field(default_factory=dict)
@@ -117,7 +128,7 @@ class Plan:
 
     @property
     def seen_at(self) -> datetime:
-        """The upper bound of its window: which day it is for everybody, however long the run takes."""
+        """Its window's upper bound: which day it is for everybody, however long the run takes."""
         end = self.window.get("to")
         return datetime.fromisoformat(end) if end else self.created_at
 
@@ -208,7 +219,10 @@ class Plan:
 
 
 def json_assignments(assignments: Iterable[Assignment]) -> Iterator[str]:
-    """`{"row_id", "reviewer_id"}` for each row and reviewer; what they say of a reviewer is written out once."""
+    """`{"row_id", "reviewer_id"}` for each row and reviewer.
+
+    What they say of a reviewer is written out once.
+    """
     tail = cache(lambda reviewer: f', "reviewer_id": {quoted(reviewer)}}}')
     for row_id, reviewers in assignments:
         for reviewer in reviewers:

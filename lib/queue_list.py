@@ -40,36 +40,38 @@ class Asked(NamedTuple):
     """What the event asks for."""
 
     runs: tuple[Settings, ...]
-    """One, or one a queue. Of an undo that names no queue: the places where its run may be, of which it is one."""
+    """One, or one a queue. Of an undo that names no queue: the places where its run may be, of
+    which it is one."""
     by_queue: bool
     """What comes back is an object a queue."""
 
 
 def load_asked(environ: Mapping[str, str], event: object, parameter: Callable[[str], str]) -> Asked:
-    """The settings of each run that the event asks for; `parameter` reads QUEUES_PARAMETER, given its name.
+    """The settings of each run that the event asks for.
 
-    Event goes over queue over environment. Raises ConfigurationError that names every wrong variable, event field, and
-    field of every queue: none of them may run then, as another one would take its rows.
+    `parameter` reads QUEUES_PARAMETER, given its name. Event goes over queue over environment.
+    Raises ConfigurationError that names every wrong variable, event field, and field of every
+    queue: none of them may run then, as another one would take its rows.
     """
     if not environ.get("QUEUES_PARAMETER", "").strip():
         return Asked((load_settings(environ, event),), by_queue=False)
     problems: list[str] = []
-    said = read_event(event, problems)
+    overrides = read_event(event, problems)
     shared = read_environment(environ, problems, optional=DEFAULTS)
     queues = _read_queues(shared["queues_parameter"], parameter, problems)
     meant = [
-        _laid(shared, queue, said, place, len(queues))
+        _laid(shared, queue, overrides, place, len(queues))
         for place, queue in enumerate(queues)
-        if said.get("queue") in {None, queue.get("queue")}
+        if overrides.get("queue") in {None, queue.get("queue")}
     ]
-    problems += _missing(queues, shared, said)
-    problems += _not_there(said, queues) if "queue" in said else _misplaced(said)
+    problems += _missing(queues, shared, overrides)
+    problems += _not_there(overrides, queues) if "queue" in overrides else _misplaced(overrides)
     problems += dict.fromkeys(chain.from_iterable(map(problems_of_commands, meant)))
     refuse(problems)
     runs = [Settings(**values) for values in meant]
-    if "undo" in said and "queue" not in said:
-        return Asked((*runs, *_nameless(runs, shared | said)), by_queue=False)
-    return Asked(tuple(runs), by_queue="queue" not in said)
+    if "undo" in overrides and "queue" not in overrides:
+        return Asked((*runs, *_nameless(runs, shared | overrides)), by_queue=False)
+    return Asked(tuple(runs), by_queue="queue" not in overrides)
 
 
 def parse_queues(text: str, source: str, problems: list[str]) -> list[dict[str, Any]]:
@@ -145,12 +147,12 @@ def _is_below(name: str, source: str) -> bool:
 
 
 def _missing(
-    queues: Collection[Mapping[str, Any]], shared: Collection[str], said: Mapping[str, Any]
+    queues: Collection[Mapping[str, Any]], shared: Collection[str], overrides: Mapping[str, Any]
 ) -> list[str]:
-    """What a queue has to have and neither itself nor a variable says, nor the event, if it is for this queue."""
+    """What a queue needs and neither itself nor a variable says, nor an event for this queue."""
     problems = []
     for queue in filter(None, queues):
-        given = {*shared, *queue, *(said if said.get("queue") == queue["queue"] else ())}
+        given = {*shared, *queue, *(overrides if overrides.get("queue") == queue["queue"] else ())}
         if "reviewers" in given:
             given.add("reviewers_parameter")
         problems += [
@@ -167,30 +169,33 @@ def _called(queue: Mapping[str, Any]) -> str:
     return f"queue {name}" if is_queue(name) else name
 
 
-def _not_there(said: Mapping[str, Any], queues: Collection[Mapping[str, Any]]) -> list[str]:
+def _not_there(overrides: Mapping[str, Any], queues: Collection[Mapping[str, Any]]) -> list[str]:
     """The name, in the event, of a queue that is not there."""
     names = list(dict.fromkeys(str(queue["queue"]) for queue in queues if queue))
-    if not names or said["queue"] is None or said["queue"] in names:
+    if not names or overrides["queue"] is None or overrides["queue"] in names:
         return []
     known = ", ".join(filter(is_queue, names))
-    return [f"event field queue is {shown(said['queue'])}: must be one of {known}"]
+    return [f"event field queue is {shown(overrides['queue'])}: must be one of {known}"]
 
 
-def _misplaced(said: Mapping[str, Any]) -> list[str]:
+def _misplaced(overrides: Mapping[str, Any]) -> list[str]:
     """Event fields that are for one queue, where none is named."""
-    for_all = FOR_ALL | ({"project_id"} if "undo" in said else set())
-    fields = [name for name in said if name not in for_all]
+    for_all = FOR_ALL | ({"project_id"} if "undo" in overrides else set())
+    fields = [name for name in overrides if name not in for_all]
     if not fields:
         return []
     return [
-        f"event field{'s' * (len(fields) > 1)} {', '.join(fields)}: say of which queue, with the field queue"
+        (
+            f"event field{'s' * (len(fields) > 1)} {', '.join(fields)}: say of which queue, "
+            "with the field queue"
+        )
     ]
 
 
 def _laid(
     shared: Mapping[str, Any],
     queue: Mapping[str, Any],
-    said: Mapping[str, Any],
+    overrides: Mapping[str, Any],
     place: int,
     count: int,
 ) -> dict[str, Any]:
@@ -202,15 +207,16 @@ def _laid(
     values["dry_run"] = bool(shared.get("dry_run") or queue.get("dry_run"))
     hours = shared.get("full_read_hours", RULES["FULL_READ_HOURS"].default)
     values["full_read_hour"] = place * hours // count if hours else None
-    return {**values, **said}
+    return {**values, **overrides}
 
 
-def _nameless(runs: Sequence[Settings], said: Mapping[str, Any]) -> Iterator[Settings]:
-    """The places of runs whose queue is not there, or that had none: each project, with no queue's DRY_RUN.
+def _nameless(runs: Sequence[Settings], overrides: Mapping[str, Any]) -> Iterator[Settings]:
+    """The places of runs whose queue is not there, or that had none.
 
-    `said`: the variables, and the event over them.
+    Each project has one, with no queue's DRY_RUN. `overrides`: the variables, and the event over
+    them.
     """
-    projects = [*(run.project_id for run in runs), said.get("project_id", "")]
+    projects = [*(run.project_id for run in runs), overrides.get("project_id", "")]
     for project in dict.fromkeys(filter(None, projects)):
-        is_dry = said.get("dry_run", False)
+        is_dry = overrides.get("dry_run", False)
         yield replace(runs[0], queue="", project_id=project, dry_run=is_dry)

@@ -1,4 +1,7 @@
-"""One invocation, many runs: a queue after the other, each in its part of the time, whatever becomes of those before."""
+"""One invocation, many runs: a queue after the other, each in its part of the time.
+
+Each runs whatever becomes of those before.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +26,10 @@ STATUSES = (
 
 
 def run_alone(invocation: Invocation, one: One[T]) -> T:
-    """The only run, of a queue or where there are none: what it comes to, and its error, are raised as they are."""
+    """The only run, of a queue or where there are none.
+
+    What it comes to, and its error, are raised as they are.
+    """
     (settings,) = invocation.runs
     with named(settings.queue):
         return one(settings, invocation.deadline)
@@ -44,15 +50,18 @@ def run_each(invocation: Invocation, one: One[T]) -> tuple[dict[str, T], dict[st
 
 
 def run_queues(invocation: Invocation, one: One[Result], meter: Meter) -> Result:
-    """Run each queue; section 9's object. Raises QueuesError once all of them have run, if any failed."""
+    """Run each queue; section 9's object.
+
+    Raises QueuesError once all of them have run, if any failed.
+    """
     results, failures = run_each(invocation, one)
     real = [run.queue for run in invocation.runs if not run.dry_run]
     meter.add(
         {"QueuesFailed": len(failures)} | ({"RunSucceeded": 0} if {*real} & {*failures} else {})
     )
     raise_if_any(failures, invocation)
-    found = {result["status"] for result in results.values()}
-    status = next(status for status in STATUSES if status in found)
+    statuses = {result["status"] for result in results.values()}
+    status = next(status for status in STATUSES if status in statuses)
     return {"status": status, "queues": results}
 
 
@@ -63,7 +72,7 @@ def raise_if_any(failures: Mapping[str, AssignerError], invocation: Invocation) 
 
 
 def part_of(deadline: Deadline, queues: int) -> Deadline:
-    """The time of the first of so many queues: half of what is left, or an equal part where that is more."""
+    """The time of the first of so many queues: half of what is left, or an equal part if more."""
     return deadline.within(deadline.left() * max(0.5, 1 / queues))
 
 

@@ -1,4 +1,4 @@
-"""Others' words in our messages: one short line, without the key, an address, or what a row may have said."""
+"""Others' words in our messages: one short line, without the key, an address, or a row's words."""
 
 import html
 import json
@@ -23,11 +23,17 @@ class Words:
         self._key = key
 
     def clean(self, text: str) -> str:
-        """The text, fit for logs and errors. Only its beginning counts, so it costs the same however long it is."""
+        """The text, fit for logs and errors.
+
+        Only its beginning counts, so it costs the same however long it is.
+        """
         return self._tidy(self._beginning(text))
 
     def of_a_query(self, text: str, sent: str) -> str:
-        """A refusal of a query. What it quotes is kept where we said it ourselves, or it is one plain word."""
+        """A refusal of a query.
+
+        What it quotes is kept where we said it ourselves, or it is one plain word.
+        """
 
         def kept(quotation: re.Match[str]) -> str:
             inner = quotation[0].strip(quotation["mark"])
@@ -37,7 +43,10 @@ class Words:
         return self._tidy(QUOTATION.sub(kept, self._beginning(text)))
 
     def of_an_insert(self, text: str) -> str:
-        """A refusal of an insert. What it quotes is left out: it may be the event, or the row it was merged into."""
+        """A refusal of an insert.
+
+        What it quotes is left out: it may be the event, or the row it was merged into.
+        """
         text = self._beginning(text)
         if embedded := JSON_BEGINS.search(text):
             end = max(text.rfind("}"), text.rfind("]"), embedded.start()) + 1
@@ -46,7 +55,7 @@ class Words:
         return self._tidy(QUOTATION.sub("...", text))
 
     def of_a_page(self, content: bytes) -> str:
-        """What a web page says to its reader, such as a hotel's; nothing for what is no web page."""
+        """What a web page says to its reader, such as a hotel's; nothing for what is no page."""
         text = content[: 4 * MOST_READ].decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
         if not re.match(r"<(!doctype|html|head|body|\?xml)\b", text, re.IGNORECASE):
             return ""

@@ -1,8 +1,9 @@
-"""How rows are read: all of the window, or only those that may need something, and what makes that trustworthy.
+"""How rows are read: all of the window or only some of it, and what makes that trustworthy.
 
-A **full read** asks for every row of the window, a **short read** only for those that may need something. Nobody could
-try the short read's condition on the real service, so it is used only where a full read has **proved** it: the short
-read's first page missed none of the rows that it should show.
+A **full read** asks for every row of the window, a **short read** only for those that may need
+something. Nobody could try the short read's condition on the real service, so it is used only where
+a full read has **proved** it: the short read's first page missed none of the rows that it should
+show.
 """
 
 import json
@@ -31,8 +32,8 @@ def fetch_all_logs(
 ) -> Fetched:
     """Every row of the window that carries the tag, each once, in its newest version.
 
-    Stops early, and says so, at MAX_PAGES or when the deadline passes. Raises QueryError when the API refuses, answers
-    nonsense, repeats a cursor, or gave no page at all in time.
+    Stops early, and says so, at MAX_PAGES or when the deadline passes. Raises QueryError when the
+    API refuses, answers nonsense, repeats a cursor, or gave no page at all in time.
     """
     return Reading(client, settings, window, deadline).full()
 
@@ -79,7 +80,10 @@ class Reading:
         return _fetched(self._everything()[0])
 
     def read(self, known: Read | None, planned: Collection[str], now: datetime) -> Fetched:
-        """The rows, by a short read where it can be trusted. `planned`: rows that were planned in the last two hours."""
+        """The rows, by a short read where it can be trusted.
+
+        `planned`: rows that were planned in the last two hours.
+        """
         if known is None or is_due(known, self._settings, now):
             return self._full_with_proof(known, planned, now)
         try:
@@ -96,7 +100,8 @@ class Reading:
     def _everything(self) -> tuple[Pages, bool]:
         """The pages of a full read, and whether they came sorted.
 
-        A server that cannot sort, or that loses the cursor when it does, is asked again as it likes.
+        A server that cannot sort, or that loses the cursor when it does, is asked again as it
+        likes.
         """
         pages = None
         try:
@@ -109,7 +114,10 @@ class Reading:
         return self._unsorted(pages, why)
 
     def _unsorted(self, pages: Pages | None, why: str) -> tuple[Pages, bool]:
-        """The same, asked for unsorted. `pages`: what came sorted, if anything did; `why`: what is wrong with that."""
+        """The same, asked for unsorted.
+
+        `pages`: what came sorted, if anything did; `why`: what is wrong with that.
+        """
         try:
             unsorted = self._pages_of(self._all._replace(sort=False))
         except RequestFailed as failure:
@@ -122,14 +130,18 @@ class Reading:
         if pages:
             unsorted.add(pages)
         unsorted.notes.append(
-            f"this server does not page through sorted rows, so everything was read, newest first: {why}"
+            "this server does not page through sorted rows, so everything was read, newest first: "
+            f"{why}"
         )
         return unsorted, False
 
     def _full_with_proof(
         self, known: Read | None, planned: Collection[str], now: datetime
     ) -> Fetched:
-        """A full read, and the first page of the short one: it proves or disproves, or shows what time hid."""
+        """A full read, and the first page of the short one.
+
+        That page proves or disproves, or shows what time hid.
+        """
         pages, is_sorted = self._everything()
         if not is_sorted:
             return self._full(pages, known, None, now)
@@ -170,7 +182,10 @@ class Reading:
         return replace(_fetched(pages, warnings), read=read)
 
     def _pages_of(self, query: RowQuery, *, patient: bool = True) -> Pages:
-        """All pages of a query. Not `patient`: the first one has a third of the time that there is for reading."""
+        """All pages of a query.
+
+        Not `patient`: the first one has a third of the time that there is for reading.
+        """
         patience = None if patient else self._patience()
         fetching = Fetching(self._client, query)
         return fetching.pages(self._settings.max_pages, self._deadline, patience)
@@ -202,7 +217,10 @@ class Reading:
         ]
 
     def _looked_at_again(self, missing: list[Row], pages: Pages) -> list[Row]:
-        """Those that the short read still asks for: people may have taken or finished rows between the two reads."""
+        """Those that the short read still asks for.
+
+        People may have taken or finished rows between the two reads.
+        """
         if not missing:
             return []
         these = has_id([row.id for row in missing[: self._settings.limit]])
@@ -217,7 +235,10 @@ class Reading:
         return row.readable and not row.reviewed if self._counting else row.needs_reviewer
 
     def _words(self, failure: RequestFailed) -> str:
-        """Why a way of asking does not work. Raises QueryError unless it was refused, or slow, and another may work."""
+        """Why a way of asking does not work.
+
+        Raises QueryError unless it was refused, or slow, and another may work.
+        """
         throttled = failure.status == THROTTLED
         slow = failure.out_of_time and not throttled and self._deadline.left() > 0
         if failure.status != REFUSED and not slow:
@@ -231,7 +252,11 @@ class Reading:
 
 
 def is_due(known: Read, settings: Settings, now: datetime) -> bool:
-    """Whether everything has to be read: no proof, a longer window than was read, too long ago, or the queue's hour."""
+    """Whether everything has to be read.
+
+    It has to without a proof, for a longer window than was read, after too long, and at the
+    queue's hour.
+    """
     return (
         known.proved_at is None
         or known.days < settings.days
@@ -256,7 +281,10 @@ def is_old(known: Read, settings: Settings, days: int, now: datetime) -> bool:
 
 
 def _any_counts(pages: Pages, planned: Collection[str]) -> bool:
-    """Whether a row proves something: it needs a reviewer, and nobody has planned it in the last two hours."""
+    """Whether a row proves something.
+
+    One does that needs a reviewer and that nobody has planned in the last two hours.
+    """
     return any(row.needs_reviewer and row.id not in planned for row in pages.rows.values())
 
 

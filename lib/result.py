@@ -1,4 +1,7 @@
-"""What a run comes back with: the contract's section 5 object, built once from what was seen, planned and done. Pure."""
+"""What a run comes back with: the contract's section 5 object.
+
+Built once from what was seen, planned and done. Pure.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -40,7 +43,8 @@ class Story:
     status: str
     counts: Mapping[str, Any]
     people: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Fields with an entry a person: they come last, as a log line has room for so many fields only."""
+    """Fields with an entry a person: they come last, as a log line has room for so many fields
+    only."""
     warnings: Iterable[str] = ()
     further: Mapping[str, Any] = field(default_factory=dict)
     """Fields beside the contract's; documented in docs/design.md."""
@@ -79,7 +83,7 @@ def build_result(
 
 
 def status_of(settings: Settings, outlook: Outlook, failed: int, deferred: int) -> str:
-    """The status that is the same for every kind of run; empty where the kind has a word of its own."""
+    """The status that is the same for every kind of run; empty where a kind has its own word."""
     if settings.dry_run:
         return "dry_run"
     if failed:
@@ -104,4 +108,7 @@ def unwritten(outcomes: Mapping[str, Outcome]) -> str:
     errors = [what.error for what in outcomes.values() if what.status in {"failed", "unknown"}]
     if not errors:
         return ""
-    return f"{len(errors)} of {len(outcomes)} planned rows could not be written, the first because: {errors[0]}"
+    return (
+        f"{len(errors)} of {len(outcomes)} planned rows could not be written, the first because: "
+        f"{errors[0]}"
+    )

@@ -1,4 +1,7 @@
-"""The roster: who may be given rows, how many, and when. Parsing is pure; resolving asks a directory."""
+"""The roster: who may be given rows, how many, and when.
+
+Parsing is pure; resolving asks a directory.
+"""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -62,7 +65,10 @@ class Roster:
 
 @dataclass(frozen=True)
 class User:
-    """A user of the organisation. Only the id may be said to anybody; the digest's message alone has first names."""
+    """A user of the organisation.
+
+    Only the id may be said to anybody; the digest's message alone has first names.
+    """
 
     id: str
     email: str = field(repr=False)
@@ -146,14 +152,14 @@ def _parse_item(item: object, problems: list[str]) -> list[Entry]:
 
 
 def _parse_object(item: dict[str, Any], problems: list[str]) -> list[Entry]:
-    found: list[str] = []
+    faults: list[str] = []
     unknown = sorted(item.keys() - WORDS.keys() - PARSERS.keys())
     if unknown:
         known = ", ".join(sorted({*WORDS, *PARSERS}))
-        found.append(
+        faults.append(
             f"unknown field {', '.join(map(shown, unknown))} in {shown(item)}; known: {known}"
         )
-    kind, name = _parse_name(item, found)
+    kind, name = _parse_name(item, faults)
     terms: dict[str, Any] = {}
     for term in PARSERS:
         if term in item:
@@ -161,9 +167,9 @@ def _parse_object(item: dict[str, Any], problems: list[str]) -> list[Entry]:
             try:
                 terms[term] = parse(item[term])
             except (ValueError, TypeError):
-                found.append(f"{term} in {shown(item)} must be {words}")
-    problems += found
-    return [] if found else [Entry(kind, name, **terms)]
+                faults.append(f"{term} in {shown(item)} must be {words}")
+    problems += faults
+    return [] if faults else [Entry(kind, name, **terms)]
 
 
 def _parse_name(item: dict[str, Any], problems: list[str]) -> Name:
@@ -181,7 +187,7 @@ def _parse_name(item: dict[str, Any], problems: list[str]) -> Name:
 
 
 def _only_name(kind: str, text: str) -> Name | None:
-    """The one name of that kind which the text is, if it is; the name of a group may be any text but a key."""
+    """The one name of that kind that the text is, if it is; a group's may be any text but a key."""
     if kind == "group":
         is_name = is_text(text) and not LOOKS_LIKE_KEY.search(text)
         return Name(kind, trimmed(text)) if is_name else None
@@ -190,20 +196,21 @@ def _only_name(kind: str, text: str) -> Name | None:
 
 
 def resolve(entries: Iterable[Entry], directory: Directory) -> Roster:
-    """Turn entries into people: e-mails and groups looked up, unknown ones left out, duplicates counted once.
+    """Turn entries into people: e-mails and groups looked up, unknown ones left out.
 
-    Asks for the groups only if the list names one. Raises what the directory raises.
+    Duplicates are counted once. Asks for the groups only if the list names one. Raises what the
+    directory raises.
     """
     entries = list(entries)
     users = directory.users()
     groups = directory.groups() if any(entry.kind == "group" for entry in entries) else []
-    found = _Resolution(users, groups or [])
+    resolution = _Resolution(users, groups or [])
     for entry in entries:
-        found.add(entry)
+        resolution.add(entry)
     return Roster(
-        tuple(found.people.values()),
-        tuple(found.unknown),
-        (*_unlisted(users, groups), *map(unknown_words, found.unknown)),
+        tuple(resolution.people.values()),
+        tuple(resolution.unknown),
+        (*_unlisted(users, groups), *map(unknown_words, resolution.unknown)),
         checked=users is not None,
     )
 
@@ -251,7 +258,10 @@ class _Resolution:
 def _unlisted(users: list[User] | None, groups: list[Group] | None) -> Iterator[str]:
     """Warnings about what the key may not list."""
     if users is None:
-        yield "the key may not list users (403): reviewer ids are used unchecked, e-mails cannot be resolved"
+        yield (
+            "the key may not list users (403): "
+            "reviewer ids are used unchecked, e-mails cannot be resolved"
+        )
     if groups is None:
         yield "the key may not list groups (403): groups in the reviewers list are left out"
 

@@ -40,17 +40,19 @@ class Read(NamedTuple):
     """What is known of one way of reading: an entry of the plans' `reading`."""
 
     query: str
-    """What is read: API address, project, tag, filter, open words, and whether open rows are counted."""
+    """What is read: API address, project, tag, filter, open words, and whether open rows are
+    counted."""
     full_at: datetime
     """When everything was read last."""
     days: int
-    """How long that window was; 0: rows have been freed since, so that it does not count any more."""
+    """How long that window was; 0: rows have been freed since, so that it does not count any
+    more."""
     proved_at: datetime | None
     """When a short read was shown to miss nothing; None: it is not trusted."""
 
 
 class Row(NamedTuple):
-    """What this product keeps of a log row; rows compare by age, then by id, so that every run agrees."""
+    """What is kept of a log row; rows compare by age, then by id, so that every run agrees."""
 
     created: float
     """Seconds since 1970."""
@@ -58,11 +60,13 @@ class Row(NamedTuple):
     reviewers: tuple[str, ...] = ()
     reviewed: bool = False
     readable: bool = True
-    """False: its fields are of an unexpected type, so it counts as assigned and is never touched."""
+    """False: its fields are of an unexpected type, so it counts as assigned and is never
+    touched."""
     emptied: bool = False
     """Its reviewer list is there and empty, as whoever is taken off leaves it."""
     authors: tuple[str, ...] | None = None
-    """Of a row that needs a reviewer, whom it names at AUTHOR, as names are compared; None: nothing is there."""
+    """Of a row that needs a reviewer, whom it names at AUTHOR, as names are compared; None: nothing
+    is there."""
 
     @property
     def needs_reviewer(self) -> bool:
@@ -99,11 +103,17 @@ class Fetched:
 
     @property
     def authors(self) -> dict[str, tuple[str, ...]]:
-        """Whom rows that need a reviewer name at AUTHOR, by row id: user ids and addresses, as they are compared."""
+        """Whom rows that need a reviewer name at AUTHOR, by row id.
+
+        They are user ids and addresses, as they are compared.
+        """
         return {row.id: row.authors for row in self.rows if row.authors is not None}
 
     def already(self, needy: int) -> dict[str, int]:
-        """The result's counts of the other rows, given how many need a reviewer; unreadable ones count as assigned."""
+        """The result's counts of the other rows, given how many need a reviewer.
+
+        Unreadable ones count as assigned.
+        """
         reviewed = len([row for row in self.rows if row.reviewed and not row.reviewers])
         return {"already_assigned": len(self.rows) - needy - reviewed, "already_reviewed": reviewed}
 
@@ -124,7 +134,7 @@ class RowQuery(NamedTuple):
     """From the oldest on; else as the server likes, which is newest first."""
 
     def page(self, limit: int, cursor: str | None = None, *, metadata: bool = True) -> Json:
-        """The query for one page, in BTQL's JSON form, which needs no quoting: a tag can never add a clause."""
+        """One page's query in BTQL's JSON form, which needs no quoting: a tag can add no clause."""
         fields = ["id", "created", "_xact_id", *(["metadata"] if metadata else [])]
         query: Json = {
             "select": [{"alias": name, "expr": _field(name)} for name in fields],
@@ -162,7 +172,10 @@ def build_query(
 
 
 def may_need_something(open_statuses: Iterable[str], *, assigned_too: bool) -> Json:
-    """The condition of a short read: the review is not finished, and, unless `assigned_too`, nobody has the row."""
+    """The condition of a short read.
+
+    The review is not finished, and, unless `assigned_too`, nobody has the row.
+    """
     status = _field("metadata", REVIEW_LISTS, DEFAULT_LIST, "status")
     words = {"op": "in", "left": status, "right": _literal(sorted(open_statuses))}
     unfinished = _both("or", {"op": "isnull", "expr": status}, words)
@@ -196,7 +209,10 @@ class UnreadableError(ValueError):
 
 
 def get_status(row: Json) -> str | None:
-    """The word in the default review list, if any. Raises UnreadableError for a value of an unexpected type."""
+    """The word in the default review list, if any.
+
+    Raises UnreadableError for a value of an unexpected type.
+    """
     lists = _object(_object(row.get("metadata"), []).get(REVIEW_LISTS))
     status = _object(lists.get(DEFAULT_LIST)).get("status")
     if status is not None and not isinstance(status, str):

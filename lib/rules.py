@@ -49,13 +49,13 @@ class Rule(NamedTuple):
     ) -> Any:  # noqa: ANN401 - any kind
         if value is not None and self.check(value):
             return self.make(min(value, MOST) if self.kind is int else value)
-        said = f"is {shown(written)}"
+        words = f"is {shown(written)}"
         if isinstance(written, str):
             if LOOKS_LIKE_KEY.search(written):
-                said = "looks like a key itself"
+                words = "looks like a key itself"
             elif self.secret.search(written):
-                said = "looks like the secret itself"
-        problems.append(f"{where} {said}: must be {self.accepted}")
+                words = "looks like the secret itself"
+        problems.append(f"{where} {words}: must be {self.accepted}")
         return None
 
 

@@ -52,7 +52,10 @@ def run(
     request_id: str,
     now: Callable[[], datetime] = utc_now,
 ) -> Result:
-    """Do what the event asks for; the contract's object of section 5, or of section 9. Raises an AssignerError."""
+    """Do what the event asks for; the contract's object of section 5, or of section 9.
+
+    Raises an AssignerError.
+    """
     meter = Meter()
     try:
         invocation = told(lambda: load(event, environ, deadline, request_id, now))
@@ -86,7 +89,10 @@ def run_all(invocation: Invocation, meter: Meter) -> Result:
 
 
 def run_digest(invocation: Invocation, meter: Meter) -> Result:
-    """The message that is no run. Raises QueuesError after it was posted, if queues could not be read."""
+    """The message that is no run.
+
+    Raises QueuesError after it was posted, if queues could not be read.
+    """
 
     def look(settings: Settings, deadline: Deadline) -> Look:
         job = make_job(invocation, settings, deadline)
@@ -150,7 +156,10 @@ def place_of(error: Exception) -> str:
 
 
 def decide(job: Job, kind: Kind) -> Outlook:
-    """Read the ledger, then the rows; propose; commit. Whoever loses the race starts again from the ledger."""
+    """Read the ledger, then the rows; propose; commit.
+
+    Whoever loses the race starts again from the ledger.
+    """
     try:
         for race in range(RACES):
             past = job.chain.read()
@@ -173,12 +182,15 @@ def decide(job: Job, kind: Kind) -> Outlook:
 
 
 def is_worth_a_plan(outlook: Outlook) -> bool:
-    """Whether the next runs have to know of it: rows change hands or wait, or everything was read."""
+    """Whether the next runs have to know of it: rows change hands or wait, or all was read."""
     return bool(outlook.plan.moves or outlook.plan.waiting or outlook.fetched.read)
 
 
 def read(job: Job, kind: Kind, past: Past) -> Fetched:
-    """The rows. One of several queues that gets no page of them in its time waits for the next run: no error."""
+    """The rows.
+
+    One of several queues that gets no page of them in its time waits for the next run: no error.
+    """
     try:
         return kind.read(past)
     except QueryError as error:
@@ -214,7 +226,10 @@ def tell(result: Result, message: str) -> None:
 
 
 def record(job: Job, kind: Kind, outlook: Outlook, outcomes: Outcomes, meter: Meter) -> Result:
-    """Write down what was done and return it. Raises AuditError or AssignmentError once everything was tried."""
+    """Write down what was done and return it.
+
+    Raises AuditError or AssignmentError once everything was tried.
+    """
     problems = []
     changes = kind.changes(outlook.plan)
     try:
@@ -244,13 +259,16 @@ def record(job: Job, kind: Kind, outlook: Outlook, outcomes: Outcomes, meter: Me
 def raise_unless_done(
     kind: Kind, result: Result, outcomes: Outcomes, problems: Sequence[str]
 ) -> None:
-    """Raise AuditError if what happened could not be recorded, or else AssignmentError if rows could not be written."""
+    """Raise AuditError if what happened could not be recorded.
+
+    Or else AssignmentError if rows could not be written.
+    """
     failure = unwritten(outcomes)
     if problems:
-        done = sum(what.assigned_at is not None for what in outcomes.values())
+        count = sum(what.assigned_at is not None for what in outcomes.values())
         words = "; ".join(filter(None, [*problems, failure]))
         raise AuditError(
-            f"{done} rows were {kind.did}, but what happened could not be recorded: {words}"
+            f"{count} rows were {kind.did}, but what happened could not be recorded: {words}"
         )
     if failure:
         where = result["audit"].get("assignments")

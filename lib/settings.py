@@ -78,7 +78,7 @@ def _setting(
     secret: re.Pattern[str] = LOOKS_LIKE_KEY,
     role: str = "variable",
 ) -> Any:  # noqa: ANN401 - it stands for a value of the field's type, as dataclasses.field does
-    """A field with its rule, of a `variable`, or of a `command` or the `choice` of a queue in the event."""
+    """A field with its rule: a `variable`, or in the event a `command` or a queue's `choice`."""
     kind = str if default is REQUIRED else type(default)
     return field(
         default=MISSING if default is REQUIRED else make(default),
@@ -155,7 +155,8 @@ class Settings:
     queue: str = _setting("the name of one of the queues", "", is_queue, role="choice")
     """Empty: there are no queues."""
     full_read_hour: int | None = None
-    """The hours since 1970, modulo FULL_READ_HOURS, in which this queue reads everything; None: no such hours."""
+    """The hours since 1970, modulo FULL_READ_HOURS, in which this queue reads everything; None: no
+    such hours."""
     undo: str = _setting("the run_id of the run to take back", "", is_run_id, role="command")
     """Empty: no undo."""
     take_back: Taking | None = field(default=None, metadata={"command": TAKE_BACK})
@@ -208,7 +209,10 @@ def read_environment(
     overridden: Collection[str] = (),
     optional: Collection[str] = (),
 ) -> dict[str, Any]:
-    """What the variables say, by field, but for those that are `overridden`; `optional`: need not be there."""
+    """What the variables say, by field, but for those that are `overridden`.
+
+    `optional`: need not be there.
+    """
     values: dict[str, Any] = {}
     for name, rule in RULES.items():
         if name.lower() in overridden:

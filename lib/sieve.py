@@ -23,15 +23,16 @@ NOTHING: tuple[object, ...] = (None, "", [], {})
 NO_VERSION = -1
 
 Seen = tuple[Row, int]
-"""What is kept of a row, and its version: `_xact_id`, which rises with every write, or NO_VERSION where nothing about
-the row makes sense. The version is of no use once everything is read, so that rows do without it."""
+"""What is kept of a row, and its version: `_xact_id`, which rises with every write, or NO_VERSION
+where nothing about the row makes sense. The version is of no use once everything is read, so that
+rows do without it."""
 
 
 class Sieve:
     """Reads what the rows of one read say, and remembers what cannot be used."""
 
     def __init__(self, open_statuses: Iterable[str], author: str = "") -> None:
-        """`author`: where the metadata says who made a row, keys with dots between them; empty: nowhere."""
+        """`author`: where the metadata says who made a row, keys joined by dots; empty: nowhere."""
         self._open = frozenset(open_statuses)
         self._author = author
         self._people: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -46,7 +47,10 @@ class Sieve:
         """The server said that an answer may be old."""
 
     def row(self, row: Any) -> Seen | None:  # noqa: ANN401 - whatever the server calls a row
-        """What is kept of a row, and its version; None if it has no id. One that cannot be used otherwise is not `readable`."""
+        """What is kept of a row, and its version; None if it has no id.
+
+        One that cannot be used otherwise is not `readable`.
+        """
         row_id = row.get("id") if isinstance(row, dict) else None
         if not (isinstance(row_id, str) and row_id):
             self._nameless.append(shown(row_id))
@@ -66,10 +70,10 @@ class Sieve:
 
     def too_large(self, row: object) -> Seen | None:
         """What is kept of a row whose metadata cannot be read: it is left alone."""
-        seen = self.row(row)
-        if seen is None:
+        pair = self.row(row)
+        if pair is None:
             return None
-        kept, version = seen
+        kept, version = pair
         self.large[kept.id] = None
         return kept._replace(readable=False), version
 
@@ -112,41 +116,41 @@ class Sieve:
         """What had to be left alone, in sentences."""
         rows = list(rows)
         odd = [row.id for row in rows if not row.readable and row.id not in self.large]
-        found = []
+        warnings = []
         if odd:
-            found.append(
-                f"{len(odd)} rows have an id, review fields, a created or an _xact_id of an unexpected kind "
-                f"and are left alone, such as {shown(odd[0])}"
+            warnings.append(
+                f"{len(odd)} rows have an id, review fields, a created or an _xact_id of an "
+                f"unexpected kind and are left alone, such as {shown(odd[0])}"
             )
         if self.large:
-            found.append(
+            warnings.append(
                 f"{len(self.large)} rows are too large to be read and are left alone, such as "
                 f"{shown(next(iter(self.large)))}"
             )
         if self._nameless:
-            found.append(
-                f"{len(self._nameless)} rows have no id that is text and are left alone; the first has "
-                f"{self._nameless[0]}"
+            warnings.append(
+                f"{len(self._nameless)} rows have no id that is text and are left alone; the first "
+                f"has {self._nameless[0]}"
             )
-        found += self._words_of(rows)
+        warnings += self._words_of(rows)
         if self.stale:
-            found.append(
+            warnings.append(
                 "Braintrust said that its answer may be stale (realtime_state exhausted_timeout)"
             )
-        return found
+        return warnings
 
     def _words_of(self, rows: Iterable[Row]) -> list[str]:
         if not self.words:
             return []
         words = Counter(self.words[row.id] for row in rows if row.id in self.words)
-        found = [
-            f"{count} rows have the review status {shown(word)}, which nobody has documented: it is taken for a "
-            "finished review; if it is not, add it to OPEN_STATUSES"
+        warnings = [
+            f"{count} rows have the review status {shown(word)}, which nobody has documented: it "
+            "is taken for a finished review; if it is not, add it to OPEN_STATUSES"
             for word, count in words.most_common(MOST_WORDS)
         ]
         if len(words) > MOST_WORDS:
-            found.append(f"{len(words) - MOST_WORDS} more such status words are taken alike")
-        return found
+            warnings.append(f"{len(words) - MOST_WORDS} more such status words are taken alike")
+        return warnings
 
 
 def is_emptied(row: Json) -> bool:

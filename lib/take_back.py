@@ -1,4 +1,4 @@
-"""Taking rows back from people, so that others get them: what somebody has, what has lain for days, or both."""
+"""Taking rows back, so that others get them: what somebody has, what has lain for days, or both."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -38,12 +38,15 @@ class TakeBack:
 
     @cached_property
     def person(self) -> str:
-        """The id of whoever is named; empty: everybody is meant. Raises ConfigurationError where that is nobody."""
+        """The id of whoever is named; empty: everybody is meant.
+
+        Raises ConfigurationError where that is nobody.
+        """
         name = self._taking.reviewer
         return find_person(name, self._job.directory.users()) if name else ""
 
     def read(self, past: Past) -> Fetched:
-        """The rows of the window as they are, and where it matters how long they have lain, when they were given."""
+        """The window's rows as they are, and where it matters, since when they have lain."""
         job, person = self._job, self.person
         fetched = fetch_all_logs(job.client, job.settings, job.window, job.fetching)
         fetched = replace(fetched, rows=past.amended(fetched.rows, job.now()))
@@ -57,7 +60,10 @@ class TakeBack:
         return replace(fetched, complete=False, warnings=[*fetched.warnings, words])
 
     def propose(self, fetched: Fetched, past: Past) -> Plan:
-        """What is taken off. The list is looked up here, as nobody can be asked once rows were sent."""
+        """What is taken off.
+
+        The list is looked up here, as nobody can be asked once rows were sent.
+        """
         job, taking = self._job, self._taking
         self._goes_on = self._still_comes()
         window = job.window.to_json()
@@ -111,18 +117,23 @@ class TakeBack:
         if compared("id", self.person) not in there:
             return []
         return [
-            f"new rows go on coming to {self.person}: take them off the reviewers list, or enter there when they are away"
+            (
+                f"new rows go on coming to {self.person}: take them off the reviewers list, or "
+                "enter there when they are away"
+            )
         ]
 
 
 def find_person(name: Name, users: Sequence[User] | None) -> str:
-    """The id behind an id or an address, as the organisation writes it; an id need not be known there.
+    """The id behind an id or an address, as the organisation writes it; it need not know an id.
 
-    `users`: None where the key may not list them. Raises ConfigurationError for an address that nobody has.
+    `users`: None where the key may not list them. Raises ConfigurationError for an address that
+    nobody has.
     """
     if users is None and name.kind == "email":
         raise ConfigurationError(
-            "take_back: the key may not list users (403), so that nobody can be found by an e-mail address: send the user's id"
+            "take_back: the key may not list users (403), so that nobody can be found by an e-mail "
+            "address: send the user's id"
         )
     key = compared(name.kind, name.text)
     for user in users or ():
@@ -130,7 +141,8 @@ def find_person(name: Name, users: Sequence[User] | None) -> str:
             return user.id
     if name.kind == "email":
         raise ConfigurationError(
-            f"take_back: nobody in the organisation has the address {shown(name.text)}: send the user's id"
+            f"take_back: nobody in the organisation has the address {shown(name.text)}: send the "
+            "user's id"
         )
     return name.text
 
@@ -146,9 +158,10 @@ def whose(row: Row, person: str) -> set[str]:
 def make_take_back(
     draft: Plan, rows: Iterable[Row], past: Past, mentions: Mapping[str, Mention]
 ) -> Plan:
-    """Fill `draft` (project, tag, window, time, what is meant): open rows that are meant lose their only reviewer.
+    """Fill `draft`: open rows that are meant lose their only reviewer.
 
-    Rows planned in the last two hours are left alone, so that what is freed is in no plan's `carried`, and the next run
+    `draft` has the project, the tag, the window, the time and what is meant. Rows planned in the
+    last two hours are left alone, so that what is freed is in no plan's `carried`, and the next run
     deals it. `mentions`: the newest plan that names a row, where `days` are meant.
     """
     draft, now = freeing(draft, past), draft.created_at
@@ -179,7 +192,7 @@ def make_take_back(
 
 
 def who_is_meant(draft: Plan, row: Row, mention: Mention | None) -> set[str]:
-    """Those of whoever has the row open that the take-back means: a person, or with whom it has lain."""
+    """Those with the row open whom the take-back means: a person, or with whom it has lain."""
     people = whose(row, str(draft.takes_back["reviewer"] or ""))
     days = int(draft.takes_back["days"] or 0)
     return people & lain(mention, draft.created_at, timedelta(days=days)) if days else people
@@ -195,7 +208,8 @@ def why_spared(
 ) -> Spared | None:
     """Why a row that is meant is left alone; None: it is taken.
 
-    `recent`: rows planned in the last two hours; `moved`: those that must not be moved a second time.
+    `recent`: rows planned in the last two hours; `moved`: those that must not be moved a second
+    time.
     """
     if row.id in recent:
         return Spared.RECENT
@@ -205,7 +219,7 @@ def why_spared(
 
 
 def lain(mention: Mention | None, now: datetime, time: timedelta) -> set[str]:
-    """Whoever was given a row so long ago, or had it taken from them by a take-back that was not finished."""
+    """Whoever was given a row so long ago, or had it taken by a take-back that was not finished."""
     if mention is None or mention.deed is Deed.UNDID:
         return set()
     old = now - mention.at >= time or mention.deed is Deed.TOOK_BACK

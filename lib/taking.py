@@ -44,8 +44,8 @@ def _person(where: str, value: object, problems: list[str]) -> Name | None:
     if len(names) == 1 and not others:
         return names[0]
     is_key = isinstance(value, str) and LOOKS_LIKE_KEY.search(value)
-    said = "looks like an API key" if is_key else f"is {shown(value)}"
-    problems.append(f"{where} {said}: must be one user id (UUID) or e-mail address")
+    words = "looks like an API key" if is_key else f"is {shown(value)}"
+    problems.append(f"{where} {words}: must be one user id (UUID) or e-mail address")
     return None
 
 
@@ -60,9 +60,8 @@ def problem_of_window(taking: Taking | None, days: int | None, queue: str | None
     """What has lain as long as the window is, or longer, no query shows."""
     if taking and taking.days and days and taking.days >= days:
         whose = f"DAYS of queue {queue}" if queue else "DAYS"
-        return [
-            f"event field take_back: days is {taking.days}: must be less than the window's {days} days ({whose})"
-        ]
+        bound = f"must be less than the window's {days} days ({whose})"
+        return [f"event field take_back: days is {taking.days}: {bound}"]
     return []
 
 

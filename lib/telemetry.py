@@ -27,7 +27,8 @@ METRICS = {
     "RunSucceeded": MetricUnit.Count,
     "QueuesFailed": MetricUnit.Count,
 }
-"""Every metric, with its unit. The dimension is Powertools' own: `service`, from POWERTOOLS_SERVICE_NAME."""
+"""Every metric, with its unit. The dimension is Powertools' own: `service`, from
+POWERTOOLS_SERVICE_NAME."""
 TOGETHER: dict[str, Callable[[list[float]], float]] = {
     "OldestWaitingAge": max,
     "Spread": max,
@@ -45,7 +46,9 @@ logger = Logger(use_rfc3339=True)
 
 
 def quiet_libraries() -> None:
-    """Keep the libraries from logging below INFO: botocore at DEBUG prints secrets, and the role's session token.
+    """Keep the libraries from logging below INFO.
+
+    botocore at DEBUG prints secrets, and the role's session token.
 
     Lambda sets the root logger to the function's LogLevel; what is set here does not depend on it.
     """
@@ -65,7 +68,10 @@ def emit(values: Mapping[str, float]) -> None:
 
 
 class Meter:
-    """The metrics of one invocation, however many runs it is: counts are summed, ages and spreads are the largest."""
+    """The metrics of one invocation, however many runs it is.
+
+    Counts are summed, ages and spreads are the largest.
+    """
 
     def __init__(self) -> None:
         self._values: dict[str, float] = {}

@@ -1,4 +1,7 @@
-"""Terms: on what conditions somebody is on the list of reviewers - weight, room, days, absences. Pure."""
+"""Terms: on what conditions somebody is on the list of reviewers - weight, room, days, absences.
+
+Pure.
+"""
 
 import re
 from collections.abc import Callable
@@ -89,7 +92,10 @@ def _parse_days(value: object) -> frozenset[str]:
 
 
 def _days_of(span: str) -> set[str]:
-    """`fri`, or `fri-mon`, which runs over the end of the week. Raises ValueError for anything else."""
+    """`fri`, or `fri-mon`, which runs over the end of the week.
+
+    Raises ValueError for anything else.
+    """
     first, _, last = span.partition("-") if "-" in span else (span, "", span)
     start, end = WEEK.index(first), WEEK.index(last)
     return {WEEK[(start + number) % 7] for number in range((end - start) % 7 + 1)}

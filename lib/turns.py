@@ -1,4 +1,7 @@
-"""Whose turn it is: who is there, who has room, what they are owed, and why they got what they got. Pure."""
+"""Whose turn it is: who is there, who has room, what they are owed, and why they got what they got.
+
+Pure.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,12 +24,15 @@ class Waits(Enum):
     RESTS = "they may have been written, or may yet be"
     LEFT = "their reviewer has left the list; anyone may get them two hours after they were planned"
     ELSEWHERE = (
-        "they were planned for people who are not on the list of this queue: the queue that planned them gives them "
-        "out, or anyone may get them two hours after they were planned"
+        "they were planned for people who are not on the list of this queue: the queue that "
+        "planned them gives them out, or anyone may get them two hours after they were planned"
     )
     CAP = "MAX_ASSIGNMENTS is reached"
     NOBODY = "every reviewer is away or full"
-    PASSED = "everybody there who has room has passed them: they were taken back from them, or they took themselves off"
+    PASSED = (
+        "everybody there who has room has passed them: they were taken back from them, "
+        "or they took themselves off"
+    )
     AUTHOR = "their author is the only one there who has room"
 
 
@@ -36,7 +42,8 @@ class Turn:
 
     reviewer: Reviewer
     open_now: int | None
-    """Rows they have and have not reviewed; None: the read did not ask for them, as nobody has max_open."""
+    """Rows they have and have not reviewed; None: the read did not ask for them, as nobody has
+    max_open."""
     credit: float
     """What they were owed before this plan."""
     given: int
@@ -82,7 +89,8 @@ class Turn:
 def open_rows(rows: Iterable[Row], planned: Iterable[str]) -> Counter[str]:
     """Rows by person that are not reviewed, people's own doing included.
 
-    `planned`: whom the last plans gave the rows that this read does not show as assigned, or not at all.
+    `planned`: whom the last plans gave the rows that this read does not show as assigned, or not at
+    all.
     """
     is_open = (row.reviewers for row in rows if not row.reviewed)
     return Counter(chain(planned, chain.from_iterable(is_open)))
@@ -91,7 +99,7 @@ def open_rows(rows: Iterable[Row], planned: Iterable[str]) -> Counter[str]:
 def seats_of(
     reviewers: Iterable[Reviewer], open_now: Counter[str], credit: Credit, queue: str, now: datetime
 ) -> list[Seat]:
-    """Who is there on the day that it is where they are, with their room and with what they are owed."""
+    """Who is there on the day that it is where they are, with their room and what they are owed."""
     mine = credit.get(queue, {})
     return [
         Seat(

@@ -1,4 +1,4 @@
-"""Taking one run back: its rows lose the reviewers that it gave them, where nothing else has happened to them."""
+"""Taking a run back: its rows lose the reviewers it gave them, where nothing else has happened."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -34,19 +34,21 @@ class Undo:
             raise ConfigurationError(f"undo: project {project} has no plan of a run {run_id}")
         if target.takes_back:
             raise ConfigurationError(
-                f"undo: run {run_id} is a take-back, which cannot be undone: its rows go to others at the next run"
+                f"undo: run {run_id} is a take-back, which cannot be undone: its rows go to others "
+                "at the next run"
             )
         ends = target.created_at + LONGEST_RUN
         ends += timedelta(microseconds=-ends.microsecond % 1_000_000)  # so that the words hold
         if job.now() < ends and not job.chain.has_record(run_id):
             raise ConfigurationError(
-                f"undo: run {run_id} may still be going on: send this again from {ends:%Y-%m-%d %H:%M:%S} UTC on"
+                f"undo: run {run_id} may still be going on: send this again from "
+                f"{ends:%Y-%m-%d %H:%M:%S} UTC on"
             )
         self._job = job
         self._target = target
 
     def read(self, past: Past) -> Fetched:
-        """The rows that the run saw: its tag and its window, whatever is set now, and without FILTER."""
+        """The rows the run saw: its tag and its window, whatever is set now, and without FILTER."""
         del past  # what a read shows is taken off, whatever was confirmed
         job, target = self._job, self._target
         settings = replace(job.settings, tag=target.tag, filter="")
@@ -54,7 +56,10 @@ class Undo:
         return fetch_all_logs(job.client, settings, window, job.fetching)
 
     def propose(self, fetched: Fetched, past: Past) -> Plan:
-        """What is taken off. Raises ConfigurationError where the run's plan lost the race: it assigned nothing."""
+        """What is taken off.
+
+        Raises ConfigurationError where the run's plan lost the race: it assigned nothing.
+        """
         job, target = self._job, self._target
         taken = job.chain.planned_since(past, target)
         if taken is None:
@@ -96,12 +101,13 @@ class Undo:
 def make_undo(
     draft: Plan, target: Plan, rows: Mapping[str, Row], past: Past, taken: Collection[str]
 ) -> Plan:
-    """Take back what `target` gave, where the row still has exactly those reviewers and is not reviewed.
+    """Take back what `target` gave where a row still has exactly those reviewers and is unreviewed.
 
-    `taken`: rows that a later plan has planned, whose people these are now. Rows of the target that nobody has, and
-    of which it is not confirmed that they were written, are freed as well, so that nothing of it is given out
-    any more; what was planned over two hours ago is not given out for it anyway. What is freed stays in the chain
-    and rests, as the undo, or the run itself, may yet write.
+    `taken`: rows that a later plan has planned, whose people these are now. Rows of the target that
+    nobody has, and of which it is not confirmed that they were written, are freed as well, so that
+    nothing of it is given out any more; what was planned over two hours ago is not given out for it
+    anyway. What is freed stays in the chain and rests, as the undo, or the run itself, may yet
+    write.
     """
     recent = past.remembered(draft.created_at)
     its_own = [each for each in target.assignments if each.row_id not in taken]
@@ -131,5 +137,8 @@ def is_as_given(row: Row | None, planned: Assignment) -> bool:
 
 
 def is_unwritten(row: Row | None, entry: Carried | None) -> bool:
-    """The row reads as nobody's, and may have been written or may yet be; `entry`: what the last two hours know of it."""
+    """The row reads as nobody's, and may have been written or may yet be.
+
+    `entry`: what the last two hours know of it.
+    """
     return bool(row and row.needs_reviewer and entry and entry.in_doubt)

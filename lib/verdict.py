@@ -1,4 +1,7 @@
-"""What one attempt came to: an answer, or a setback and whether another try is worth making. The retry policy's judgement."""
+"""What one attempt came to: an answer, or a setback and whether another try is worth making.
+
+The retry policy's judgement.
+"""
 
 import errno
 import gzip
@@ -24,7 +27,8 @@ if TYPE_CHECKING:
     from lib.deadline import Deadline
 
 ALWAYS, NEVER, THRICE = math.inf, 0, 3
-"""How often a fault is worth another try. The budget is the time the invocation has left, not a number of tries."""
+"""How often a fault is worth another try. The budget is the time the invocation has left, not a
+number of tries."""
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 TOO_HEAVY = frozenset({408, 413, 500, 504})  # on a query: fewer rows a page may cure it
 MAY_HAVE_LANDED = frozenset({408, 502, 504, *range(100, 200), *range(520, 600)})
@@ -53,13 +57,16 @@ class RequestFailed(Exception):  # noqa: N818 - a fact for the calling module to
     ) -> None:
         super().__init__(reason)
         self.status = status
-        """The HTTP status of Braintrust's last answer; None: no answer came, or not from Braintrust itself."""
+        """The HTTP status of Braintrust's last answer; None: no answer came, or not from Braintrust
+        itself."""
         self.may_have_landed = may_have_landed
-        """One of the attempts was sent and not clearly refused, so that a write may have been applied."""
+        """One of the attempts was sent and not clearly refused, so that a write may have been
+        applied."""
         self.out_of_time = False
         """Another try was due, but there was no time for it."""
         self.in_doubt_until: Deadline | None = None
-        """Of an insert: when its rows must not be sent again any more, once they may have landed."""
+        """Of an insert: when its rows must not be sent again any more, once they may have
+        landed."""
         self.answered = str(status or "no answer")
         """Who said what, in short: `503`, `no answer`, `403 of the object store`."""
         self.trace = ""
@@ -87,7 +94,7 @@ class Setback:
     """It was stopped before anything went out, because its time was over."""
 
     def failure(self, before: RequestFailed) -> RequestFailed:
-        """The same as an exception, after what earlier attempts came to: one of them may have landed."""
+        """The same as an exception, after what earlier attempts came to: one may have landed."""
         landed = before.may_have_landed or self.may_have_landed
         failure = RequestFailed(self.reason, self.status, may_have_landed=landed)
         failure.in_doubt_until = before.in_doubt_until
@@ -133,11 +140,14 @@ def _judge_good(came: Said, words: Words) -> Answer | Setback:
 
 
 def _judge_store(came: Said, words: Words) -> Setback:
-    """The object store of a large result. What it refuses may be an address that has expired: ask for a new one."""
+    """The object store of a large result.
+
+    What it refuses may be an address that has expired: ask for a new one.
+    """
     retried, refused = came.status in RETRIED, 400 <= came.status < 500
-    said = words.of_a_page(came.content) or words.clean(_text(came))
+    quote = words.of_a_page(came.content) or words.clean(_text(came))
     return Setback(
-        f"{came.store}: {said or 'no reason given'}",
+        f"{came.store}: {quote or 'no reason given'}",
         tries=ALWAYS if retried else THRICE if refused else NEVER,
         asked=asked_pause(came.headers.get("Retry-After")),
         answered=f"{came.status} of the object store",
@@ -146,7 +156,7 @@ def _judge_store(came: Said, words: Words) -> Setback:
 
 
 def _judge_broken(came: Broken, words: Words) -> Setback:
-    """Only what a network can do may pass: a reset, a time-out, a refusal to connect, a name that is not found."""
+    """Only what a network can do may pass: reset, time-out, refusal to connect, name not found."""
     root = _root(came.error)
     if isinstance(root, NotSentError):
         return Setback(str(root), None, came.sent, ALWAYS, unsent=not came.sent)
@@ -156,11 +166,12 @@ def _judge_broken(came: Broken, words: Words) -> Setback:
         text = f"the answer is packed wrongly ({type(root).__name__}, from {came.host})"
         return Setback(text, may_have_landed=came.sent, answered=_nobody(came))
     passes = _can_pass(root)
-    # Others' bytes are in the text of what http.client could not read, and anything in that of an error of ours
-    told = isinstance(root, TELLABLE) and not isinstance(
+    # Others' bytes are in the text of what http.client could not read, and anything in that of an
+    # error of ours
+    tellable = isinstance(root, TELLABLE) and not isinstance(
         root, urllib3.exceptions.InvalidChunkLength
     )
-    text = f"{type(root).__name__}: {root}" if told else type(root).__name__
+    text = f"{type(root).__name__}: {root}" if tellable else type(root).__name__
     advice = (
         ""
         if passes
@@ -190,35 +201,35 @@ def _can_pass(root: BaseException) -> bool:
 
 def _root(error: BaseException) -> BaseException:
     """What was raised first: requests and urllib3 wrap it, each in a way of its own."""
-    seen: set[int] = set()
-    while id(error) not in seen:
-        seen.add(id(error))
+    ids: set[int] = set()
+    while id(error) not in ids:
+        ids.add(id(error))
         inner = (getattr(error, "reason", None), *error.args, error.__cause__, error.__context__)
         error = next((cause for cause in inner if isinstance(cause, BaseException)), error)
     return error
 
 
 def _reason(kind: str, sent: bytes | None, came: Said, words: Words) -> str:
-    """What the server said: `Message` of its JSON errors, `message` of its gateway's, or plain text."""
+    """What the server said: its JSON errors' `Message`, its gateway's `message`, or plain text."""
     if 300 <= came.status < 400 and came.headers:
         return "an unexpected redirect: check BRAINTRUST_API_URL"
     if page := words.of_a_page(came.content):
         return page
     text = _text(came)
     if kind == "insert":
-        said = words.of_an_insert(text)
+        quote = words.of_an_insert(text)
     elif kind == "query":
-        said = words.of_a_query(text, (sent or b"").decode("utf-8", "replace"))
+        quote = words.of_a_query(text, (sent or b"").decode("utf-8", "replace"))
     else:
-        said = words.clean(text)
-    return said or "no reason given"
+        quote = words.clean(text)
+    return quote or "no reason given"
 
 
 def _text(came: Said) -> str:
     text = came.content[:MOST_PARSED].decode("utf-8", "replace")
     try:
-        told = json.loads(text)
-        return str(told.get("Message") or told.get("message") or text)
+        body = json.loads(text)
+        return str(body.get("Message") or body.get("message") or text)
     except (ValueError, RecursionError, AttributeError):
         return text
 

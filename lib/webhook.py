@@ -1,7 +1,10 @@
-"""The webhook that the digest is posted to. Its address is a secret: it appears in no error, log line or repr.
+"""The webhook that the digest is posted to.
 
-The standard library's client, because requests puts address and path into its exceptions and urllib3 logs them. What
-an attempt raises is told by its class alone, in a value: no exception that knows the address is in anybody's chain.
+Its address is a secret: it appears in no error, log line or repr.
+
+The standard library's client, because requests puts address and path into its exceptions and
+urllib3 logs them. What an attempt raises is told by its class alone, in a value: no exception that
+knows the address is in anybody's chain.
 """
 
 import json
@@ -60,39 +63,40 @@ class Webhook:
     def post(
         self, text: str, deadline: Deadline, sleep: Callable[[float], None] = time.sleep
     ) -> None:
-        """Post `{"text": text}`, once more where it is throttled or broken for the moment, and never by a redirect.
+        """Post `{"text": text}`, once more where it is throttled or broken for the moment.
 
-        Where no answer came, it may have been posted: it is not sent again. Raises DigestError.
+        It is never posted by a redirect. Where no answer came, it may have been posted: it is not
+        sent again. Raises DigestError.
         """
-        body, came, pause = json.dumps({"text": text}).encode(), None, 0.0
+        body, reply, pause = json.dumps({"text": text}).encode(), None, 0.0
         for tries in range(1, ATTEMPTS + 1):
             if deadline.left() - pause < LEAST_TIME:
                 break
             sleep(pause)
-            came = self._attempt(body, min(LONGEST_ATTEMPT, self._timeout, deadline.left()))
-            if 200 <= came.status < 300:
+            reply = self._attempt(body, min(LONGEST_ATTEMPT, self._timeout, deadline.left()))
+            if 200 <= reply.status < 300:
                 return
-            if not came.passes:
+            if not reply.passes:
                 break
-            pause = max(own_pause(tries, throttled_query=False), asked_pause(came.retry_after))
-        raise DigestError(_words(came))
+            pause = max(own_pause(tries, throttled_query=False), asked_pause(reply.retry_after))
+        raise DigestError(_words(reply))
 
     def _attempt(self, body: bytes, seconds: float) -> _Came:
-        """Send once, within so many seconds as a whole, whatever the server does and however long a look-up takes."""
+        """Send once, within so many seconds as a whole, whatever the server or a look-up does."""
         connection = self._connection(seconds)
         connection.set_debuglevel(0)  # whatever somebody has set for all: it prints the path
-        came: SimpleQueue[_Came] = SimpleQueue()
+        replies: SimpleQueue[_Came] = SimpleQueue()
         over = threading.Event()
 
         def work() -> None:
             try:
-                came.put(self._exchange(connection, body, over))
+                replies.put(self._exchange(connection, body, over))
             except BaseException as error:  # noqa: BLE001 - its text may hold the address
-                came.put(_Came(trouble=type(error).__name__))
+                replies.put(_Came(trouble=type(error).__name__))
 
         threading.Thread(target=work, name=THREAD, daemon=True).start()
         try:
-            return came.get(timeout=seconds)
+            return replies.get(timeout=seconds)
         except Empty:
             over.set()
         if (lent := connection.sock) is not None:
@@ -118,16 +122,16 @@ class Webhook:
         return HTTPSConnection(self._host, self._port, timeout=seconds, context=context)
 
 
-def _words(came: _Came | None) -> str:
-    """What to say of a digest that was not posted: of a refusal its status, and nothing that the server said."""
-    if came is None:
+def _words(reply: _Came | None) -> str:
+    """What to say of a digest not posted: of a refusal its status, and nothing the server said."""
+    if reply is None:
         return "there was no time left to post the digest"
-    if came.status:
+    if reply.status:
         return (
-            f"the webhook refused the digest ({came.status}): "
+            f"the webhook refused the digest ({reply.status}): "
             "check that it still exists and that WEBHOOK_PARAMETER holds its address"
         )
     return (
-        f"the webhook gave no answer ({came.trouble}): "
+        f"the webhook gave no answer ({reply.trouble}): "
         "the digest is not sent again, as it may have been posted"
     )

@@ -1,4 +1,4 @@
-"""One attempt over the wire: sent, answered, given up in time, by sessions that keep the key at home."""
+"""One attempt on the wire: sent, answered, given up in time; its sessions keep the key at home."""
 
 import threading
 import time
@@ -33,7 +33,10 @@ class Request(NamedTuple):
 
 
 class _Bearer(requests.auth.AuthBase):
-    """Adds the key to a request. As an auth object no ~/.netrc replaces it, and no repr shows it."""
+    """Adds the key to a request.
+
+    As an auth object no ~/.netrc replaces it, and no repr shows it.
+    """
 
     def __init__(self, key: str) -> None:
         self._key = key
@@ -82,28 +85,30 @@ class Wire:
         self._closed.wait(seconds)
 
     def close(self) -> None:
-        """Send nothing after this, whatever an attempt is waiting for now, even one that Lambda thaws later."""
+        """Send nothing more, whatever an attempt waits for now, even if Lambda thaws it later."""
         with self._lock:
             self._closed.set()
             under_way = dict(self._under_way)
-        for attempt, came in under_way.items():
+        for attempt, inbox in under_way.items():
+            # So that nobody waits for it. First, as its thread may make an answer of its end.
+            inbox.put(NotSentError("the client was closed"))
             attempt.end()
-            came.put(NotSentError("the client was closed"))  # so that nobody waits for it
         self._api.close()
         self._object_store.close()
 
     def attempt(
         self, request: Request, seconds: float, may_send: Callable[[], bool]
     ) -> Said | Broken:
-        """Send once, within so many seconds as a whole; `may_send` is asked again just before the bytes go out.
+        """Send once, within so many seconds as a whole.
 
-        The socket's own timeouts only bound each silence, and nothing bounds a name look-up: an attempt that is
-        not over in time is left to its thread, which sends nothing any more.
+        `may_send` is asked again just before the bytes go out. The socket's own timeouts only bound
+        each silence, and nothing bounds a name look-up: an attempt that is not over in time is left
+        to its thread, which sends nothing any more.
         """
         seconds = max(LEAST_TIMEOUT, seconds)
         ends = time.monotonic() + seconds
         attempt = Attempt(lambda: time.monotonic() < ends and may_send())
-        came: SimpleQueue[Said | BaseException] = SimpleQueue()
+        inbox: SimpleQueue[Said | BaseException] = SimpleQueue()
 
         def work() -> None:
             current_attempt.set(attempt)
@@ -113,13 +118,13 @@ class Wire:
             except BaseException as error:  # noqa: BLE001 - judged where it is waited for
                 result = error
             attempt.let_go()
-            came.put(result)
+            inbox.put(result)
 
         result: Said | BaseException
         try:
-            self._begin(attempt, came)
+            self._begin(attempt, inbox)
             threading.Thread(target=work, name=THREAD, daemon=True).start()
-            result = came.get(timeout=seconds)
+            result = inbox.get(timeout=seconds)
         except Empty:
             result = TimeoutError(f"no whole answer within {seconds:.0f} seconds")
         except (NotSentError, RuntimeError) as error:  # RuntimeError: no more threads to be had
@@ -131,11 +136,11 @@ class Wire:
         host = attempt.store or urlsplit(self._base).netloc
         return Broken(result, attempt.sent, host, attempt.store)
 
-    def _begin(self, attempt: Attempt, came: SimpleQueue[Said | BaseException]) -> None:
+    def _begin(self, attempt: Attempt, inbox: SimpleQueue[Said | BaseException]) -> None:
         with self._lock:
             if self.closed:
                 raise NotSentError("the client is closed")
-            self._under_way[attempt] = came
+            self._under_way[attempt] = inbox
 
     def _end(self, attempt: Attempt) -> None:
         attempt.end()
@@ -161,7 +166,7 @@ class Wire:
     def _from_store(
         self, response: requests.Response, seconds: float, ends: float, attempt: Attempt
     ) -> Said:
-        """Go where /btql sent us, and on to where the store sends us: without the key or any other credential."""
+        """Follow /btql's redirect, and the store's own, without the key or any other credential."""
         answered, url = response.headers, self._base
         for _ in range(MOST_REDIRECTS):
             status, location = response.status_code, response.headers.get("Location", "")

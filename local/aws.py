@@ -1,4 +1,4 @@
-"""An AWS on this machine: moto's server over HTTP, with the bucket, the secret and the parameter that a run needs.
+"""An AWS on this machine: moto's HTTP server, with the bucket, secret and parameter a run needs.
 
 `python -m local.aws` is one in a process of its own.
 """
@@ -36,7 +36,7 @@ CREDENTIALS = {
 
 
 def forget_real_aws() -> None:
-    """Take every trace of a real AWS account, and of a proxy for this machine, out of the environment.
+    """Take every trace of a real AWS account and of a proxy for this machine from the environment.
 
     What steers Powertools too: a log level for other work would leave a run without its lines.
     """
@@ -53,14 +53,17 @@ def forget_real_aws() -> None:
 
 
 def forget_proxies() -> None:
-    """Take every proxy out of the environment, for what speaks to this machine alone: some kinds need libraries."""
+    """Take every proxy out of the environment, for what speaks to this machine alone.
+
+    Some kinds of proxy need libraries.
+    """
     for name in list(os.environ):
         if name.lower() in PROXIES:
             del os.environ[name]
 
 
 class _Moto(DomainDispatcherApplication):
-    """Looks a host's part of moto up once: moto itself goes through all of its folders for every request."""
+    """Looks a host's part of moto up once: moto itself searches all its folders at each request."""
 
     def __init__(self) -> None:
         super().__init__(create_backend_app)
@@ -68,7 +71,10 @@ class _Moto(DomainDispatcherApplication):
 
 
 class LocalAws:
-    """The server in a thread of this process. Call `forget_real_aws` first. Raises CannotListenError."""
+    """The server in a thread of this process. Call `forget_real_aws` first.
+
+    Raises CannotListenError.
+    """
 
     def __init__(self, host: str = HOST, port: int = 0) -> None:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else a line a request
@@ -122,7 +128,7 @@ class LocalAws:
         self._prepared = True
 
     def _clear(self) -> None:
-        """Remove it again: what moto holds belongs to the process, and the next server in it would find it."""
+        """Remove it again: moto holds it for the process, where the next server would find it."""
         objects, most = [{"Key": key} for key in self.keys()], 1000  # that S3 takes at once
         for start in range(0, len(objects), most):
             some = {"Objects": objects[start : start + most]}
@@ -164,7 +170,10 @@ class LocalAws:
         return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
     def copy_bucket(self, folder: Path) -> None:
-        """Write every object of the bucket to a file, for people to look at; only the ledger ever changes."""
+        """Write every object of the bucket to a file, for people to look at.
+
+        Only the ledger ever changes.
+        """
         s3 = self.client("s3")
         for key in self.keys():
             path = folder / key

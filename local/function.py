@@ -24,7 +24,10 @@ class Function:
         log: Path | None,
         remaining_ms: Callable[[], float] = lambda: LAMBDA_SECONDS * 1000,
     ) -> None:
-        """`log`: a file that is begun anew; None: standard error. `remaining_ms`: what the context tells of the time."""
+        """`log`: a file that is begun anew; None: standard error.
+
+        `remaining_ms`: what the context tells of the time.
+        """
         self._log = log
         self._remaining_ms = remaining_ms
         self._variables = {"POWERTOOLS_SERVICE_NAME": "review-assigner", **variables}
@@ -56,7 +59,10 @@ class Function:
 
     @contextmanager
     def _environment(self) -> Iterator[None]:
-        """The variables given, and no other settings: a FILTER in the user's shell is not meant for this."""
+        """The variables given, and no other settings.
+
+        A FILTER in the user's shell is not meant for this.
+        """
         before = dict(os.environ)
         for name in importlib.import_module("lib.settings").VARIABLES:
             os.environ.pop(name, None)
@@ -69,7 +75,10 @@ class Function:
 
     @contextmanager
     def _output(self) -> Iterator[None]:
-        """What is printed, log lines and metrics first of all, goes to the file: Lambda sends it to CloudWatch."""
+        """What is printed, log lines and metrics first of all, goes to the file.
+
+        Lambda sends it to CloudWatch.
+        """
         handler = importlib.import_module("lib.telemetry").logger.registered_handler
         if not isinstance(handler, logging.StreamHandler):
             raise TypeError(handler)

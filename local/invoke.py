@@ -1,6 +1,7 @@
-"""`python -m local.invoke [EVENT]`: the handler in this process, against the servers that `make local` keeps up.
+"""`python -m local.invoke [EVENT]`: the handler in this process, against `make local`'s servers.
 
-EVENT is JSON, or a file that holds it. The result goes to standard output, log lines to standard error.
+EVENT is JSON, or a file that holds it. The result goes to standard output, log lines to standard
+error.
 """
 
 import argparse
@@ -29,7 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
         event = json.loads(options.event if inline else Path(options.event).read_bytes())
     except OSError as error:
         parser.error(
-            f"the event {options.event} is neither JSON nor a file that can be read: {error.strerror}"
+            f"the event {options.event} is neither JSON nor a file that can be read: "
+            f"{error.strerror}"
         )
     except (ValueError, RecursionError) as error:
         parser.error(f"the event {options.event} is no JSON: {error}")
@@ -45,7 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def read_variables(path: Path) -> dict[str, str]:
-    """The variables that `make local` wrote, for a process beside it. Exits where it did not, or has ended since."""
+    """The variables that `make local` wrote, for a process beside it.
+
+    Exits where it did not, or has ended since.
+    """
     again = "start `make local` in another terminal"
     try:
         written: dict[str, str] = json.loads(path.read_text("utf-8"))[FUNCTION]

@@ -17,11 +17,14 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class InUseError(Exception):
-    """Raised when another process puts things into the folder: its ledger would not know of ours."""
+    """Another process puts things into the folder: its ledger would not know of ours."""
 
 
 class Keep:
-    """What was put is a file of its key's name, whole or not at all, also after a kill or a power cut."""
+    """What was put is a file of its key's name, whole or not at all.
+
+    That holds after a kill or a power cut, too.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -31,7 +34,10 @@ class Keep:
         """Why the disk did not take what was put last and refused."""
 
     def __enter__(self) -> Self:
-        """Have it for this process alone. Raises InUseError, or OSError where nothing can be kept."""
+        """Have it for this process alone.
+
+        Raises InUseError, or OSError where nothing can be kept.
+        """
         make_folder(self.folder)
         self._lock = (self.folder / ".lock").open("w")
         try:
@@ -54,14 +60,17 @@ class Keep:
             yield path.relative_to(self.folder).as_posix(), path.read_bytes()
 
     def put_last(self, kind: str) -> str | None:
-        """The key of the object of a kind of the audit (`plans`, ...) that was put last, if one was."""
+        """The key of the audit's object of a kind (`plans`, ...) that was put last, if one was."""
         keys = (key for key in reversed(self.keys) if f"/{kind}/project_id=" in f"/{key}")
         return next(keys, None)
 
     def put(
         self, key: str, s3: Application, environ: dict[str, Any], respond: Callable[..., Any]
     ) -> Iterable[bytes]:
-        """Pass a PUT on to `s3`; once it has said yes, the object is on the disk. What the disk refuses is an error."""
+        """Pass a PUT on to `s3`; once it has said yes, the object is on the disk.
+
+        What the disk refuses is an error.
+        """
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         said: list[tuple[Any, ...]] = []
         try:

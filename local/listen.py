@@ -4,7 +4,10 @@ import socket
 
 
 class CannotListenError(Exception):
-    """Raised when nothing can listen there: the port is taken or not allowed, the address is not this machine's."""
+    """Raised when nothing can listen there.
+
+    The port is taken or not allowed, or the address is not this machine's.
+    """
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -1,4 +1,7 @@
-"""What the local programs print with: prose and tables as wide as the terminal, a bar where it takes long, checks."""
+"""What the local programs print with.
+
+Prose and tables as wide as the terminal, a bar where it takes long, checks.
+"""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -49,7 +52,10 @@ class Screen:
     def table(
         self, heads: Iterable[str | Column], rows: Iterable[Iterable[object]], left: int = 1
     ) -> None:
-        """A table. Of columns that are heads alone the first `left` are words, the others numbers."""
+        """A table.
+
+        Of columns that are heads alone the first `left` are words, the others numbers.
+        """
         columns = [
             head if isinstance(head, Column) else Column(head, number=at >= left)
             for at, head in enumerate(heads)

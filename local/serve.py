@@ -1,4 +1,7 @@
-"""`python -m local.serve` (`make local`): a Braintrust and an AWS that stay up, for `sam local` and for curl."""
+"""`python -m local.serve` (`make local`): a Braintrust and an AWS that stay up.
+
+They are for `sam local` and for curl.
+"""
 
 import argparse
 import json
@@ -31,7 +34,10 @@ parser.add_argument(
 parser.add_argument(
     "--containers",
     action="store_true",
-    help="let containers in: on Linux that is everybody on this network, too (Docker Desktop needs nothing)",
+    help=(
+        "let containers in: on Linux that is everybody on this network, too "
+        "(Docker Desktop needs nothing)"
+    ),
 )
 parser.add_argument(
     "--braintrust-port", type=int, default=8787, help="default: %(default)s; 0 finds a free one"
@@ -105,7 +111,7 @@ def opening(host: str) -> list[str]:
 
 
 def write_env_file(path: Path, port: int, aws: LocalAws) -> None:
-    """What `sam local invoke --env-vars` reads: it passes on the variables that the template declares."""
+    """What `sam local invoke --env-vars` reads: it passes on what the template declares."""
     variables = {
         "PROJECT_ID": PROJECT,
         "TAG": TAG,
@@ -121,7 +127,7 @@ def write_env_file(path: Path, port: int, aws: LocalAws) -> None:
 def explain(
     screen: Screen, options: argparse.Namespace, api_key: str, port: int, aws: LocalAws
 ) -> None:
-    """Say where everything is and what can be done with it; each command is a line that can be copied."""
+    """Say where everything is and what can be done with it; each command is a line to be copied."""
     url = f"http://{HOST}:{port}"
     screen.say("Up, until Ctrl-C:", "bold green")
     screen.fact("Braintrust", f"{url}  key {api_key}, project {PROJECT}")
@@ -131,17 +137,22 @@ def explain(
     else:
         screen.fact(
             "Open to",
-            f"EVERYBODY who can reach {options.host}: containers, and this network. Nothing secret is in here.",
+            f"EVERYBODY who can reach {options.host}: containers, and this network. Nothing secret "
+            "is in here.",
         )
     screen.fact("Variables", f"{options.env_file}, written for {FUNCTION}")
     arch = "x86_64" if platform.machine() in {"x86_64", "AMD64"} else "arm64"
     with_file = "" if options.env_file == Path("env.json") else f" --env-file {options.env_file}"
     container = (
-        f".venv-tools/bin/sam local invoke {FUNCTION} --env-vars {options.env_file} --event events/empty.json "
-        f"--add-host {CONTAINERS}:host-gateway --parameter-overrides Architecture={arch}"
+        f".venv-tools/bin/sam local invoke {FUNCTION} --env-vars {options.env_file} --event "
+        f"events/empty.json --add-host {CONTAINERS}:host-gateway --parameter-overrides "
+        f"Architecture={arch}"
     )
     bearer = f'-H "Authorization: Bearer {api_key}"'
-    query = f"select: id, metadata | from: project_logs('{PROJECT}') | filter: tags INCLUDES '{TAG}' | limit: 2"
+    query = (
+        f"select: id, metadata | from: project_logs('{PROJECT}') "
+        f"| filter: tags INCLUDES '{TAG}' | limit: 2"
+    )
     body = json.dumps({"query": query}).replace('"', '\\"')
     for title, commands in (
         (

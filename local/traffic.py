@@ -1,4 +1,7 @@
-"""Log rows such as a shop's support assistant leaves behind, sent in through Braintrust's official client."""
+"""Log rows such as a shop's support assistant leaves behind.
+
+They are sent in through Braintrust's official client.
+"""
 
 import random
 import uuid
@@ -56,21 +59,24 @@ TOPICS = (
     Topic(
         "returns",
         ("How do I send the {item} back?", "The {item} doesn't fit, can I get my money back?"),
-        "You can return the {item} within 30 days. Print the label under Orders > {order} > Return; "
+        "You can return the {item} within 30 days. Print the label under Orders > {order} > "
+        "Return; "
         "the refund of {amount} reaches you about {days} days after we have it.",
         "returns-and-refunds",
     ),
     Topic(
         "billing",
         ("Why was I charged {amount} twice?", "I need an invoice for {order} with our VAT number."),
-        "I see one charge of {amount} for {order}; the second is a reservation that your bank releases "
+        "I see one charge of {amount} for {order}; the second is a reservation that your bank "
+        "releases "
         "within {days} days. The invoice is under Account > Invoices.",
         "duplicate-charges",
     ),
     Topic(
         "account",
         ("I can't log in since the update.", "Please delete my account and everything in it."),
-        "I have sent a link to the address we have on file; it is valid for one hour. Deleting an account "
+        "I have sent a link to the address we have on file; it is valid for one hour. Deleting an "
+        "account "
         "takes up to {days} days and cannot be undone.",
         "account-access",
     ),
@@ -80,7 +86,8 @@ TOPICS = (
             "My {item} stopped working after {days} months.",
             "Is water damage on the {item} covered?",
         ),
-        "The {item} has a warranty of 24 months, so a defect after {days} months is covered. Water damage is not.",
+        "The {item} has a warranty of 24 months, so a defect after {days} months is covered. Water "
+        "damage is not.",
         "warranty-terms",
     ),
     Topic(
@@ -89,7 +96,8 @@ TOPICS = (
             "Third time I write about {order}. This is ridiculous.",
             "Your courier left the {item} in the rain.",
         ),
-        "I am sorry about that. I have passed {order} on to a colleague, who writes to you within {days} days.",
+        "I am sorry about that. I have passed {order} on to a colleague, who writes to you within "
+        "{days} days.",
         "escalation",
     ),
 )
@@ -106,12 +114,12 @@ class Traffic:
         self._reviewers = reviewers
 
     def past(self, count: int, until: datetime, days: float) -> list[Event]:
-        """`count` turns of the days before, oldest first: some already assigned, reviewed, or both."""
+        """`count` turns of the days before, oldest first: some assigned, reviewed, or both."""
         times = sorted(until - timedelta(days=days * self._random.random()) for _ in range(count))
         return [event for at in times for event in self._turn(at, history=True)]
 
     def fresh(self, tagged: int, since: datetime, until: datetime) -> list[Event]:
-        """The turns of one stretch of time, of which `tagged` carry the tag; about as many do not."""
+        """The turns of a stretch of time, of which `tagged` carry the tag; about as many do not."""
         wanted = [True] * tagged + [False] * round(tagged * self._random.uniform(0.8, 1.4) + 3)
         self._random.shuffle(wanted)
         times = sorted(since + (until - since) * self._random.random() for _ in wanted)
@@ -121,7 +129,7 @@ class Traffic:
     def _turn(
         self, at: datetime, *, tagged: bool | None = None, history: bool = False
     ) -> list[Event]:
-        """One question and its answer; one in four with the look-up that was made for it, as a child span."""
+        """One question and its answer; one in four with its look-up, as a child span."""
         chance, topic = self._random, self._random.choice(TOPICS)
         model, pace = chance.choice(MODELS)
         words = {
@@ -195,7 +203,10 @@ class Traffic:
 
 
 def send(client: Braintrust, project_id: str, events: Sequence[Event], batch: int = 250) -> None:
-    """Log the events, as an application does: as they are, since the client goes through `events` for names to change."""
+    """Log the events, as an application does.
+
+    As they are, since the client goes through `events` for names to change.
+    """
     for start in range(0, len(events), batch):
         body = {"events": events[start : start + batch]}
         client.projects.logs.insert(project_id, events=[], extra_body=body)

@@ -1,4 +1,4 @@
-"""`python -m ops.ask QUESTION`: a question of docs/sql/duckdb put to a folder with a copy of the audit."""
+"""`python -m ops.ask QUESTION`: one of docs/sql/duckdb put to a folder with a copy of the audit."""
 
 import argparse
 import os
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
 def told(
     heads: Sequence[str], rows: Sequence[Sequence[object]], names: Names, most: int
 ) -> list[str]:
-    """The answer as a table; where that is wider than `most` columns, each row as a list of its own."""
+    """The answer as a table; where that is wider than `most` columns, each row as its own list."""
     cells = [[_text(value, names) for value in row] for row in rows]
     numbers = [any(isinstance(row[at], int | float) for row in rows) for at in range(len(heads))]
     columns = [Column(head, number=number) for head, number in zip(heads, numbers, strict=True)]

@@ -1,7 +1,8 @@
-"""`python -m ops.check_queues STACK FILE` (`make queues`): a file with queues, checked before it is stored.
+"""A file with queues, checked before it is stored (`make queues`).
 
-By the function's own rules; with BRAINTRUST_API_KEY set to a key of your own also against Braintrust: that each project
-can be read, each filter parses (one query of one row a queue), each group is there, and who gets each queue's rows.
+`python -m ops.check_queues STACK FILE` goes by the function's own rules; with BRAINTRUST_API_KEY
+set to a key of your own also against Braintrust: that each project can be read, each filter parses
+(one query of one row a queue), each group is there, and who gets each queue's rows.
 """
 
 import argparse
@@ -90,7 +91,8 @@ def main(arguments: list[str] | None = None) -> int:
     if not troubles:
         name = variables["QUEUES_PARAMETER"]
         print(
-            f"\nNothing keeps these queues from running. Store them in {name}: the stack's output StoreQueuesCommand"
+            f"\nNothing keeps these queues from running. Store them in {name}: the stack's output "
+            "StoreQueuesCommand"
         )
     return 1 if troubles else 0
 
@@ -105,14 +107,17 @@ def read(path: Path) -> str:
         raise QueuesWrongError(f"{path} is not text in UTF-8: save it as that") from error
     if (length := len(text.encode())) > ADVANCED:
         raise QueuesWrongError(
-            f"{path} has {length:,} bytes, and a parameter holds {ADVANCED:,}: put lists of reviewers into "
-            "parameters of their own (reviewers_parameter)"
+            f"{path} has {length:,} bytes, and a parameter holds {ADVANCED:,}: put lists of "
+            "reviewers into parameters of their own (reviewers_parameter)"
         )
     return text
 
 
 def queues_in(path: Path, text: str, variables: Mapping[str, str]) -> Sequence[Settings]:
-    """The settings of each queue. Raises ConfigurationError, which speaks of the file and not of a parameter."""
+    """The settings of each queue.
+
+    Raises ConfigurationError, which speaks of the file and not of a parameter.
+    """
     try:
         return load_asked(variables, None, lambda _: text).runs
     except ConfigurationError as error:
@@ -170,11 +175,15 @@ def listed(runs: Iterable[Settings]) -> list[str]:
 
 
 def try_out(runs: Sequence[Settings]) -> tuple[dict[str, Tried], Mapping[str, str]]:
-    """What Braintrust says of each queue, and what people are called; nothing without a key. Raises NoAnswerError."""
+    """What Braintrust says of each queue, and what people are called; nothing without a key.
+
+    Raises NoAnswerError.
+    """
     if not own_key.is_set():
         print(
             *wrapped(
-                f"\nWith {own_key.KEY} set to a key of your own, projects, filters, groups and people are tried as well."
+                f"\nWith {own_key.KEY} set to a key of your own, projects, filters, groups and "
+                "people are tried as well."
             ),
             sep="\n",
         )
@@ -247,14 +256,15 @@ def odd(
     for run in runs:
         if "!=" in run.filter and "is null" not in run.filter.lower():
             yield (
-                f"the filter of queue {run.queue} has !=, which a row without that value does not meet: "
-                "say where such rows go (metadata.language IS NULL OR metadata.language != 'de')"
+                f"the filter of queue {run.queue} has !=, which a row without that value does not "
+                "meet: say where such rows go (metadata.language IS NULL OR metadata.language != "
+                "'de')"
             )
     for run in runs:
         if run.queue in tried and tried[run.queue].empty:
             yield (
-                f"no row of the last {run.days} days is asked for by queue {run.queue}: is its tag {run.tag!r} spelt as in "
-                "Braintrust (letter by letter), and its filter meant so?"
+                f"no row of the last {run.days} days is asked for by queue {run.queue}: is its tag "
+                f"{run.tag!r} spelt as in Braintrust (letter by letter), and its filter meant so?"
             )
     for who_id, places in zones(tried).items():
         if len(places) > 1:
@@ -265,11 +275,14 @@ def odd(
 def one_before_the_other(first: Settings, then: Settings) -> Iterator[str]:
     """What is odd about two queues of one tag, of which the first has its choice of rows."""
     if first.filter == then.filter:
-        yield f"queues {first.queue} and {then.queue} ask for the same rows: {then.queue} gets what {first.queue} leaves"
+        yield (
+            f"queues {first.queue} and {then.queue} ask for the same rows: "
+            f"{then.queue} gets what {first.queue} leaves"
+        )
     elif not first.filter:
         yield (
-            f"queue {first.queue} has no filter and comes before {then.queue}, which asks for some of its rows: "
-            f"put {then.queue} first, or exclude its rows in {first.queue}"
+            f"queue {first.queue} has no filter and comes before {then.queue}, which asks for some "
+            f"of its rows: put {then.queue} first, or exclude its rows in {first.queue}"
         )
 
 

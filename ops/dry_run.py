@@ -1,4 +1,6 @@
-"""`python -m ops.dry_run STACK` (`make dry-run`): what a run would do now. The result is JSON on standard output.
+"""`python -m ops.dry_run STACK` (`make dry-run`): what a run would do now.
+
+The result is JSON on standard output.
 
 What it means to people, with names as far as `make names` knows them, is on standard error.
 """

@@ -14,8 +14,9 @@ QUEUE_DAYS = 8  # within which a queue that leaves no record is still remembered
 def newest_of_queues(place: Place, project: str, now: datetime) -> list[Run]:
     """The newest record of each queue in the last days, whichever has waited longest first.
 
-    A queue that fails before its plan leaves no record: the older this one is, the longer it has been broken. Which
-    records to read is told by the ids, which end with a queue's name; whose they are, they say themselves.
+    A queue that fails before its plan leaves no record: the older this one is, the longer it has
+    been broken. Which records to read is told by the ids, which end with a queue's name; whose they
+    are, they say themselves.
     """
     since = now - timedelta(days=QUEUE_DAYS)
     keys = keys_of(place, "runs", project, since) + keys_of(place, "dry_runs", project, since)
@@ -27,5 +28,5 @@ def newest_of_queues(place: Place, project: str, now: datetime) -> list[Run]:
 
 
 def _ending(run_id: str) -> str:
-    """What follows the request's id, which in Lambda is a UUID: `-<queue>`, where there are queues."""
+    """What follows the request's id, in Lambda a UUID: `-<queue>`, where there are queues."""
     return REQUEST.sub("", run_id)

@@ -1,6 +1,7 @@
-"""`python -m ops.names` (`make names`): what people are called, fetched with your own key and kept on this machine.
+"""`python -m ops.names` (`make names`): what people are called.
 
-Whatever shows people reads it from there. The function has nothing to do with it: its results, logs and audit know ids only.
+It is fetched with your own key and kept on this machine. Whatever shows people reads it from there.
+The function has nothing to do with it: its results, logs and audit know ids only.
 """
 
 import argparse
@@ -47,7 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def keep(names: Names) -> None:
-    """Add them to those that are kept; what nobody asked anew stays. Only the owner may read the file."""
+    """Add them to those that are kept; what nobody asked anew stays.
+
+    Only the owner may read the file.
+    """
     try:
         kept = dict(read(FILE))
     except NamesUnreadableError:
@@ -78,7 +82,10 @@ def named(text: str, names: Names) -> str:
 
 
 def kept_here() -> Names:
-    """The names that are kept on this machine, as far as there are any; without them people are shown by their ids."""
+    """The names that are kept on this machine, as far as there are any.
+
+    Without them people are shown by their ids.
+    """
     try:
         return read(FILE) if FILE.exists() else {}
     except (NamesUnreadableError, OSError) as error:

@@ -1,4 +1,7 @@
-"""What an operator's own key shows of Braintrust: who is who, and which tags rows carry. The function's key is not used."""
+"""What an operator's own key shows of Braintrust: who is who, and which tags rows carry.
+
+The function's key is not used.
+"""
 
 import os
 from collections import Counter
@@ -19,7 +22,7 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
 class NoAnswerError(Exception):
-    """Raised when Braintrust cannot be asked, or says nothing that can be used; says what to change."""
+    """Raised when Braintrust cannot be asked, or says nothing usable; says what to change."""
 
 
 def is_set() -> bool:
@@ -28,7 +31,9 @@ def is_set() -> bool:
 
 
 def address(stack: str = "", otherwise: str = "") -> str:
-    """The API's address: BRAINTRUST_API_URL, else that of the stack's file, else the usual one. Raises NoAnswerError.
+    """The API's address: BRAINTRUST_API_URL, else that of the stack's file, else the usual one.
+
+    Raises NoAnswerError.
 
     `otherwise` goes before the last two.
     """
@@ -42,7 +47,10 @@ def address(stack: str = "", otherwise: str = "") -> str:
 
 @contextmanager
 def asking(url: str, project_id: str = NOBODY) -> Iterator[Braintrust]:
-    """Somebody who asks with BRAINTRUST_API_KEY. Raises NoAnswerError, also for what is refused while it is used."""
+    """Somebody who asks with BRAINTRUST_API_KEY.
+
+    Raises NoAnswerError, also for what is refused while it is used.
+    """
     if not is_set():
         raise NoAnswerError(f"set {KEY} to a key of yours that may list users")
     settings = Settings(
@@ -64,7 +72,7 @@ def asking(url: str, project_id: str = NOBODY) -> Iterator[Braintrust]:
 
 
 def people(client: Braintrust) -> dict[str, str]:
-    """What everybody in the organisation is called, by user id: the name, else the address, else the id."""
+    """What everybody in the organisation is called, by user id: name, else address, else id."""
     users = client.users()
     if users is None:
         raise NoAnswerError(f"{KEY} may not list users (403)")
@@ -77,7 +85,7 @@ def people(client: Braintrust) -> dict[str, str]:
 
 
 def tags(client: Braintrust, project_id: str) -> list[tuple[str, int]]:
-    """The tags that the project's newest rows carry, with so many rows each, most rows first: one query."""
+    """The tags of the project's newest rows, with so many rows each, most rows first: one query."""
     query = {
         "select": [{"alias": "tags", "expr": {"op": "ident", "name": ["tags"]}}],
         "from": {

@@ -19,10 +19,10 @@ MOST_LINES = 200_000  # of one run's assignments
 MOST = 10**10  # of anything that is counted
 RUN_ID = re.compile(r"(\d{8}T\d{6})Z-.+")
 PLANNED = b', "assignments": ['
-"""What follows a dry run's own fields; inside a JSON text the quotation marks would have backslashes."""
-
+"""What follows a dry run's own fields; in a JSON text its quotes would have backslashes."""
 PREVIOUS = re.compile(rb'[{,] ?"previous": "([^"\\]*)"')
-"""What a plan says of the one before it, in its first lines; inside a JSON text the quotation marks would differ, too."""
+"""What a plan says of the one before it, in its first lines; inside a JSON text the quotation marks
+would differ, too."""
 HEAD = 2**16  # bytes of a plan that are enough to find it
 
 
@@ -50,10 +50,12 @@ class Run:
     """Its name; empty: there are no queues."""
     tag: str
     counts: dict[str, int]
-    """fetched, unassigned, assigned, failed, deferred, undone, taken_back, unknown_reviewers; those that the record has."""
+    """fetched, unassigned, assigned, failed, deferred, undone, taken_back, unknown_reviewers; those
+    that the record has."""
     per_reviewer: dict[str, int]
     read: str
-    """`full` or `short`: whether `fetched` counts the whole window; empty: it is of a version that did not say."""
+    """`full` or `short`: whether `fetched` counts the whole window; empty: it is of a version that
+    did not say."""
     people: tuple[Holding, ...]
     """Most open rows first; nothing unless it read everything."""
     oldest_waiting: timedelta
@@ -64,14 +66,18 @@ class Run:
     """Of a take-back, which rows: `rows of <id>`, `rows that lay 3 days`."""
     taken_from: dict[str, int]
     until: str
-    """The end of its window: when it began, to the millisecond; of an undo, when that began which it takes back."""
+    """The end of its window: when it began, to the millisecond; of an undo, when that began which
+    it takes back."""
     previous: tuple[str, int]
     """The run before it that had a plan, and how many of that plan's rows it saw landed."""
     seconds: float
 
     @property
     def order(self) -> tuple[datetime, bool, str, str]:
-        """Sorts runs by time. Ids tell whole seconds only; an undo comes after the other runs of its second."""
+        """Sorts runs by time.
+
+        Ids tell whole seconds only; an undo comes after the other runs of its second.
+        """
         return self.at, bool(self.undoes), self.until, self.run_id
 
     @property
@@ -127,7 +133,7 @@ def read_records(place: Place, project: str, since: datetime, most: int = MOST_R
 
 
 def newest_records(place: Place, project: str, count: int, now: datetime) -> Records:
-    """The last runs of a project. Days are walked back in growing steps: years of audit are not listed for ten runs."""
+    """The last runs, by days in growing steps: years of audit are not listed for ten runs."""
     records = Records([], [], [])
     for days in (1, 7, 60, 10_000):
         records = read_records(place, project, now - timedelta(days=days), count)
@@ -137,7 +143,7 @@ def newest_records(place: Place, project: str, count: int, now: datetime) -> Rec
 
 
 def full_reads(runs: Sequence[Run]) -> list[Run]:
-    """Of each tag and queue the newest of these runs, which are the oldest first, that read everything."""
+    """Of each tag and queue the newest of these runs (oldest first) that read everything."""
     return list({(run.queue, run.tag): run for run in runs if run.people}.values())
 
 
@@ -153,7 +159,10 @@ def read_lines(place: Place, run: Run) -> Iterator[Line]:
 
 
 def shown(value: object) -> str:
-    """Text without what could act on a terminal or a page: control characters, writing direction, half characters."""
+    """Text without what could act on a terminal or a page.
+
+    That is control characters, writing direction, half characters.
+    """
     return "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value)
     )

@@ -1,6 +1,7 @@
-"""`python -m ops.reviewers STACK [FILE]` (`make reviewers`): the stored list of reviewers; with a file, another one.
+"""`python -m ops.reviewers STACK [FILE]` (`make reviewers`): the stored list of reviewers.
 
-A list is checked by the function's own rules, tried in a dry run, and compared with the stored one, before it is stored.
+With a file, another one. A list is checked by the function's own rules, tried in a dry run, and
+compared with the stored one, before it is stored.
 """
 
 import argparse
@@ -99,7 +100,7 @@ def read_stored(parameter: str) -> Stored:
 
 
 def as_entries(stored: str) -> tuple[Entry, ...]:
-    """The stored list's entries; none of them if it cannot be used, as then nobody on it gets rows."""
+    """The stored list's entries; none if it cannot be used, as then nobody on it gets rows."""
     try:
         return parse_reviewers(stored, "the stored list")
     except ConfigurationError as error:
@@ -122,7 +123,8 @@ def read_list(path: Path) -> tuple[str, tuple[Entry, ...]]:
         raise ListError(f"{path} names nobody")
     if (size := len(text.encode())) > MOST:
         raise ListError(
-            f"{path} has {size:,} bytes, and a parameter holds {MOST:,}: make a group in Braintrust, and list that"
+            f"{path} has {size:,} bytes, and a parameter holds {MOST:,}: make a group in "
+            "Braintrust, and list that"
         )
     return text, entries
 
@@ -131,7 +133,10 @@ def told(stored: Stored, names: Names) -> list[str]:
     """The stored list, an entry a line."""
     if not stored.text:
         return [
-            f"Nothing is stored in {stored.parameter}: make reviewers FILE=reviewers.txt stores a list."
+            (
+                f"Nothing is stored in {stored.parameter}: "
+                "make reviewers FILE=reviewers.txt stores a list."
+            )
         ]
     columns = [Column("Reviewer"), Column("terms", wraps=True)]
     rows = [(called(entry, names), terms(entry)) for entry in as_entries(stored.text)]
@@ -186,7 +191,10 @@ def in_brief(value: object) -> str:
 
 
 def try_out(stack: str, text: str, names: Names) -> list[str]:
-    """Who would get how many rows now. Raises FunctionError, such as where the organisation knows nobody of them."""
+    """Who would get how many rows now.
+
+    Raises FunctionError, such as where the organisation knows nobody of them.
+    """
     print("What the next run would give (a dry run, with the list as it would be) ...", flush=True)
     return list(in_words(invoke(stack, {"dry_run": True, "reviewers": text}), names, stack))
 

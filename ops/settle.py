@@ -1,7 +1,8 @@
-"""What a stack is deployed with: asked for once, kept in ops/stacks/<stack>.yaml, and handed to the SAM CLI.
+"""What a stack is deployed with: asked for once, kept in ops/stacks/<stack>.yaml, given to SAM.
 
-python -m ops.settle <stack> --for-sam FILE; `make deploy` calls it. Answers of a stack that has no such file are taken
-from samconfig.toml, where earlier versions kept them, else from the deployed stack, else from whoever sits there.
+python -m ops.settle <stack> --for-sam FILE; `make deploy` calls it. Answers of a stack that has no
+such file are taken from samconfig.toml, where earlier versions kept them, else from the deployed
+stack, else from whoever sits there.
 """
 
 import argparse
@@ -40,14 +41,19 @@ SUGGESTED = {
     "BraintrustApiKeyParameter": "/braintrust-review-assigner/api-key",
     "DryRun": "true",
 }
-"""What Enter alone gives, where that is not the template's default: the way of the README, dry first."""
+"""What Enter alone gives, where that is not the template's default: the way of the README, dry
+first."""
 NEEDED = ("ProjectId", "Tag", "ReviewersParameter")
 """Without queues; with them, each queue may have its own."""
 NONE = "-"
 HINTS = {
-    "BraintrustApiKeySecretId": f"{NONE} if it is in Parameter Store instead, which is asked for next",
+    "BraintrustApiKeySecretId": (
+        f"{NONE} if it is in Parameter Store instead, which is asked for next"
+    ),
     "AlarmEmail": "worth giving: else nobody is told",
-    "DryRun": "true first: look at what it would do, then change it to false in the file and deploy again",
+    "DryRun": (
+        "true first: look at what it would do, then change it to false in the file and deploy again"
+    ),
     "ExistingAuditBucket": "Enter, unless another stack works on this project",
 }
 """What the template's descriptions do not say to somebody who does it for the first time."""
@@ -68,7 +74,10 @@ def declared() -> Parameters:
 
 
 def refusal(parameter: Mapping[str, Any], value: str) -> str:
-    """Why CloudFormation would not take the value; empty if it would. It says so minutes later, SAM having kept it."""
+    """Why CloudFormation would not take the value; empty if it would.
+
+    It says so minutes later, SAM having kept it.
+    """
     if allowed := parameter.get("AllowedValues"):
         return "" if value in allowed else f"must be one of {', '.join(allowed)}"
     fits = re.fullmatch(parameter.get("AllowedPattern", "(?s:.*)"), value)
@@ -82,7 +91,10 @@ def refusal(parameter: Mapping[str, Any], value: str) -> str:
 
 
 def problems(answers: Answers, parameters: Parameters) -> list[str]:
-    """Everything that is wrong with them, each with its name; no value, which may be a key in the wrong place."""
+    """Everything that is wrong with them, each with its name.
+
+    No value is in it, which may be a key in the wrong place.
+    """
     given = answers.parameters
     wrong = [f"{name} is no parameter of template.yaml" for name in given.keys() - parameters]
     wrong += [
@@ -120,10 +132,11 @@ def sam_quotes(value: str) -> str:
 
 
 def for_sam(answers: Answers, parameters: Parameters) -> str:
-    """A file that the SAM CLI reads as exactly these values, and the template's defaults for what they leave out.
+    """A file that the SAM CLI reads as exactly these values.
 
-    It looks at values in files twice. Without a line for every parameter, it would leave those of a deployed stack as
-    they are, whatever the answers say.
+    What the answers leave out has the template's default. SAM looks at values in files twice.
+    Without a line for every parameter, it would leave those of a deployed stack as they are,
+    whatever the answers say.
     """
     lines = {}
     for name, parameter in parameters.items():
@@ -134,7 +147,7 @@ def for_sam(answers: Answers, parameters: Parameters) -> str:
 
 
 def in_samconfig(stack: str) -> Answers | None:
-    """The answers that `sam deploy --guided` kept for the stack, as SAM reads them; None if it kept none."""
+    """What `sam deploy --guided` kept for the stack, as SAM reads it; None if it kept nothing."""
     try:
         sections = tomllib.loads(SAMCONFIG.read_text("utf-8-sig")) if SAMCONFIG.exists() else {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -152,7 +165,10 @@ def in_samconfig(stack: str) -> Answers | None:
 
 
 def deployed(stack: str, region: str) -> Answers:
-    """The answers that the stack in AWS has; none of them if there is no such stack. Raises AnswersError."""
+    """The answers that the stack in AWS has; none of them if there is no such stack.
+
+    Raises AnswersError.
+    """
     try:
         client: Any = boto3.client("cloudformation", region_name=region or None)
         found = client.describe_stacks(StackName=stack)["Stacks"][0].get("Parameters", [])
@@ -167,7 +183,7 @@ def deployed(stack: str, region: str) -> Answers:
 
 
 def ask(parameters: Parameters, answer: Callable[[str], str]) -> dict[str, str]:
-    """The answers of whoever sits there, each asked for until it is one that CloudFormation takes."""
+    """The answers of whoever sits there, each asked for until CloudFormation would take it."""
     print(f"Enter alone takes what stands in brackets, {NONE} leaves it empty.")
     print("Everything can be changed later, in the file.")
     answers: dict[str, str] = {}

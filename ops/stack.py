@@ -1,6 +1,7 @@
 """Work with a deployed stack: run it, undo one run, take rows back from people, print its outputs.
 
-python -m ops.stack invoke|undo|take-back|outputs <stack> ...; region and credentials are the AWS SDK's usual ones.
+python -m ops.stack invoke|undo|take-back|outputs <stack> ...; region and credentials are the AWS
+SDK's usual ones.
 """
 
 import argparse
@@ -26,12 +27,14 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
-# As long as a run may take; and one try, because repeating an invocation that did not answer starts another run.
+# As long as a run may take; and one try, because repeating an invocation that did not answer starts
+# another run.
 PATIENT = Config(
     connect_timeout=10, read_timeout=930, retries={"total_max_attempts": 1}, tcp_keepalive=True
 )
-# Nothing is said on a connection while the function runs, and NAT gateways forget one after 350 seconds. The systems'
-# own first probe comes after two hours. (Linux and macOS name the seconds to the first probe differently.)
+# Nothing is said on a connection while the function runs, and NAT gateways forget one after 350
+# seconds. The systems' own first probe comes after two hours. (Linux and macOS name the seconds to
+# the first probe differently.)
 PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 60, "TCP_KEEPCNT": 5}
 UNKNOWN_TO_AWS = frozenset(
     {
@@ -77,7 +80,10 @@ def main() -> int:
 
 @contextmanager
 def failures_in_words() -> Iterator[None]:
-    """Exits where the stack is not there, AWS refuses, or somebody has had enough, and says so in place of a traceback."""
+    """Exits where the stack is not there, AWS refuses, or somebody has had enough.
+
+    It says so in place of a traceback.
+    """
     try:
         yield
     except NoStackError as error:
@@ -89,7 +95,10 @@ def failures_in_words() -> Iterator[None]:
 
 
 def wanted(chosen: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """The event of an undo or a take-back, and the `make` command for it. Exits where it is not said what is meant."""
+    """The event of an undo or a take-back, and the `make` command for it.
+
+    Exits where it is not said what is meant.
+    """
     if chosen.command == "undo":
         if not chosen.run_id:
             sys.exit("which run? make undo RUN_ID=... (make status lists them)")
@@ -103,7 +112,10 @@ def wanted(chosen: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 
 def take_off(stack: str, event: dict[str, Any], command: str, *, dry_run: bool) -> int:
-    """Undo or take back; print what comes back, and in words how many rows of whom. 1 if the function raised."""
+    """Undo or take back; print what comes back, and in words how many rows of whom.
+
+    1 if the function raised.
+    """
     result = ask_function(stack, event | {"dry_run": dry_run})
     if result is None:
         return 1
@@ -143,7 +155,10 @@ def taken_words(result: dict[str, Any], command: str) -> Iterator[str]:
 
 
 def read_event(path: Path) -> Any:  # noqa: ANN401 - any JSON
-    """The JSON in a file, in any of Unicode's encodings, with a byte order mark or without. Exits if there is none."""
+    """The JSON in a file, in any of Unicode's encodings, with a byte order mark or without.
+
+    Exits if there is none.
+    """
     try:
         return json.loads(path.read_bytes())
     except OSError as error:
@@ -188,7 +203,10 @@ def invoke(stack: str, event: Any) -> Any:  # noqa: ANN401 - any JSON
 
 
 def probing(client: Any) -> Any:  # noqa: ANN401 - boto3's clients have no type of their own
-    """The client, with probes early enough on its idle connections. botocore itself only turns them on."""
+    """The client, with probes early enough on its idle connections.
+
+    botocore itself only turns them on.
+    """
     http_session = getattr(getattr(client, "_endpoint", None), "http_session", None)
     getattr(http_session, "_socket_options", []).extend(
         (socket.IPPROTO_TCP, getattr(socket, name), value)
@@ -248,7 +266,10 @@ def reason(error: BotoCoreError | ClientError | OSError) -> str:
         isinstance(error, ClientError)
         and (code := error.response["Error"]["Code"]) in UNKNOWN_TO_AWS
     ):
-        return f"the credentials are wrong or have expired ({code}): run `aws sso login`, or set AWS_PROFILE"
+        return (
+            f"the credentials are wrong or have expired ({code}): "
+            "run `aws sso login`, or set AWS_PROFILE"
+        )
     if isinstance(error, SSOError | TokenRetrievalError):
         return f"{error}: run `aws sso login`"
     return str(error)

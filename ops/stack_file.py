@@ -14,7 +14,7 @@ HEAD = """\
 # What the stack {stack} is deployed with: change a line, `make deploy`, commit this file. No secret is in it.
 # Values are text as it stands here. One that YAML would take for something else (it begins with a quote, a bracket or
 # one of # & * ! | > % @ `, or has ": " or " #" in it) stands in single quotes, each single quote within it doubled.
-"""
+"""  # noqa: E501 - lines of the written file
 
 
 class AnswersError(Exception):
@@ -60,7 +60,7 @@ def read(path: Path) -> Answers:
 
 
 def in_file(stack: str, name: str) -> str:
-    """The answer of this name in the stack's file; empty if there is no such file, or it says nothing of it."""
+    """The answer of this name in the stack's file; empty if there is no file, or no such answer."""
     path = FOLDER / f"{stack}.yaml"
     try:
         return read(path).parameters.get(name, "") if path.exists() else ""
@@ -69,7 +69,7 @@ def in_file(stack: str, name: str) -> str:
 
 
 def written(stack: str, answers: Answers, parameters: Parameters) -> str:
-    """The file's text: the answers, and each parameter without one as a comment with its default."""
+    """The file's text: the answers, and parameters without one as comments with their defaults."""
 
     def line(name: str, value: str) -> str:
         seen = value.isprintable()  # what cannot be seen is escaped

@@ -112,7 +112,10 @@ def status(
 
 
 def health(newest: Sequence[tuple[str, Run]], now: datetime, most: int) -> list[str]:
-    """Each queue's newest record, whichever has waited longest first: one that fails before its plan leaves none."""
+    """Each queue's newest record, whichever has waited longest first.
+
+    One that fails before its plan leaves none.
+    """
     rows = [
         (run.queue, f"{(now - run.at) / HOUR:,.1f} hours", run.status[:LONGEST], run.left, project)
         for project, run in sorted(newest, key=lambda it: it[1].at)
@@ -123,7 +126,7 @@ def health(newest: Sequence[tuple[str, Run]], now: datetime, most: int) -> list[
 def lines_of(
     newest: Sequence[tuple[str, Run | str]], names: Names, most: int, *, several: bool
 ) -> list[str]:
-    """A line a run, which ends with its id and what it is of; where there is no room, that is below it."""
+    """A line a run, with its id and what it is of at its end, or below it if there is no room."""
     rows = [counts_of(run) for _, run in newest]
     ends = [what_it_is(run, project if several else "") for project, run in newest]
     heads, *lines = table(COLUMNS, rows, UNBOUND)
@@ -159,7 +162,8 @@ def counts_of(run: Run | str) -> tuple[object, ...]:
         return at, "no record", "-", *["-"] * len(SHOWN), "-"
     counts = (run.counts.get(name, "-") for name in SHOWN)
     return (
-        f"{run.at:%Y-%m-%d %H:%M}", run.status[:LONGEST], run.read[:5] or "-", *counts, f"{run.seconds:.1f}",
+        f"{run.at:%Y-%m-%d %H:%M}", run.status[:LONGEST], run.read[:5] or "-", *counts,
+        f"{run.seconds:.1f}",
     )  # fmt: skip
 
 
@@ -187,7 +191,7 @@ def taken(run: Run) -> str:
 
 
 def people_of(run: Run, project: str, names: Names, most: int) -> list[str]:
-    """Who had how many open rows when a run read everything; with the project, where there are several."""
+    """Who had how many open rows when a run read everything; with the project, if several."""
     of_project = f" of project {project}" if project else ""
     more = run.people[MOST_PEOPLE:]
     rows = [

@@ -1,4 +1,7 @@
-"""Tables as plain text: as wide as the terminal at most. A narrow one drops columns before it breaks words."""
+"""Tables as plain text: as wide as the terminal at most.
+
+A narrow one drops columns before it breaks words.
+"""
 
 import os
 import shutil
@@ -26,7 +29,7 @@ class Column(NamedTuple):
 
 
 def width() -> int:
-    """Columns that there are to write in: those of the terminal, or of COLUMNS; in a file a hundred."""
+    """Columns to write in: those of the terminal, or of COLUMNS; in a file a hundred."""
     if sys.stdout.isatty() or "COLUMNS" in os.environ:
         return max(20, shutil.get_terminal_size((WIDTH, 24)).columns)
     return WIDTH
@@ -35,7 +38,7 @@ def width() -> int:
 def table(
     columns: Sequence[Column], rows: Iterable[Iterable[object]], most: int | None = None
 ) -> list[str]:
-    """The lines of a table that is `most` columns wide at most (by default as wide as there is room)."""
+    """The lines of a table at most `most` columns wide (by default as wide as there is room)."""
     most = width() if most is None else most
     cells = [[_text(cell) for cell in row] for row in rows]
     kept = list(range(len(columns)))
@@ -63,7 +66,7 @@ def table(
 
 
 def wrapped(text: str, indent: int = 0, most: int | None = None) -> list[str]:
-    """The text in lines between words, those after the first one indented; what has no blank stays whole."""
+    """The text in lines between words, later lines indented; what has no blank stays whole."""
     most = width() if most is None else most
     lines: list[str] = []
     for word in text.split(" "):

@@ -1,4 +1,7 @@
-"""Which tags the newest rows do carry, for whoever's tag no row carries: one query with the operator's own key."""
+"""Which tags the newest rows do carry, for whoever's tag no row carries.
+
+It is one query with the operator's own key.
+"""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -11,7 +14,10 @@ from ops.table import Column, table, wrapped
 def tags_instead(project_id: str, tag: str, stack: str = "", url: str = "") -> list[str]:
     """Lines that say so; of `stack`'s Braintrust, unless the address is given as `url`."""
     if not own_key.is_set():
-        ask = f"With {own_key.KEY} set to a key of your own, the tags that the newest rows do carry are shown here."
+        ask = (
+            f"With {own_key.KEY} set to a key of your own, the tags that the newest rows do carry "
+            "are shown here."
+        )
         return wrapped(ask)
     try:
         url = url or own_key.address(stack)
@@ -23,10 +29,11 @@ def tags_instead(project_id: str, tag: str, stack: str = "", url: str = "") -> l
 
 
 def in_words(found: Sequence[tuple[str, int]], tag: str) -> list[str]:
-    """The tags, each with how many of the newest rows carry it, and the one that may have been meant."""
+    """The tags, each with how many of the newest rows carry it, and the one that may be meant."""
     if not found:
         return wrapped(
-            "No row of this project carries any tag: is it the right project? Tags count on the row itself."
+            "No row of this project carries any tag: is it the right project? Tags count on the "
+            "row itself."
         )
     spelt = {name.casefold().strip(): name for name, _ in reversed(found)}
     near = get_close_matches(tag.casefold().strip(), spelt, n=1)

@@ -1,6 +1,7 @@
-"""The digest of a deployed stack: post it now, or print it with the names that your own key may see.
+"""The digest of a deployed stack: post it now, or print it with the names your own key may see.
 
-python -m ops.tell STACK [--dry-run]; BRAINTRUST_API_KEY is your key, BRAINTRUST_API_URL where it is one.
+python -m ops.tell STACK [--dry-run]; BRAINTRUST_API_KEY is your key, BRAINTRUST_API_URL where it is
+one.
 """
 
 import argparse

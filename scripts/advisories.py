@@ -1,7 +1,7 @@
-"""Look up known vulnerabilities of locked requirements: python scripts/advisories.py requirements.txt.
+"""Known vulnerabilities of locked requirements: python scripts/advisories.py requirements.txt.
 
-Fails when there is one. When they cannot be looked up (no network, or a mirror that does not carry the data) it says
-so loudly and fails only with AUDIT_STRICT=1, as CI on GitHub sets it.
+Fails when there is one. When they cannot be looked up (no network, or a mirror that does not carry
+the data) it says so loudly and fails only with AUDIT_STRICT=1, as CI on GitHub sets it.
 """
 
 import json
@@ -50,7 +50,8 @@ def main(lock: str) -> int:
 def not_audited(why: str) -> int:
     """Say that nothing is known, so that nobody takes it for good news."""
     print(
-        f"\n*** NOT AUDITED: {why}.\n*** Nothing is known about vulnerabilities; run `make advisories` where it is.\n"
+        f"\n*** NOT AUDITED: {why}.\n*** Nothing is known about vulnerabilities; run `make "
+        "advisories` where it is.\n"
     )
     return 1 if os.environ.get("AUDIT_STRICT") == "1" else 0
 

@@ -1,6 +1,9 @@
-"""Count the code: sizes, complexity, density, what `import lib.plan` loads. `make figures`; nothing depends on it.
+"""Count the code: sizes, complexity, density, what `import lib.plan` loads.
 
-make figures ARGS="--rev HEAD~20" puts an earlier revision beside what is checked out; --rev can be repeated.
+`make figures`; nothing depends on it.
+
+make figures ARGS="--rev HEAD~20" puts an earlier revision beside what is checked out; --rev can be
+repeated.
 """
 
 import argparse
@@ -30,7 +33,8 @@ class Count:
 
     lines: int
     lengths: list[int]
-    """Lines of every function, the first of them its `def`; nested ones count in their own right too."""
+    """Lines of every function, the first of them its `def`; nested ones count in their own right
+    too."""
     complexities: list[int]
     comprehensions: int
     ternaries: int
@@ -55,7 +59,9 @@ class Count:
             "lines": f"{self.lines:,}",
             "functions": f"{len(self.lengths):,}",
             "lines of a function, median": f"{statistics.median(self.lengths):g}",
-            "lines of a function, p90": f"{statistics.quantiles(self.lengths, n=10, method='inclusive')[-1]:.0f}",
+            "lines of a function, p90": (
+                f"{statistics.quantiles(self.lengths, n=10, method='inclusive')[-1]:.0f}"
+            ),
             f"functions up to {SHORT} lines": share(length <= SHORT for length in self.lengths),
             "complexity, highest": f"{max(self.complexities)}",
             f"functions of complexity {COMPLEX} or more": share(
@@ -76,7 +82,7 @@ def share(answers: Iterator[bool]) -> str:
 
 
 def complexity(function: Def) -> int:
-    """Cyclomatic complexity, counted as radon does: 1 and its decisions, those of functions inside it left out."""
+    """Cyclomatic complexity as radon counts it: 1 and its decisions, inner functions' left out."""
     return 1 + sum(decisions(node) for child in function.body for node in inside(child))
 
 

@@ -20,7 +20,8 @@ from lib.settings import REQUIRED, RULES  # noqa: E402 - found through the line 
 TEMPLATE = ROOT / "template.yaml"
 
 MEANINGS = {
-    "PROJECT_ID": "The project whose log rows are handed out. Its settings page in Braintrust shows the id.",
+    "PROJECT_ID": "The project whose log rows are handed out. "
+    "Its settings page in Braintrust shows the id.",
     "TAG": "Rows that carry this tag are handed out. "
     "Quotes, backslashes and blanks are taken as they are.",
     "DAYS": "How many days back rows are looked for, by their creation.",
@@ -32,11 +33,12 @@ MEANINGS = {
     "MAX_ASSIGNMENTS": "Rows handed out in one run, at most; the oldest of those seen go first.",
     "REVIEWERS_PER_ROW": "How many different people a row gets, all at once. Read "
     "[several reviewers a row](#several-reviewers-a-row) first.",
-    "OVERLAP": "With `REVIEWERS_PER_ROW` above 1, the share of the rows that get so many people; the others get one. "
-    "The same rows in every run; raising it only adds rows.",
+    "OVERLAP": "With `REVIEWERS_PER_ROW` above 1, the share of the rows that get so many people; "
+    "the others get one. The same rows in every run; raising it only adds rows.",
     "AUTHOR": "Where a row's metadata says who made it: [nobody reviews what they made](#author).",
-    "FULL_READ_HOURS": "A run reads the whole window at least this often, and at least twice in the length of a window; "
-    "the runs between read only rows that may need something. 0: every run reads everything.",
+    "FULL_READ_HOURS": "A run reads the whole window at least this often, and at least twice in "
+    "the length of a window; the runs between read only rows that may need something. "
+    "0: every run reads everything.",
     "OPEN_STATUSES": "Words that a review's status may have while it is not finished, compared "
     "letter by letter. `PENDING` always is one.",
     "DRY_RUN": "`true`: plan and report, write nothing to Braintrust.",
@@ -47,9 +49,10 @@ MEANINGS = {
     "`BRAINTRUST_API_KEY`. Set this one or the next.",
     "BRAINTRUST_API_KEY_PARAMETER": "Where the API key is, if it is in Parameter Store.",
     "REVIEWERS_PARAMETER": "Where [the reviewers](#reviewers) are.",
-    "QUEUES_PARAMETER": "Where [several queues](settings.md#queues) are; with it, the project, the tag and the "
-    "reviewers above are only what queues do not say themselves.",
-    "WEBHOOK_PARAMETER": "Where the address is that [the digest](deploy.md#the-digest) is posted to.",
+    "QUEUES_PARAMETER": "Where [several queues](settings.md#queues) are; with it, the project, "
+    "the tag and the reviewers above are only what queues do not say themselves.",
+    "WEBHOOK_PARAMETER": "Where the address is that [the digest](deploy.md#the-digest) "
+    "is posted to.",
     "IMPERSONATE_USER": "Act as [this user](deploy.md#impersonation).",
     "AUDIT_BUCKET": "Where plans and records go. The stack makes a bucket if its parameter is "
     "empty; stacks on one project [have to share one](deploy.md#several-stacks).",

@@ -1,8 +1,8 @@
 """pip as the lock files mean it: python scripts/plain_pip.py install ...
 
-Where packages come from is the caller's to say, in the environment or in pip.conf: an index, a proxy, certificates. What
-pip does with them is not: `user`, `prefix`, `target`, a constraint and the like are meant for other installations, and
-would put the packages elsewhere or refuse them.
+Where packages come from is the caller's to say, in the environment or in pip.conf: an index, a
+proxy, certificates. What pip does with them is not: `user`, `prefix`, `target`, a constraint and
+the like are meant for other installations, and would put the packages elsewhere or refuse them.
 """
 
 import ast

@@ -41,7 +41,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"error: {error}; see --port")
     users = {email: braintrust.store.add_user(email) for email in options.user}
     braintrust.store.add_rows(options.rows, tag=options.tag, span=timedelta(days=options.days))
-    gc.freeze()  # the rows are here to stay: without this, looking through them doubles the cost of an insert
+    # The rows are here to stay: without this, looking through them doubles the cost of an insert.
+    gc.freeze()
     ready = {
         "url": braintrust.url,
         "project_id": braintrust.project_id,

@@ -1,4 +1,4 @@
-"""Responses, good and bad: the error bodies of Braintrust and its gateway, and ways for an answer to go wrong."""
+"""Responses, good and bad: the error bodies of Braintrust and its gateway, and ways to go wrong."""
 
 import asyncio
 import socket
@@ -66,7 +66,7 @@ def retry_after(seconds: float, now: datetime, *, as_date: bool) -> dict[str, st
 
 
 class Transports:
-    """The open connections, by the client's address: for answers that end in a broken connection."""
+    """The open connections, by client address: for answers that end in a broken connection."""
 
     def __init__(self) -> None:
         self._by_client: dict[Address, asyncio.Transport] = {}

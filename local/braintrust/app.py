@@ -1,4 +1,7 @@
-"""Braintrust's HTTP API over a `State`, as an ASGI application; beside it the object store that large answers go to."""
+"""Braintrust's HTTP API over a `State`, as an ASGI application.
+
+Beside it is the object store that large answers go to.
+"""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Compile a BTQL query, in any of its three forms, into a predicate over rows and a projection of them.
+"""Compile a BTQL query, in any of its three forms, into a predicate over rows and a projection.
 
 A filter lets a row through only when it is true: not where it is NULL.
 """
@@ -19,7 +19,10 @@ _QUERY_KEYS = {"select", "from", "filter", "sort", "limit", "cursor"}
 
 @dataclass(frozen=True)
 class Query:
-    """A compiled query. `project` keeps the selected columns of a row; `sort` is None in the order of pagination keys."""
+    """A compiled query.
+
+    `project` keeps the selected columns of a row; `sort` is None in the order of pagination keys.
+    """
 
     project_id: str
     matches: Callable[[Row], bool]
@@ -34,7 +37,7 @@ class Query:
 
 
 def compile_query(source: object, now: datetime, options: Options) -> Query:
-    """Compile a query given as text (clauses or SQL) or as a JSON AST; raise `BtqlError` for a wrong one."""
+    """Compile a query: text (clauses or SQL) or a JSON AST; raise `BtqlError` for a wrong one."""
     ast = parse_query(source, escapes=options.string_escapes) if isinstance(source, str) else source
     if not isinstance(ast, dict):
         raise BtqlError("query: expected a string or an object")
@@ -127,7 +130,7 @@ def _project_id(source: object, expressions: Expressions) -> str:
 def _sort(
     items: object, expressions: Expressions
 ) -> tuple[tuple[tuple[Getter, bool], ...] | None, bool]:
-    """Return getters and directions (True: descending), None by pagination key; and whether that rises."""
+    """Return getters and directions (True: descending), None by pagination key; if it rises."""
     if items is None:
         return None, False
     if not isinstance(items, list) or not all(

@@ -16,7 +16,10 @@ from local.braintrust.state import State
 
 
 def control_routes(state: State) -> list[Route]:
-    """Return the routes. A body is the keyword arguments of what the route calls, or a list of such bodies."""
+    """Return the routes.
+
+    A body is the keyword arguments of what the route calls, or a list of such bodies.
+    """
     actions: list[tuple[str, str, Callable[[State, Any], Any]]] = [
         ("GET", "health", _health),
         ("POST", "reset", lambda state, _: state.reset()),
@@ -82,7 +85,10 @@ def _set_options(state: State, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _set_clock(state: State, how: dict[str, Any]) -> str:
-    """{"set": <ISO time>} stops the clock there, {"advance": <seconds>} moves it, {"run": true} is real time."""
+    """{"set": <ISO time>} stops the clock there, {"advance": <seconds>} moves it.
+
+    {"run": true} is real time.
+    """
     clock = state.store.clock
     if not isinstance(clock, Clock) or not how.keys() <= {"set", "advance", "run"}:
         raise ValueError("expected set, advance or run, and a clock that can be set")

@@ -1,4 +1,4 @@
-"""One request on its way to an answer: what it asks, who may ask it, and what answers are made of."""
+"""One request on its way to an answer: what it asks, who may ask it, what answers are made of."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -77,7 +77,8 @@ class Exchange:
         if project_id not in self.store.logs:
             raise Refusal(
                 403,
-                f"User service@example.com does not have permission to read project_logs {project_id}",
+                "User service@example.com does not have permission to read project_logs "
+                f"{project_id}",
             )
 
     def project(self) -> str:

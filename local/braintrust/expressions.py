@@ -1,6 +1,7 @@
-"""Compile an expression of a BTQL query into what it says of a row, by the dialect that the options ask for.
+"""Compile an expression of a BTQL query into what it says of a row, by the options' dialect.
 
-Logic has three values, as in SQL: a missing path is NULL (None), NULL compared with anything is NULL.
+Logic has three values, as in SQL: a missing path is NULL (None), NULL compared with anything is
+NULL.
 """
 
 from datetime import datetime, timedelta

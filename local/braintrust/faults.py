@@ -28,8 +28,9 @@ class Call:
 class Fault:
     """The next `times` requests that fit get what is asked for here.
 
-    Faults of different effects add up on one request (a latency and a status); of two that collide (two statuses,
-    a status and a drop) the one added first strikes, and the other waits for the next request.
+    Faults of different effects add up on one request (a latency and a status); of two that collide
+    (two statuses, a status and a drop) the one added first strikes, and the other waits for the
+    next request.
     """
 
     # Which requests: all of these must hold

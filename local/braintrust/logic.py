@@ -1,4 +1,7 @@
-"""What the operators of a query do to values. Logic has three of them, as in SQL: true, false and NULL (None)."""
+"""What the operators of a query do to values.
+
+Logic has three of them, as in SQL: true, false and NULL (None).
+"""
 
 import re
 from collections.abc import Callable

@@ -198,7 +198,7 @@ def _without(node: Row, path: list[str], values: list[object]) -> Row:
 
 
 def reviewers(row: Row | None) -> tuple[str, ...]:
-    """Return whom a row is assigned to: the ids in the list, or whatever else stands in its place as text."""
+    """Return whom a row is assigned to: the ids in the list, or what is in its place, as text."""
     metadata = (row or {}).get("metadata")
     assigned = metadata.get("~__bt_assignments") if isinstance(metadata, dict) else None
     if assigned is None:

@@ -79,7 +79,7 @@ def _objects_page(exchange: Exchange, objects: list[Row]) -> Response:
 
 
 def _several(values: list[str] | None) -> list[str]:
-    """Return a repeatable parameter's values; the official Python client joins them with commas instead."""
+    """Return a repeatable parameter's values; the official Python client joins them with commas."""
     return [part for value in values or () for part in value.split(",")]
 
 

@@ -10,7 +10,8 @@ TIMEOUT = 60.0  # seconds; preloading takes some
 class RemoteBraintrust:
     """The control surface of a server started with `python -m local.braintrust`.
 
-    `get` and `post` take the route's name and its arguments: `remote.post("faults", {"kind": "query", "status": 503})`.
+    `get` and `post` take the route's name and its arguments: `remote.post("faults", {"kind":
+    "query", "status": 503})`.
     """
 
     def __init__(self, url: str) -> None:

@@ -34,7 +34,7 @@ class Record:
 
 
 class RequestLog:
-    """Every request since the start or the last `clear`, in the order they came; iterate over it."""
+    """Every request since the start or last `clear`, in the order they came; iterate over it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,30 +1,31 @@
 """A Braintrust on 127.0.0.1, in a thread of this process.
 
-    with LocalBraintrust() as braintrust:             # api_key=, project_id=, clock=, port= if they matter
-        braintrust.url, braintrust.api_key, braintrust.project_id
-        ana = braintrust.store.add_user("ana@example.com")            # returns the id; user_id=, given_name=, ...
-        braintrust.store.add_group("reviewers", [ana], None)          # name, member_users, member_groups
-        row = braintrust.store.add_row(created=..., tags=["review"], metadata={...})   # takes anything, unchecked
-        braintrust.store.add_rows(100_000, tag="review")              # quick
-        braintrust.store.insert([{"id": row, "_is_merge": True, ...}])    # what the API does, unchecked
-        braintrust.store.row(row), braintrust.store.rows()            # deep copies; newest first
-        braintrust.store.history(row)                                 # [Version(at, row, .reviewers)], oldest first
-        braintrust.store.assignment_history(row)                      # [(), ("ana",)]: changes only
-        braintrust.store.assignments()                                # {row id: reviewers now}
-        braintrust.store.contested()                                  # {row id: history} of rows with two reviewers ever
-        braintrust.store.clock.set(moment) / .advance(seconds) / .run()   # or give your own clock: () -> datetime
-        braintrust.faults.add("query", status=503, times=2)           # see faults.Fault for every field; times=None: always
-        braintrust.faults.add("insert", drop=True, applied=True)      # carried out, then the connection is reset
-        braintrust.faults.add("query", limit_over=500, status=504, times=None)
-        braintrust.faults.add("insert", row_id=row, status=400, times=None)
-        braintrust.faults.clear()
-        braintrust.options.read_lag = 30                              # see options.Options: what is open or varies
-        braintrust.requests.of("insert"), braintrust.requests.count("query")   # request_log.Record, in order
-        braintrust.requests.max_in_flight["insert"]
-        braintrust.reset()                                            # everything forgotten; same address and key
+with LocalBraintrust() as braintrust:             # api_key=, project_id=, clock=, port= if they
+matter braintrust.url, braintrust.api_key, braintrust.project_id ana =
+braintrust.store.add_user("ana@example.com")            # returns the id; user_id=, given_name=, ...
+braintrust.store.add_group("reviewers", [ana], None)          # name, member_users, member_groups
+row = braintrust.store.add_row(created=..., tags=["review"], metadata={...})   # takes anything,
+unchecked braintrust.store.add_rows(100_000, tag="review")              # quick
+braintrust.store.insert([{"id": row, "_is_merge": True, ...}])    # what the API does, unchecked
+braintrust.store.row(row), braintrust.store.rows()            # deep copies; newest first
+braintrust.store.history(row)                                 # [Version(at, row, .reviewers)],
+oldest first braintrust.store.assignment_history(row)                      # [(), ("ana",)]: changes
+only braintrust.store.assignments()                                # {row id: reviewers now}
+braintrust.store.contested()                                  # {row id: history} of rows with two
+reviewers ever braintrust.store.clock.set(moment) / .advance(seconds) / .run()   # or give your own
+clock: () -> datetime braintrust.faults.add("query", status=503, times=2)           # see
+faults.Fault for every field; times=None: always braintrust.faults.add("insert", drop=True,
+applied=True)      # carried out, then the connection is reset braintrust.faults.add("query",
+limit_over=500, status=504, times=None) braintrust.faults.add("insert", row_id=row, status=400,
+times=None) braintrust.faults.clear() braintrust.options.read_lag = 30
+# see options.Options: what is open or varies braintrust.requests.of("insert"),
+braintrust.requests.count("query")   # request_log.Record, in order
+braintrust.requests.max_in_flight["insert"] braintrust.reset()
+# everything forgotten; same address and key
 
-Kinds of requests: query, insert, fetch, feedback, user, group, project, overflow (the object store's GET).
-`store`, `options` and the like are the current ones: fetch them anew from `braintrust` after a reset.
+Kinds of requests: query, insert, fetch, feedback, user, group, project, overflow (the object
+store's GET). `store`, `options` and the like are the current ones: fetch them anew from
+`braintrust` after a reset.
 """
 
 import asyncio
@@ -121,7 +122,10 @@ class LocalBraintrust:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, but it starts and stops at once: its own loop and shutdown look around every 0.1 seconds only."""
+    """uvicorn, but it starts and stops at once.
+
+    Its own loop and shutdown look around every 0.1 seconds only.
+    """
 
     def __init__(self, app: BraintrustApp) -> None:
         super().__init__(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class State:
-    """`store`, `options` and the objects are replaced by `reset`, `faults` and `requests` are emptied."""
+    """`reset` replaces `store`, `options` and the objects, and empties `faults` and `requests`."""
 
     def __init__(
         self, api_key: str, project_id: str, clock: Callable[[], datetime] | None = None

@@ -25,7 +25,7 @@ XACT_TOP_BITS = (
 
 
 class Store:
-    """One organisation. Everything here is safe to call from any thread; rows are copied on the way out."""
+    """One organisation, safe to call from any thread; rows are copied on the way out."""
 
     def __init__(self, project_id: str, clock: Callable[[], datetime] | None = None) -> None:
         self.clock: Callable[[], datetime] = clock or Clock()
@@ -110,8 +110,8 @@ class Store:
     ) -> str:
         """Plant a row as if it had been logged at `created`; no field is checked.
 
-        A row that exists is replaced whole and keeps its `created`. Rows stand in the order of `created`,
-        unless a `pagination_key` says otherwise.
+        A row that exists is replaced whole and keeps its `created`. Rows stand in the order of
+        `created`, unless a `pagination_key` says otherwise.
         """
         with self.lock:
             now = self.clock()
@@ -143,7 +143,7 @@ class Store:
         metadata: Row | None = None,
         project_id: str | None = None,
     ) -> None:
-        """Plant `count` tagged rows, evenly spread over the time up to now: quick enough for 100,000."""
+        """Plant `count` tagged rows, evenly over `span` up to now: quick enough for 100,000."""
         with self.lock:
             project, start = project_id or self.project_id, self.clock() - span
             log, template = self.logs[project], self._stub("", start, project, "")
@@ -175,7 +175,7 @@ class Store:
             ]
 
     def give_feedback(self, item: Row, project_id: str) -> None:
-        """Apply one feedback item: scores, expected and tags reach the row, its metadata does not."""
+        """Apply one feedback item: scores, expected and tags reach the row, metadata does not."""
         with self.lock:
             event: Row = {
                 field: item[field] for field in ("scores", "expected", "tags") if field in item
@@ -276,7 +276,7 @@ class Store:
     def assignment_history(
         self, row_id: str, project_id: str | None = None
     ) -> list[tuple[str, ...]]:
-        """Return the successive reviewers of a row, changes only: `[(), ("ana",)]` for one assigned once."""
+        """Return a row's successive reviewers, changes only: `[(), ("ana",)]` if assigned once."""
         with self.lock:
             versions = self.logs[project_id or self.project_id].versions.get(row_id, [])
             return _changes(version.reviewers for version in versions)
@@ -288,7 +288,7 @@ class Store:
             return {row["id"]: reviewers(row) for row in rows}
 
     def contested(self, project_id: str | None = None) -> dict[str, list[tuple[str, ...]]]:
-        """Return the assignment history of every row that ever had two different sets of reviewers."""
+        """Return the assignment history of rows that ever had two different sets of reviewers."""
         with self.lock:
             histories = {
                 row_id: _changes(version.reviewers for version in versions)

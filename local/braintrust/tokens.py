@@ -30,7 +30,10 @@ _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
 
 
 def tokenize(text: str, *, escapes: bool) -> list[Token]:
-    """Cut a text into tokens. `escapes`: whether a backslash means anything inside a string literal."""
+    """Cut a text into tokens.
+
+    `escapes`: whether a backslash means anything inside a string literal.
+    """
     string = _STRING_WITH_ESCAPES if escapes else _STRING
     tokens, at, newline = [], 0, True
     while at < len(text):

@@ -40,7 +40,7 @@ class Position(NamedTuple):
 
 
 class Log:
-    """The rows of one project, each with all its versions, in the order of their pagination keys."""
+    """The rows of one project, each with all its versions, in the order of pagination keys."""
 
     def __init__(self) -> None:
         self.versions: dict[str, list[Version]] = {}
@@ -56,7 +56,7 @@ class Log:
         self.versions[row_id].append(version)
 
     def pagination_key(self, row_id: str) -> str | None:
-        """Return where a row stands in the order: a row that was deleted and is born again stands there again."""
+        """Return where a row stands in the order: deleted and born again, it stands there again."""
         rows = (version.row for version in self.versions.get(row_id, []))
         return next((row["_pagination_key"] for row in rows if row is not None), None)
 
@@ -71,7 +71,7 @@ class Log:
         )
 
     def older(self, row_id: str) -> Row:
-        """Return an outdated version of a row: the one before, or else itself with a lower transaction id."""
+        """Return an old version of a row: the one before, or itself with a lower transaction id."""
         *_, row = (version.row for version in self.versions[row_id][:-1] or self.versions[row_id])
         current = self.versions[row_id][-1].row or {}
         return (
@@ -83,7 +83,7 @@ class Log:
     def rows(
         self, after: str | None = None, as_of: datetime | None = None, *, rising: bool = False
     ) -> Iterator[Row]:
-        """Yield the rows after a pagination key, newest first, or `rising`; all of them without a key."""
+        """Yield the rows after a pagination key, newest first, or `rising`; all without a key."""
         for row_id in self.ids(after, rising=rising):
             row = self.versions[row_id][-1].row if as_of is None else self.as_of(row_id, as_of)
             if row is not None:
@@ -92,7 +92,7 @@ class Log:
     def ids(
         self, key: str | None = None, *, rising: bool = False, itself: bool = False
     ) -> Iterator[str]:
-        """Yield the ids of the rows after a pagination key, `itself` included or not; all of them without one."""
+        """Yield the ids of rows after a pagination key, or from it (`itself`); all without one."""
         self._sort()
         if key is None:
             places = range(len(self._order))

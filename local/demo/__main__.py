@@ -1,4 +1,7 @@
-"""`python -m local.demo` (`make run`): see local.demo.play. Loading that takes a second, in which Ctrl-C ends it, too."""
+"""`python -m local.demo` (`make run`): see local.demo.play.
+
+Loading that takes a second, in which Ctrl-C ends it, too.
+"""
 
 import importlib
 import signal

@@ -26,7 +26,10 @@ def wrong_rows(
     needy: Collection[str],
     reviewers: Collection[str],
 ) -> list[str]:
-    """Ids of rows that are not what one run must make of them: one reviewer where one was needed, else untouched."""
+    """Ids of rows that are not what one run must make of them.
+
+    That is: one reviewer where one was needed, else untouched.
+    """
     wrong = [row_id for row_id in after if row_id not in before]
     for row_id, row in before.items():
         found = after.get(row_id, {})

@@ -65,7 +65,10 @@ class Ending:
 
 
 def tell(screen: Screen, ending: Ending) -> int:
-    """Say it; the exit code. Where nobody reads standard output, standard error gets what is needed for an undo."""
+    """Say it; the exit code.
+
+    Where nobody reads standard output, standard error gets what is needed for an undo.
+    """
     last_words = [f"{label:<16} {text}" for label, text in to_take_back(ending)]
     try:
         say(screen, ending)
@@ -101,7 +104,10 @@ def say(screen: Screen, ending: Ending) -> None:
 
 
 def to_take_back(ending: Ending) -> Iterator[tuple[str, str]]:
-    """The run's id and the command that takes back what it did; of an undo, the one that goes on with it."""
+    """The run's id and the command that takes back what it did.
+
+    Of an undo, the one that goes on with it.
+    """
     record, plan = ending.record, ending.plan
     if record is None and plan is None:
         return

@@ -1,4 +1,7 @@
-"""The first act of `make run`: a backlog, then a few hours with new rows, each followed by a run of the function."""
+"""The first act of `make run`: a backlog, then a few hours with new rows.
+
+Each is followed by a run of the function.
+"""
 
 import json
 import re
@@ -32,11 +35,15 @@ FIELDS = {
     "assigned": 0,
     "deferred": 0,
 }
-"""The result's counts that are shown, and in which order they go where a terminal is narrow (0: never)."""
+"""The result's counts that are shown, and in which order they go where a terminal is narrow (0:
+never)."""
 
 
 class Step(NamedTuple):
-    """An hour: what came in during it, and how the function was called at its end: by hand, if it has a footnote."""
+    """An hour: what came in during it, and how the function was called at its end.
+
+    By hand, if it has a footnote.
+    """
 
     hour: int
     new: int
@@ -96,9 +103,10 @@ def play(
         send(client, braintrust.project_id, events[first : first + 250])
     tagged = sum(TAG in event.get("tags", ()) for event in events)
     screen.say(
-        f"{len(events):,} log rows are in, nine days of a shop's support assistant, sent through Braintrust's "
-        f'official client. {tagged:,} carry the tag "{TAG}"; some of these people have dealt with, some are '
-        f"older than {DAYS} days. Then come more, hour by hour, and the function runs:"
+        f"{len(events):,} log rows are in, nine days of a shop's support assistant, sent through "
+        "Braintrust's official client. "
+        f'{tagged:,} carry the tag "{TAG}"; some of these people have dealt with, some are older '
+        f"than {DAYS} days. Then come more, hour by hour, and the function runs:"
     )
     screen.say()
     ran = []
@@ -193,7 +201,8 @@ def show_checks(screen: Screen, braintrust: LocalBraintrust, ran: list[Ran]) -> 
     left = [row["id"] for row in rows if needs_reviewer(row, TAG, ran[-1].result["window"]["from"])]
     assigned = sum(run.result["assigned"] for run in ran)
     screen.check(
-        f"after every run each of {len(rows):,} rows was compared with before: nothing else had changed",
+        f"after every run each of {len(rows):,} rows was compared with before: nothing else had "
+        "changed",
         ok=not any(run.wrong for run in ran),
     )
     screen.check(

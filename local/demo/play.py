@@ -43,7 +43,10 @@ NEXT = (
     ("make local", "both servers stay up, to try the function with events of yours"),
     (
         "make run",
-        "with a key, a project, a tag and reviewers of yours: a dry run on your own rows (README.md)",
+        (
+            "with a key, a project, a tag and reviewers of yours: "
+            "a dry run on your own rows (README.md)"
+        ),
     ),
 )
 """What somebody who sees this for the first time may want to do next."""
@@ -60,7 +63,7 @@ class AnotherRunsError(Exception):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what the environment asks for; 1 if anything was not as it must be, 128 and more if it was stopped."""
+    """Run what the environment asks for; 1 if anything was wrong, 128 and more if stopped."""
     options = parser.parse_args(arguments)
     if sys.stdout is None:  # closed: a file that is opened next would be taken for it
         sys.stdout = sys.stderr or io.StringIO()
@@ -85,7 +88,8 @@ def choose(screen: Screen, undo: str | None) -> int:
         return trial.main(screen, undo)
     if os.environ.get("BRAINTRUST_API_KEY"):
         screen.say(
-            "BRAINTRUST_API_KEY is not used here: with PROJECT_ID, TAG and REVIEWERS too, this is a dry run there."
+            "BRAINTRUST_API_KEY is not used here: with PROJECT_ID, TAG and REVIEWERS too, this is "
+            "a dry run there."
         )
     forget_real_aws()
     forget_proxies()
@@ -102,7 +106,8 @@ def alone() -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise AnotherRunsError(
-                f"another `make run` is running in this folder, and writes to {HERE}: wait until it has ended"
+                f"another `make run` is running in this folder, and writes to {HERE}: wait until "
+                "it has ended"
             ) from error
         yield
 

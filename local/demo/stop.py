@@ -1,4 +1,7 @@
-"""What Ctrl-C, TERM and a closed terminal do to a trial: it ends at once, or in order once there is a plan."""
+"""What Ctrl-C, TERM and a closed terminal do to a trial.
+
+It ends at once, or in order once there is a plan.
+"""
 
 import os
 import signal
@@ -11,7 +14,10 @@ from lib.load import AUDIT_RESERVE
 from local.function import LAMBDA_SECONDS
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-WORDS = b"\nStopping: nothing more is sent, answers that are due are waited for. Once more: not even those.\n"
+WORDS = (
+    b"\nStopping: nothing more is sent, answers that are due are waited for. "
+    b"Once more: not even those.\n"
+)
 
 
 def say() -> None:
@@ -21,9 +27,12 @@ def say() -> None:
 
 
 class Stop:
-    """Raises KeyboardInterrupt at a signal. Where an end in order is due, takes the time away instead.
+    """Raises KeyboardInterrupt at a signal.
 
-    What is left then is what the function keeps for its audit: nothing more is sent, what was done is recorded.
+    Where an end in order is due, takes the time away instead.
+
+    What is left then is what the function keeps for its audit: nothing more is sent, what was done
+    is recorded.
     """
 
     def __init__(self, in_order: Callable[[], bool]) -> None:
@@ -35,7 +44,8 @@ class Stop:
         self._over = False
 
     def __enter__(self) -> Self:
-        # Not what `nohup` has switched off; the others also where a shell started this in the background.
+        # Not what `nohup` has switched off; the others also where a shell started this in the
+        # background.
         chosen = [
             sent
             for sent in SIGNALS

@@ -1,4 +1,4 @@
-"""The third act of `make run`: several teams in one deployment, each tag or language a queue of its own."""
+"""The third act of `make run`: several teams in one deployment, a queue per tag or language."""
 
 import json
 from collections import Counter
@@ -35,7 +35,7 @@ QUEUE_LIST: tuple[dict[str, Any], ...] = (
 
 
 class Teams:
-    """A project of its own, with rows that more than one queue asks for and some that say no language."""
+    """A project of its own, with rows that several queues ask for and some that say no language."""
 
     def __init__(
         self, braintrust: LocalBraintrust, aws: LocalAws, people: Mapping[str, str], log: Path
@@ -147,8 +147,8 @@ def show_checks(screen: Screen, teams: Teams) -> None:
     asked_for = [row_id for row_id, home in homes.items() if home]
     screen.say()
     screen.check(
-        f"{len(asked_for)} rows have one reviewer each, of the first queue that asks for them; the other "
-        f"{len(rows) - len(asked_for)} none",
+        f"{len(asked_for)} rows have one reviewer each, of the first queue that asks for them; the "
+        f"other {len(rows) - len(asked_for)} none",
         ok=all(
             len(who) == bool(homes[row_id]) and {*who} <= lists.get(homes[row_id], set())
             for row_id, who in people.items()

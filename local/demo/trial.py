@@ -1,6 +1,8 @@
-"""`make run` with BRAINTRUST_API_KEY, PROJECT_ID, TAG and REVIEWERS set: the handler against a real Braintrust.
+"""`make run` against a real Braintrust: the handler, where the variables for it are set.
 
-A dry run, unless DRY_RUN is false. `--undo RUN_ID` takes back what such a run assigned; dry likewise. Only AWS is local; every other variable of the function is honoured.
+They are BRAINTRUST_API_KEY, PROJECT_ID, TAG and REVIEWERS. A dry run, unless DRY_RUN is false.
+`--undo RUN_ID` takes back what such a run assigned; dry likewise. Only AWS is local; every other
+variable of the function is honoured.
 """
 
 import os
@@ -27,7 +29,10 @@ AUDIT = Path(".local/audit-trial")
 
 
 def main(screen: Screen, undo: str | None = None) -> int:
-    """One run, or the undo of one, readably; 1 if it could not do its work, 128 and more if it was stopped."""
+    """One run, or the undo of one, readably.
+
+    1 if it could not do its work, 128 and more if it was stopped.
+    """
     missing = [name for name in NEEDED if not os.environ.get(name)]
     if missing:
         screen.say(
@@ -51,7 +56,10 @@ def main(screen: Screen, undo: str | None = None) -> int:
 
 
 def run(screen: Screen, undo: str | None, keep: Keep, stop: Stop) -> Ending:
-    """The run itself, whatever becomes of it. Its plan is on the disk before anything is assigned."""
+    """The run itself, whatever becomes of it.
+
+    Its plan is on the disk before anything is assigned.
+    """
     api_key, reviewers = os.environ["BRAINTRUST_API_KEY"], os.environ["REVIEWERS"]
     wanted = {name: os.environ[name] for name in VARIABLES if os.environ.get(name)}
     forget_real_aws()
@@ -101,7 +109,10 @@ def listed(names: Sequence[str]) -> str:
 
 
 class UnreachableError(Exception):
-    """Raised when nothing answers at the API's address: the function itself would try for a quarter of an hour."""
+    """Raised when nothing answers at the API's address.
+
+    The function itself would try for a quarter of an hour.
+    """
 
 
 def reach(url: str) -> None:
@@ -110,12 +121,13 @@ def reach(url: str) -> None:
         requests.head(url, timeout=10, allow_redirects=False)
     except requests.exceptions.InvalidSchema as error:  # what a SOCKS proxy comes to
         raise UnreachableError(
-            f"{url} cannot be asked through this terminal's proxy ({error}): name an HTTP proxy in HTTPS_PROXY and "
-            "unset ALL_PROXY"
+            f"{url} cannot be asked through this terminal's proxy ({error}): name an HTTP proxy in "
+            "HTTPS_PROXY and unset ALL_PROXY"
         ) from error
     except requests.RequestException as error:
         raise UnreachableError(
-            f"{url} does not answer ({type(error).__name__}): check BRAINTRUST_API_URL and the network"
+            f"{url} does not answer ({type(error).__name__}): check BRAINTRUST_API_URL and the "
+            "network"
         ) from error
 
 
@@ -140,8 +152,8 @@ def announce(screen: Screen, settings: Settings, undo: str | None) -> None:
     else:
         screen.fact(
             "DRY_RUN=false",
-            "rows ARE assigned. The plan is kept on this machine only, so a deployed function would not know "
-            "of it: let none run on this project meanwhile",
+            "rows ARE assigned. The plan is kept on this machine only, so a deployed function "
+            "would not know of it: let none run on this project meanwhile",
         )
     screen.say()
 

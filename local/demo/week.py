@@ -1,4 +1,7 @@
-"""The second act of `make run`: a week of runs with somebody away, somebody part-time, and somebody full, then ill."""
+"""The second act of `make run`: a week of runs.
+
+In it somebody is away, somebody part-time, and somebody full, then ill.
+"""
 
 import json
 from collections import Counter
@@ -146,7 +149,8 @@ def play(
     week = Week(braintrust, aws, people, log)
     screen.head("2. A week")
     screen.say(
-        "The same five people on a simulated clock, a run every other hour. The reviewers parameter now says:"
+        "The same five people on a simulated clock, a run every other hour. The reviewers "
+        "parameter now says:"
     )
     for entry in week.roster:
         screen.say("  " + json.dumps(entry), indent=6)
@@ -206,13 +210,15 @@ def show_why(screen: Screen, week: Week, audit: Path) -> None:
     )
     screen.say()
     screen.say(
-        f"Each plan says why everybody got what they got, that of {run['window']['to']:.16}Z for instance:"
+        f"Each plan says why everybody got what they got, that of {run['window']['to']:.16}Z for "
+        "instance:"
     )
     for why in plan["reviewers"]:
         name = week.people[why["reviewer_id"]]
         screen.fact(
             name,
-            f"{why['given']} given, {why['credit_before']:.2f} owed before, {why['open_before']} open: {why['reason']}",
+            f"{why['given']} given, {why['credit_before']:.2f} owed before, {why['open_before']} "
+            f"open: {why['reason']}",
         )
 
 
@@ -231,7 +237,8 @@ def show_hand_over(screen: Screen, week: Week) -> None:
     screen.say()
     screen.say(
         f"At night {DANA.given_name} fell ill. The event {json.dumps(HAND_OVER)} took back "
-        f"{week.handed_over['taken_back']} rows; the next run gave them, and {ARRIVALS[ILL_DAY + 1][0]} new ones, to "
+        f"{week.handed_over['taken_back']} rows; the next run gave them, and "
+        f"{ARRIVALS[ILL_DAY + 1][0]} new ones, to "
         + ", ".join(f"{name} ({rows})" for name, rows in given.items())
         + "."
     )
@@ -259,12 +266,14 @@ def show_checks(screen: Screen, week: Week) -> None:
     last = sum(count // len(TEAM) for count in arrivals)
     screen.say()
     screen.check(
-        f"{len(tagged)} tagged rows have exactly one reviewer each, and the other {len(rows) - len(tagged)} none",
+        f"{len(tagged)} tagged rows have exactly one reviewer each, and the other "
+        f"{len(rows) - len(tagged)} none",
         ok=all(len((row["metadata"] or {}).get(ASSIGNMENTS, ())) == (row in tagged) for row in rows)
         and all(one == () or other == () for held in handed for one, other in pairwise(held)),
     )
     screen.check(
-        f"the {week.handed_over['taken_back']} rows that {DANA.given_name} had when she fell ill are with others, none came back",
+        f"the {week.handed_over['taken_back']} rows that {DANA.given_name} had when she fell ill "
+        "are with others, none came back",
         ok=len(handed) == week.handed_over["taken_back"] > 0
         and all(held[1] == (ids[DANA.name],) != held[-1] and len(held) == 4 for held in handed),
     )
@@ -273,11 +282,13 @@ def show_checks(screen: Screen, week: Week) -> None:
         ok=not any(week.given[day][ids[BEN.name]] for day in AWAY),
     )
     screen.check(
-        f"{DANA.given_name} never had more than {CAP} rows open (most: {week.most_open[ids[DANA.name]]})",
+        f"{DANA.given_name} never had more than {CAP} rows open (most: "
+        f"{week.most_open[ids[DANA.name]]})",
         ok=week.most_open[ids[DANA.name]] <= CAP,
     )
     screen.check(
         f"the three who could take rows all week are within {spread:.0f} of each other, per weight "
-        f"(always dealing from the top of the list, as published, gives the first {first} rows and the last {last})",
+        f"(always dealing from the top of the list, as published, gives the first {first} rows and "
+        f"the last {last})",
         ok=spread <= 1 / HALF,
     )

@@ -1,4 +1,4 @@
-"""`python -m ops.report` (`make report`): one HTML page from an audit, for whoever leads the reviewers."""
+"""`python -m ops.report` (`make report`): one HTML page from an audit, for the reviewers' lead."""
 
 import argparse
 import sys
@@ -27,7 +27,10 @@ parser.add_argument(
     "--names",
     type=Path,
     metavar="FILE",
-    help=f'a JSON object that names people: {{"<user id>": "Ana"}} ({names.FILE}, which make names writes)',
+    help=(
+        'a JSON object that names people: {"<user id>": "Ana"} '
+        f"({names.FILE}, which make names writes)"
+    ),
 )
 
 

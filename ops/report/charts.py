@@ -44,7 +44,10 @@ def steps(
     period: tuple[datetime, datetime],
     say: Callable[[float], str],
 ) -> Html:
-    """A value that stays as it is until the next run; where there are too many runs, the highest of each stretch."""
+    """A value that stays as it is until the next run.
+
+    Where there are too many runs, it is the highest of each stretch.
+    """
     points = thin(points)
     begin, end = period
     top = nice(max((value for _, value in points), default=0))
@@ -80,7 +83,7 @@ def steps(
 
 
 def spark(label: str, values: Sequence[float], top: float) -> Html:
-    """Small columns for a table's cell; `top` is the same for all rows, so that they can be compared."""
+    """Small columns for a table's cell; `top` is the same for all rows, so they can be compared."""
     step = SPARK_WIDTH / max(1, len(values))
     width = min(step * 0.76, 48)
     bars = [

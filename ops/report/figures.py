@@ -1,4 +1,7 @@
-"""What the report shows, worked out of a project's records. Pure, but for the lines that it asks for."""
+"""What the report shows, worked out of a project's records.
+
+Pure, but for the lines that it asks for.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -57,7 +60,8 @@ class Figures:
     handed_over: Counter[str]
     """Rows that take-backs took off each person; they stay counted for whoever had them first."""
     shared: Counter[tuple[str, str]]
-    """Rows that two people were given together, less what was taken back; of the newest runs that gave any."""
+    """Rows that two people were given together, less what was taken back; of the newest runs that
+    gave any."""
     failures: list[Failure]
     """Newest first."""
     records: Records
@@ -187,7 +191,7 @@ def needs_a_look(figures: Figures, now: datetime) -> list[str]:
 
 
 def newest_by_queue(runs: Sequence[Run]) -> list[Run]:
-    """The newest of these runs, which are the oldest first; where there are queues, that of each of them."""
+    """The newest of these runs, which are oldest first; where there are queues, that of each."""
     last = runs[-1]
     alike = (
         run
@@ -204,7 +208,8 @@ def _about_the_last(last: Run, now: datetime) -> list[str]:
     the_row = f"The queue {last.queue}'s oldest" if last.queue else "The oldest"
     if now - last.at > LATE:
         sentences.append(
-            f"{the_run} is {span(now - last.at)} old: see whether the schedule and the function are well."
+            f"{the_run} is {span(now - last.at)} old: see whether the schedule and the function "
+            "are well."
         )
     if last.status in {"failed", "incomplete"}:
         sentences.append(f"{the_run} says {last.status}: {last.left:,} rows wait for the next one.")
@@ -212,7 +217,8 @@ def _about_the_last(last: Run, now: datetime) -> list[str]:
         sentences.append(f"{the_row} waiting row has waited for {span(last.oldest_waiting)}.")
     if last.counts.get("unknown_reviewers"):
         sentences.append(
-            f"{last.counts['unknown_reviewers']} reviewers on the list are unknown to the organisation."
+            f"{last.counts['unknown_reviewers']} reviewers on the list are unknown to the "
+            "organisation."
         )
     return sentences
 
@@ -224,7 +230,10 @@ def _nothing_but_dry(figures: Figures) -> list[str]:
     people = sum(rows > 0 for rows in dry[-1].per_reviewer.values())
     would = f"{sum(dry[-1].per_reviewer.values()):,} rows to {people} people"
     return [
-        f"Only dry runs in this period: nothing was handed out. The newest would have given {would}."
+        (
+            "Only dry runs in this period: nothing was handed out. "
+            f"The newest would have given {would}."
+        )
     ]
 
 

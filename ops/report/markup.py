@@ -1,4 +1,7 @@
-"""HTML and SVG as nested calls: text is escaped unless it is markup already, so that no text can become markup."""
+"""HTML and SVG as nested calls.
+
+Text is escaped unless it is markup already, so that no text can become markup.
+"""
 
 from collections.abc import Iterable
 from html import escape
@@ -13,7 +16,10 @@ class Html(str):
 
 
 def tag(name: str, /, *children: object, **attributes: object) -> Html:
-    """One element. `class_` is `class`, `aria_label` is `aria-label`; attributes that are None are left out."""
+    """One element.
+
+    `class_` is `class`, `aria_label` is `aria-label`; attributes that are None are left out.
+    """
     given = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(_text(value))}"'
         for key, value in attributes.items()

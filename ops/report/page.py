@@ -1,4 +1,7 @@
-"""The page: its frame, what needs a look, the figures at its top, the charts. The tables have a module of their own."""
+"""The page: its frame, what needs a look, the figures at its top, the charts.
+
+The tables have a module of their own.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,7 +19,8 @@ from ops.report.tables import MOST_TAGS, by_day, clipped, failures, last_runs, o
 from ops.report.words import day, span
 
 STYLE = Path(__file__).with_name("report.css")
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # whatever gets into the page: it loads and runs nothing
+# Whatever gets into the page: it loads and runs nothing
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 MOST_PROJECTS = 6
 
 
@@ -177,7 +181,8 @@ def charts(figures: Figures) -> Html:
         "div",
         chart(
             "Rows handed out",
-            f"By {'day' if figures.bin_days == 1 else f'{figures.bin_days} days'}; most on {busiest[1]}: {busiest[0]:,}.",
+            f"By {'day' if figures.bin_days == 1 else f'{figures.bin_days} days'}; most on "
+            f"{busiest[1]}: {busiest[0]:,}.",
             lambda label: columns(label, days, figures.per_bin, tips),
         ),
         chart(
@@ -194,7 +199,8 @@ def charts(figures: Figures) -> Html:
         ),
         chart(
             "Spread",
-            f"Between whoever is owed most rows and fewest, of those who are there: {most(spread, 'rows')}.{about}",
+            "Between whoever is owed most rows and fewest, of those who are there: "
+            f"{most(spread, 'rows')}.{about}",
             lambda label: steps(label, spread, days, period, lambda value: f"{value:,.3g} rows"),
         ),
         class_="pair",

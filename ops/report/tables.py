@@ -56,7 +56,10 @@ def reviewers(figures: Figures, names: Names) -> Html:
             tag("td", f"{figures.handed_over[share.reviewer]:,}", class_="n") if over else None,
         )
 
-    axis = f"{day(figures.bins[0])} to {day(figures.end.date() - timedelta(days=1))}, a column a {column}; highest {top:,}"
+    axis = (
+        f"{day(figures.bins[0])} to {day(figures.end.date() - timedelta(days=1))}, "
+        f"a column a {column}; highest {top:,}"
+    )
     return tag(
         "div",
         tag("h3", "Rows per reviewer"),
@@ -143,7 +146,8 @@ def failures(figures: Figures) -> Html | None:
         tag("h3", "What could not be written"),
         tag(
             "p",
-            "Such rows go to the same people again in the next run. One that was not answered may have landed.",
+            "Such rows go to the same people again in the next run. One that was not answered may "
+            "have landed.",
             class_="muted",
         ),
         table(("Run", "What", "Rows", "Reason", "Run id"), lines, number_at=2),
@@ -166,7 +170,8 @@ def last_runs(figures: Figures) -> Html:
                 tag("h3", "Earlier ones to know about"),
                 tag(
                     "p",
-                    "Dry runs, undos, what they took back, take-backs, and runs that left rows behind.",
+                    "Dry runs, undos, what they took back, take-backs, and runs that left rows "
+                    "behind.",
                     class_="muted",
                 ),
                 run_table(odd[:MOST_RUNS], figures),
