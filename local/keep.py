@@ -72,11 +72,11 @@ class Keep:
         What the disk refuses is an error.
         """
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        said: list[tuple[Any, ...]] = []
+        answers: list[tuple[Any, ...]] = []
         try:
             part = self._lay_down(key, body)
-            answer = s3(environ | {"wsgi.input": BytesIO(body)}, lambda *how: said.append(how))
-            if said[0][0].startswith("200"):
+            answer = s3(environ | {"wsgi.input": BytesIO(body)}, lambda *how: answers.append(how))
+            if answers[0][0].startswith("200"):
                 part.replace(self.folder / key)
                 flush(part.parent)
                 self.keys.append(key)
@@ -85,7 +85,7 @@ class Keep:
         except OSError as error:
             self.refused = error
             return refusal(error)(environ, respond)
-        respond(*said[0])
+        respond(*answers[0])
         return answer
 
     def _lay_down(self, key: str, body: bytes) -> Path:

@@ -268,8 +268,8 @@ def odd(
             )
     for who_id, places in zones(tried).items():
         if len(places) > 1:
-            said = ", ".join(f"{zone} in {name}" for zone, name in places.items())
-            yield f"{names.get(who_id, who_id)} has two time zones: {said}"
+            words = ", ".join(f"{zone} in {name}" for zone, name in places.items())
+            yield f"{names.get(who_id, who_id)} has two time zones: {words}"
 
 
 def one_before_the_other(first: Settings, then: Settings) -> Iterator[str]:
@@ -288,11 +288,11 @@ def one_before_the_other(first: Settings, then: Settings) -> Iterator[str]:
 
 def zones(tried: Mapping[str, Tried]) -> dict[str, dict[str, str]]:
     """The time zones of each person, each with a queue that says so."""
-    found: dict[str, dict[str, str]] = {}
+    places: dict[str, dict[str, str]] = {}
     for name, (roster, *_) in tried.items():
         for who in roster.reviewers if roster else ():
-            found.setdefault(who.id, {}).setdefault(str(getattr(who, "tz", "UTC")), name)
-    return found
+            places.setdefault(who.id, {}).setdefault(str(getattr(who, "tz", "UTC")), name)
+    return places
 
 
 if __name__ == "__main__":

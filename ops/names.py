@@ -35,15 +35,15 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         with own_key.asking(own_key.address(chosen.stack)) as client:
-            found = own_key.people(client)
-        keep(found)
+            people = own_key.people(client)
+        keep(people)
     except own_key.NoAnswerError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"error: {FILE} cannot be written: {error.strerror}", file=sys.stderr)
         return 1
-    print(f"{FILE}: {len(found)} people. make status, make report and the others name them now.")
+    print(f"{FILE}: {len(people)} people. make status, make report and the others name them now.")
     return 0
 
 

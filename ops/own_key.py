@@ -99,11 +99,11 @@ def tags(client: Braintrust, project_id: str) -> list[tuple[str, int]]:
     body = {"query": query, "fmt": "json"}
     answer = client.query(lambda: body, lambda: False, client.deadline)
     rows = answer.body.get("data") if isinstance(answer.body, dict) else None
-    found = Counter(
+    counts = Counter(
         tag
         for row in rows or ()
         if isinstance(row, dict)
         for tag in row.get("tags") or ()
         if isinstance(tag, str)
     )
-    return found.most_common(MOST_TAGS)
+    return counts.most_common(MOST_TAGS)

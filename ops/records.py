@@ -197,8 +197,8 @@ def _latest(place: Place, project: str) -> str:
 
 def _previous(place: Place, key: str) -> str:
     """The run whose plan is the one before this; empty if it does not say."""
-    found = PREVIOUS.search(place.head(key, HEAD))
-    return name_of(found[1].decode("utf-8", "replace")) if found else ""
+    match = PREVIOUS.search(place.head(key, HEAD))
+    return name_of(match[1].decode("utf-8", "replace")) if match else ""
 
 
 def keys_of(place: Place, kind: str, project: str, since: datetime) -> list[str]:

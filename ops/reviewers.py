@@ -91,12 +91,12 @@ def read_stored(parameter: str) -> Stored:
     """What is stored there. Raises ListError."""
     ssm: Any = boto3.client("ssm")
     try:
-        found = ssm.get_parameter(Name=parameter, WithDecryption=True)["Parameter"]
+        answer = ssm.get_parameter(Name=parameter, WithDecryption=True)["Parameter"]
     except ssm.exceptions.ParameterNotFound:
         return Stored(parameter)
-    if found["Type"] == "SecureString":
+    if answer["Type"] == "SecureString":
         raise ListError(f"{parameter} is a SecureString, and a list of reviewers is a String")
-    return Stored(parameter, found["Value"], found["Type"])
+    return Stored(parameter, answer["Value"], answer["Type"])
 
 
 def as_entries(stored: str) -> tuple[Entry, ...]:

@@ -160,8 +160,8 @@ def in_samconfig(stack: str) -> Answers | None:
     if not isinstance(line, str) or line.startswith("file://"):
         raise AnswersError(f"{SAMCONFIG}: move parameter_overrides to {FOLDER / stack}.yaml")
     one = r""" ([A-Za-z0-9]+)=("(?:\\.|[^"\\]+)*"|'(?:\\.|[^'\\]+)*'|(?:\\.|[^ "\\]+)+)"""
-    found = re.findall(one, f" {line.strip()}")
-    return Answers(kept.get("region", ""), {name: sam_unquotes(value) for name, value in found})
+    pairs = re.findall(one, f" {line.strip()}")
+    return Answers(kept.get("region", ""), {name: sam_unquotes(value) for name, value in pairs})
 
 
 def deployed(stack: str, region: str) -> Answers:
@@ -171,14 +171,14 @@ def deployed(stack: str, region: str) -> Answers:
     """
     try:
         client: Any = boto3.client("cloudformation", region_name=region or None)
-        found = client.describe_stacks(StackName=stack)["Stacks"][0].get("Parameters", [])
+        parameters = client.describe_stacks(StackName=stack)["Stacks"][0].get("Parameters", [])
     except ClientError as error:
         if "does not exist" not in str(error):
             raise AnswersError(f"AWS: {reason(error)}") from error
-        found = []
+        parameters = []
     except BotoCoreError as error:
         raise AnswersError(f"AWS: {reason(error)}") from error
-    values = {each["ParameterKey"]: each["ParameterValue"] for each in found}
+    values = {each["ParameterKey"]: each["ParameterValue"] for each in parameters}
     return Answers(client.meta.region_name, values)
 
 

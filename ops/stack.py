@@ -228,21 +228,21 @@ def written(result: Any) -> str:  # noqa: ANN401 - any JSON
 
 def outputs(stack: str) -> dict[str, str]:
     """The stack's outputs: FunctionName, ... Raises NoStackError."""
-    found = described(stack).get("Outputs", [])
-    return {output["OutputKey"]: output["OutputValue"] for output in found}
+    entries = described(stack).get("Outputs", [])
+    return {output["OutputKey"]: output["OutputValue"] for output in entries}
 
 
 def parameters(stack: str) -> dict[str, str]:
     """What the stack was deployed with: ReviewersParameter, ... Raises NoStackError."""
-    found = described(stack).get("Parameters", [])
-    return {each["ParameterKey"]: each["ParameterValue"] for each in found}
+    entries = described(stack).get("Parameters", [])
+    return {each["ParameterKey"]: each["ParameterValue"] for each in entries}
 
 
 def described(stack: str) -> dict[str, Any]:
     """What CloudFormation says of the stack. Raises NoStackError."""
     client: Any = boto3.client("cloudformation")
     try:
-        found: dict[str, Any] = client.describe_stacks(StackName=stack)["Stacks"][0]
+        description: dict[str, Any] = client.describe_stacks(StackName=stack)["Stacks"][0]
     except ClientError as error:
         if "does not exist" not in str(
             error
@@ -251,7 +251,7 @@ def described(stack: str) -> dict[str, Any]:
         raise NoStackError(
             f"no stack {stack} in region {client.meta.region_name}; name another: STACK=..."
         ) from error
-    return found
+    return description
 
 
 def reason(error: BotoCoreError | ClientError | OSError) -> str:

@@ -42,16 +42,16 @@ class Answers:
 def read(path: Path) -> Answers:
     """The answers in a file. Raises AnswersError."""
     try:
-        found = yaml.load(path.read_text("utf-8-sig"), _Text) or {}  # noqa: S506 - makes text only
+        content = yaml.load(path.read_text("utf-8-sig"), _Text) or {}  # noqa: S506 - makes text only
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise AnswersError(f"{path} is not YAML: {error}") from error
-    if not isinstance(found, dict) or (unknown := found.keys() - {"region", "parameters"}):
-        what = ", ".join(sorted(unknown)) if isinstance(found, dict) else "no names"
+    if not isinstance(content, dict) or (unknown := content.keys() - {"region", "parameters"}):
+        what = ", ".join(sorted(unknown)) if isinstance(content, dict) else "no names"
         raise AnswersError(
             f"{path} holds {what}: it has region and parameters, and nothing else; "
             "what belongs below `parameters:` stands two blanks in"
         )
-    region, parameters = found.get("region", ""), found.get("parameters") or {}
+    region, parameters = content.get("region", ""), content.get("parameters") or {}
     if not isinstance(region, str) or not isinstance(parameters, dict):
         raise AnswersError(f"{path}: region is text, parameters are lines of `Name: value`")
     if lists := [name for name, value in parameters.items() if not isinstance(value, str)]:
@@ -72,8 +72,8 @@ def written(stack: str, answers: Answers, parameters: Parameters) -> str:
     """The file's text: the answers, and parameters without one as comments with their defaults."""
 
     def line(name: str, value: str) -> str:
-        seen = value.isprintable()  # what cannot be seen is escaped
-        dumped = yaml.dump({name: value}, Dumper=_Plain, allow_unicode=seen, width=2**31)
+        visible = value.isprintable()  # what cannot be seen is escaped
+        dumped = yaml.dump({name: value}, Dumper=_Plain, allow_unicode=visible, width=2**31)
         return str(dumped).rstrip("\n")
 
     lines = [HEAD.format(stack=stack) + line("region", answers.region), "parameters:"]

@@ -73,7 +73,7 @@ def status(
 ) -> str:
     """The table, each run with what it warned about beneath it; `most` columns wide."""
     by_project = {project: newest_records(place, project, last, now) for project in projects(place)}
-    told = [
+    lines = [
         (run.run_id[:SECOND], run.order, project, run)
         for project, records in by_project.items()
         for run in records.runs
@@ -82,7 +82,7 @@ def status(
         for project, records in by_project.items()
         for run_id in records.unfinished
     ]
-    newest = [it[2:] for it in sorted(told, key=lambda it: it[:2], reverse=True)[:last]]
+    newest = [it[2:] for it in sorted(lines, key=lambda it: it[:2], reverse=True)[:last]]
     unreadable = [key for records in by_project.values() for key in records.unreadable]
     people = [
         text

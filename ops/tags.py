@@ -22,21 +22,21 @@ def tags_instead(project_id: str, tag: str, stack: str = "", url: str = "") -> l
     try:
         url = url or own_key.address(stack)
         with own_key.asking(url, project_id) as client:
-            found = own_key.tags(client, project_id)
+            counts = own_key.tags(client, project_id)
     except own_key.NoAnswerError as error:
         return wrapped(f"Which tags rows do carry cannot be asked for: {error}")
-    return in_words(found, tag)
+    return in_words(counts, tag)
 
 
-def in_words(found: Sequence[tuple[str, int]], tag: str) -> list[str]:
+def in_words(counts: Sequence[tuple[str, int]], tag: str) -> list[str]:
     """The tags, each with how many of the newest rows carry it, and the one that may be meant."""
-    if not found:
+    if not counts:
         return wrapped(
             "No row of this project carries any tag: is it the right project? Tags count on the "
             "row itself."
         )
-    spelt = {name.casefold().strip(): name for name, _ in reversed(found)}
+    spelt = {name.casefold().strip(): name for name, _ in reversed(counts)}
     near = get_close_matches(tag.casefold().strip(), spelt, n=1)
     meant = [f"Did you mean {shown(repr(spelt[near[0]]))}?"] if near else []
     heads = (Column("Tags of the newest rows", wraps=True), Column("rows", number=True))
-    return [*table(heads, ((shown(repr(name)), rows) for name, rows in found)), *meant]
+    return [*table(heads, ((shown(repr(name)), rows) for name, rows in counts)), *meant]

@@ -23,17 +23,17 @@ def main(lock: str) -> int:
     """Ask PyPI's advisory data about every line of the lock file; the exit code."""
     pip_audit = Path(sys.executable).with_name("pip-audit")
     options = ["--disable-pip", "--require-hashes", "--format", "json", "--progress-spinner", "off"]
-    done = subprocess.run(  # noqa: S603 - our own tool
+    audit = subprocess.run(  # noqa: S603 - our own tool
         [pip_audit, *options, "-r", lock], capture_output=True, text=True, check=False
     )
     try:
-        found = json.loads(done.stdout)["dependencies"]
+        packages = json.loads(audit.stdout)["dependencies"]
     except (ValueError, KeyError):
-        print(done.stderr.strip()[-2000:], file=sys.stderr)
-        if any(word in done.stderr for word in NETWORK):
+        print(audit.stderr.strip()[-2000:], file=sys.stderr)
+        if any(word in audit.stderr for word in NETWORK):
             return not_audited("the vulnerability service cannot be reached")
         return 1
-    vulnerable = [package for package in found if package.get("vulns")]
+    vulnerable = [package for package in packages if package.get("vulns")]
     for package in vulnerable:
         for flaw in package["vulns"]:
             names = ", ".join([flaw["id"], *flaw["aliases"]])
@@ -41,9 +41,9 @@ def main(lock: str) -> int:
             print(f"{package['name']} {package['version']}: {names}; fixed in {fixed}")
     if vulnerable:
         return 1
-    if unknown := [package["name"] for package in found if "skip_reason" in package]:
+    if unknown := [package["name"] for package in packages if "skip_reason" in package]:
         return not_audited(f"the package index has no advisory data for {', '.join(unknown)}")
-    print(f"no known vulnerabilities in {len(found)} packages of {lock}")
+    print(f"no known vulnerabilities in {len(packages)} packages of {lock}")
     return 0
 
 

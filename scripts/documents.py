@@ -148,7 +148,7 @@ def parameters_table() -> str:
 
 def alarms() -> dict[str, tuple[str, str]]:
     """Meaning and first action of each alarm, by its logical name."""
-    found = {}
+    rows = {}
     for name, resource in template()["Resources"].items():
         if resource["Type"] == "AWS::CloudWatch::Alarm":
             text = resource["Properties"]["AlarmDescription"]
@@ -160,8 +160,8 @@ def alarms() -> dict[str, tuple[str, str]]:
                 sys.exit(
                     f"{name}: its description is not of the form 'Meaning: ... First action: ...'"
                 )
-            found[name] = (match[1], match[2])
-    return found
+            rows[name] = (match[1], match[2])
+    return rows
 
 
 def alarms_table() -> str:

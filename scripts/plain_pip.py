@@ -28,10 +28,14 @@ def environment(command: str) -> dict[str, str]:
     """The caller's environment, with nothing of pip's in it but where packages come from."""
     bare = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     file = os.environ.get("PIP_CONFIG_FILE")
-    said = written(bare | ({"PIP_CONFIG_FILE": file} if file else {}))
+    settings = written(bare | ({"PIP_CONFIG_FILE": file} if file else {}))
     for source in SOURCES:
         name = f"PIP_{source.replace('-', '_').upper()}"
-        chosen = os.environ.get(name) or said.get((command, source)) or said.get(("global", source))
+        chosen = (
+            os.environ.get(name)
+            or settings.get((command, source))
+            or settings.get(("global", source))
+        )
         if chosen:
             bare[name] = chosen
     return bare | {"PIP_CONFIG_FILE": os.devnull}

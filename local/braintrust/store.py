@@ -204,8 +204,8 @@ class Store:
         with self.lock:
             log = self.logs[place.project_id]
             ids = log.ids(place.key, rising=not place.rising, itself=True)
-            found = (row_id for row_id in ids if (row := log.current(row_id)) and matches(row))
-            return [log.older(row_id) for row_id in itertools.islice(found, count)]
+            matching = (row_id for row_id in ids if (row := log.current(row_id)) and matches(row))
+            return [log.older(row_id) for row_id in itertools.islice(matching, count)]
 
     def row_versions(self, project_id: str) -> list[Row]:
         """Return all versions of all rows that exist, the latest write first."""

@@ -43,9 +43,9 @@ def tokenize(text: str, *, escapes: bool) -> list[Token]:
         if literal := string.match(text, at):
             tokens.append(Token("string", _unquote(literal.group(1), escapes=escapes), newline, at))
             at = literal.end()
-        elif found := _TOKEN.match(text, at):
-            tokens.append(Token(str(found.lastgroup), found.group(), newline, at))
-            at = found.end()
+        elif match := _TOKEN.match(text, at):
+            tokens.append(Token(str(match.lastgroup), match.group(), newline, at))
+            at = match.end()
         else:
             raise BtqlError(f"Unexpected character {text[at]!r} at offset {at}")
         newline = False

@@ -124,12 +124,12 @@ class Week:
         """Everybody reviews what they have, but Dana has time for a few only."""
         for user_id, rows in self._open_rows().items():
             self.most_open[user_id] = max(self.most_open[user_id], len(rows))
-            done = rows[:PACE] if self.people[user_id] == DANA.name else rows
+            share = rows[:PACE] if self.people[user_id] == DANA.name else rows
             verdict = {LISTS: {DEFAULT: {"status": "APPROVED"}}}
             send(
                 self.client,
                 self.project,
-                [{"id": row, "_is_merge": True, "metadata": verdict} for row in done],
+                [{"id": row, "_is_merge": True, "metadata": verdict} for row in share],
             )
 
     @property
@@ -245,11 +245,11 @@ def show_hand_over(screen: Screen, week: Week) -> None:
 
 
 def check_digest(screen: Screen, week: Week, chat: Chat) -> None:
-    told = [line.split(": ") for message in chat.messages for line in message.splitlines()[1:]]
+    lines = [line.split(": ") for message in chat.messages for line in message.splitlines()[1:]]
     screen.check(
         "the digest came once, and says of everybody how many rows they have open",
         ok=len(chat.messages) == 1
-        and {name: int(count) for name, count in told} == dict(+week.open_at_digest),
+        and {name: int(count) for name, count in lines} == dict(+week.open_at_digest),
     )
 
 

@@ -123,21 +123,21 @@ Taken = dict[str, dict[str, set[str]]]
 
 
 def _taken_back(runs: Sequence[Run], lines: Lines) -> Taken:
-    found: Taken = defaultdict(lambda: defaultdict(set))
+    people: Taken = defaultdict(lambda: defaultdict(set))
     undos = [run for run in runs if run.kind == "undo" and run.counts.get("undone")]
     for undo in undos[-MOST_LOOKED_INTO:]:
         for line in lines(undo):
             if line.status == "undone":
-                found[undo.undoes][line.row_id].add(line.reviewer_id)
-    return found
+                people[undo.undoes][line.row_id].add(line.reviewer_id)
+    return people
 
 
 def _handed_over(runs: Iterable[Run]) -> Counter[str]:
-    found: Counter[str] = Counter()
+    rows: Counter[str] = Counter()
     for run in runs:
         if run.kind == "take-back":
-            found.update(run.taken_from)
-    return found
+            rows.update(run.taken_from)
+    return rows
 
 
 def _shared(runs: Sequence[Run], taken_back: Taken, lines: Lines) -> Counter[tuple[str, str]]:
@@ -146,20 +146,20 @@ def _shared(runs: Sequence[Run], taken_back: Taken, lines: Lines) -> Counter[tup
         for run in runs
         if run.kind == "run" and sum(run.per_reviewer.values()) > run.counts.get("assigned", 0)
     ]
-    found: Counter[tuple[str, str]] = Counter()
+    pairs: Counter[tuple[str, str]] = Counter()
     for run in several[-MOST_LOOKED_INTO:]:
         people: dict[str, set[str]] = defaultdict(set)
         for line in lines(run):
             if line.status == "assigned" and line.row_id not in taken_back[run.run_id]:
                 people[line.row_id].add(line.reviewer_id)
         for these in people.values():
-            found.update(combinations(sorted(these), 2))
-    return found
+            pairs.update(combinations(sorted(these), 2))
+    return pairs
 
 
 def _failures(runs: Sequence[Run], lines: Lines) -> list[Failure]:
     refused = [run for run in reversed(runs) if run.counts.get("failed") and run.kind != "dry run"]
-    found = []
+    failures = []
     for run in islice(refused, MOST_LOOKED_INTO):
         failed = {  # a row of several people has several lines
             line.row_id: (line.status, line.error[:300])
@@ -171,8 +171,8 @@ def _failures(runs: Sequence[Run], lines: Lines) -> list[Failure]:
             reasons[("failed", "what became of its rows could not be recorded")] = run.counts[
                 "failed"
             ]
-        found += [Failure(run, *reason, rows) for reason, rows in reasons.most_common()]
-    return found
+        failures += [Failure(run, *reason, rows) for reason, rows in reasons.most_common()]
+    return failures
 
 
 def needs_a_look(figures: Figures, now: datetime) -> list[str]:

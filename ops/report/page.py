@@ -95,8 +95,8 @@ def about(figures: Figures) -> Html:
     """Which rows it is about."""
     tags = list(dict.fromkeys(clipped(run.tag) for run in reversed(figures.runs)))
     more = f" and {len(tags) - MOST_TAGS} more tags" if len(tags) > MOST_TAGS else ""
-    said = ", ".join(tags[:MOST_TAGS]) + more
-    return tag("p", f"Rows with the tag {said}", class_="muted about") if tags else Html()
+    names = ", ".join(tags[:MOST_TAGS]) + more
+    return tag("p", f"Rows with the tag {names}", class_="muted about") if tags else Html()
 
 
 def attention(figures: Figures, now: datetime) -> Html:

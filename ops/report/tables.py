@@ -41,7 +41,7 @@ def reviewers(figures: Figures, names: Names) -> Html:
     column = "day" if figures.bin_days == 1 else f"{figures.bin_days} days"
 
     def line(share: Portion) -> Html:
-        said = ", ".join(
+        words = ", ".join(
             f"{day(at)}: {rows}"
             for at, rows in zip(figures.bins, share.per_bin, strict=True)
             if rows
@@ -50,7 +50,7 @@ def reviewers(figures: Figures, names: Names) -> Html:
         return tag(
             "tr",
             tag("th", person(share.reviewer, names), scope="row"),
-            tag("td", spark(f"Rows by {column}: {said or 'none'}", share.per_bin, top)),
+            tag("td", spark(f"Rows by {column}: {words or 'none'}", share.per_bin, top)),
             tag("td", f"{share.rows:,}", class_="n"),
             tag("td", part, class_="n"),
             tag("td", f"{figures.handed_over[share.reviewer]:,}", class_="n") if over else None,
