@@ -131,7 +131,7 @@ def assign_all(
     client.close()
     pool.shutdown(wait=False, cancel_futures=True)
     over = all(worker.done() for worker in workers)
-    return sender.outcomes if over else sender.outcomes_by_now()
+    return sender.outcomes_by_now(over=over)
 
 
 class _Sender:
@@ -174,15 +174,16 @@ class _Sender:
         except Exception as error:  # noqa: BLE001 - whatever it is, what was sent has to be written down
             words = f"unexpected {type(error).__name__}"
             self.outcomes |= _all(batch, Outcome("unknown", error=words))
-        finally:
-            self._under_way.pop(first, None)
+        # Only here: where even that failed, these rows go on counting as sent.
+        self._under_way.pop(first, None)
 
-    def outcomes_by_now(self) -> Outcomes:
-        """The outcomes while threads go on: rows of a request that is under way count as sent."""
-        under_way = [
-            *self._under_way.values()
-        ]  # looked at first: what is answered meanwhile is then known
-        outcomes = dict(self.outcomes)
+    def outcomes_by_now(self, *, over: bool) -> Outcomes:
+        """The outcomes; rows of a request that is under way count as sent.
+
+        `over`: no thread writes any more, so that they need not be copied.
+        """
+        under_way = [*self._under_way.values()]  # first: what is answered meanwhile is then known
+        outcomes = self.outcomes if over else dict(self.outcomes)
         for row_id, _ in chain.from_iterable(under_way):
             if outcomes[row_id] is NOT_ATTEMPTED:
                 outcomes[row_id] = NO_ANSWER

@@ -161,7 +161,7 @@ def _judge_broken(came: Broken, words: Words) -> Setback:
     if isinstance(root, NotSentError):
         return Setback(str(root), None, came.sent, ALWAYS, unsent=not came.sent)
     if isinstance(root, TooLargeError):
-        return Setback(str(root), 413, too_heavy=True)
+        return Setback(str(root), 413, may_have_landed=came.sent, too_heavy=True)
     if isinstance(root, PACKED_WRONGLY):
         text = f"the answer is packed wrongly ({type(root).__name__}, from {came.host})"
         return Setback(text, may_have_landed=came.sent, answered=_nobody(came))

@@ -2,10 +2,13 @@
 
 import re
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
-from lib.assign import assign_batch, build_event
+from lib.assign import NO_ANSWER, assign_all, assign_batch, build_event
+from lib.braintrust import RequestFailed
+from lib.deadline import Deadline
 from lib.distribution import Assignment
 from lib.errors import AssignmentError
 from lib.run import utc_now
@@ -275,3 +278,26 @@ def test_an_answer_that_does_not_name_the_rows_that_were_sent_proves_nothing(wor
         *((row, "unknown", False) for row in rows[:2]),
         *((row, "assigned", True) for row in rows[2:]),
     ]
+
+
+def test_an_answer_too_large_to_hold_proves_nothing(world):
+    world.add_users(1)
+    rows = world.add_rows(2)
+    world.braintrust.faults.add("insert", hostile="huge", size=34_000_000, times=None)
+    with pytest.raises(AssignmentError, match="the answer is larger than 33554432 bytes"):
+        world.run()
+    assert world.assignments() == dict.fromkeys(rows, (world.users[0],))
+    assert outcomes(world) == [(row, "unknown", False) for row in rows]
+
+
+@pytest.mark.parametrize("fault", [RequestFailed("gone", may_have_landed=True), SystemExit()])
+def test_rows_that_were_sent_count_as_sent_whatever_goes_wrong_after_that(fault):
+    """Even a thread that dies of an error while it writes down what happened takes nothing back."""
+
+    def insert(*_: object, **__: object) -> None:
+        raise fault
+
+    client = SimpleNamespace(insert=insert, explain=lambda *_: 1 / 0, close=lambda: None)
+    plan = [Assignment(row, ("ana",)) for row in "ab"]
+    became = assign_all(client, plan, 2, 1, utc_now, Deadline(lambda: 60_000))
+    assert became == dict.fromkeys("ab", NO_ANSWER)
