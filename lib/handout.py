@@ -66,10 +66,7 @@ class HandOut:
         return replace(fetched, rows=past.amended(fetched.rows, now))
 
     def propose(self, fetched: Fetched, past: Past) -> Plan:
-        """Who is to get which row.
-
-        The roster is looked up after the first query, which meets most refusals.
-        """
+        """Who gets which row. The first query meets most refusals, so the roster comes after it."""
         job = self._job
         window = job.window.to_json()
         settings = job.settings
@@ -279,10 +276,7 @@ def waiting(needy: Needy, dealt: Dealt, bars: Bars, others: Waits) -> Counter[Wa
 
 
 def unseen_people(fetched: Fetched, past: Past, now: datetime, queue: str) -> list[str]:
-    """Whom this queue gave rows within two hours that its read does not show.
-
-    They are open, unless it shows everything.
-    """
+    """Whom this queue gave rows in two hours that its read leaves out: open, unless it is whole."""
     if fetched.complete:
         return []
     ids = {row.id for row in fetched.rows}
@@ -295,10 +289,7 @@ def unseen_people(fetched: Fetched, past: Past, now: datetime, queue: str) -> li
 
 
 def may_be_of(queue: str, run_id: str) -> bool:
-    """Whether a run may be one of this queue, by the end of its id.
-
-    Of a queue whose name ends so it is taken as well.
-    """
+    """Whether a run may be of this queue, or of one whose name ends so, by the end of its id."""
     if not (queue and run_id):
         return True
     return bool(re.search(rf"-{queue}(-[0-9]+)?$", run_id))

@@ -155,8 +155,7 @@ class Settings:
     queue: str = _setting("the name of one of the queues", "", is_queue, role="choice")
     """Empty: there are no queues."""
     full_read_hour: int | None = None
-    """The hours since 1970, modulo FULL_READ_HOURS, in which this queue reads everything; None: no
-    such hours."""
+    """Hours since 1970, modulo FULL_READ_HOURS, in which this queue reads everything, if any."""
     undo: str = _setting("the run_id of the run to take back", "", is_run_id, role="command")
     """Empty: no undo."""
     take_back: Taking | None = field(default=None, metadata={"command": TAKE_BACK})
@@ -209,10 +208,7 @@ def read_environment(
     overridden: Collection[str] = (),
     optional: Collection[str] = (),
 ) -> dict[str, Any]:
-    """What the variables say, by field, but for those that are `overridden`.
-
-    `optional`: need not be there.
-    """
+    """What the variables say, by field, but `overridden` ones; `optional` ones may be missing."""
     values: dict[str, Any] = {}
     for name, rule in RULES.items():
         if name.lower() in overridden:
