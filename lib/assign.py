@@ -70,9 +70,8 @@ def assign_batch(
 ) -> Outcomes:
     """Send one insert request and check its answer, row by row.
 
-    Raises RequestFailed if it was not taken.
-
-    `deadline` and `in_doubt_until` are as `Braintrust.insert` takes them.
+    Raises RequestFailed if it was not taken. `deadline` and `in_doubt_until` are as
+    `Braintrust.insert` takes them.
     """
     payload = _payload(batch, writing.event)
     if len(payload) > MAX_BODY:

@@ -1,7 +1,4 @@
-"""Bars: who may not have which row, and why a row waits that is barred for everybody there.
-
-Pure.
-"""
+"""Bars: who may not have which row, and why one waits that nobody there may have. Pure."""
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet

@@ -125,8 +125,8 @@ class AuditBucket:
         self._hangs = self._hangs or isinstance(error, NO_ANSWER)
         return AuditError(
             f"{self.address(key)} could not be {verb} ({_code(error) or type(error).__name__}): "
-            f"check that AUDIT_BUCKET {self._name} exists and that the function may read and write "
-            "it"
+            f"check that AUDIT_BUCKET {self._name} exists "
+            "and that the function may read and write it"
         )
 
 

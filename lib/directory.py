@@ -1,7 +1,4 @@
-"""The organisation's users and groups, as the API lists them.
-
-Page by page, what makes no sense left out and told.
-"""
+"""The organisation's users and groups, page by page; what makes no sense is left out and told."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,4 @@
-"""Findings: what a run that hands rows out has to say of what it saw, in words and figures.
-
-Pure.
-"""
+"""Findings: what a run that hands rows out says of what it saw, in words and figures. Pure."""
 
 from collections.abc import Sequence
 from datetime import timedelta

@@ -1,7 +1,4 @@
-"""Who had a row last.
-
-That is: which plan of the chain named it last, and to whom it gave it, or from whom it took it.
-"""
+"""Who had a row last: which plan of the chain named it last, and gave it to whom, or took it."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor

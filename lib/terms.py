@@ -1,7 +1,4 @@
-"""Terms: on what conditions somebody is on the list of reviewers - weight, room, days, absences.
-
-Pure.
-"""
+"""Terms: on what conditions somebody is on the list - weight, room, days, absences. Pure."""
 
 import re
 from collections.abc import Callable

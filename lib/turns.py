@@ -1,7 +1,4 @@
-"""Whose turn it is: who is there, who has room, what they are owed, and why they got what they got.
-
-Pure.
-"""
+"""Whose turn it is: who is there, has room, is owed what, and why they got what they got. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
